@@ -27,10 +27,12 @@ impl HostOperations {
     ) -> Result<BegunView, OperationError> {
         let RolloutWish { now, hold, canary, step, calls, shadow, fail_on_diff, no_way_back, why } = wish;
         let planned = self.rollout.plan(name).map_err(refusal)?;
-        let wanted = !now && (planned.is_some() || canary.is_some() || hold || shadow.is_some());
+        // Whoever says how long a step lasts, wants steps.
+        let paced = step.is_some() || calls.is_some();
+        let wanted = !now && (planned.is_some() || canary.is_some() || hold || paced || shadow.is_some());
         let plan = wanted.then(|| {
             // A shadow alone is followed by no canary.
-            let alone = planned.is_none() && !hold && shadow.is_some();
+            let alone = planned.is_none() && !hold && !paced && shadow.is_some();
             let plan = planned.unwrap_or_default();
             let usual = if alone { Vec::new() } else { plan.shares };
             CanaryPlan {

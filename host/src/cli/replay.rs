@@ -10,6 +10,9 @@ use crate::base::ServiceName;
 use crate::recording::{PlaybackReport, Recording};
 use anyhow::Context;
 use clap::Args;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -75,7 +78,11 @@ pub(super) async fn replay(client: Option<&Client>, args: ReplayArgs) -> anyhow:
 }
 
 fn save_to(path: &Path, bytes: &[u8]) -> anyhow::Result<String> {
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    // For the operator's eyes: the rules mask what looks like a secret, and bodies have more than that.
+    let mut options = OpenOptions::new();
+    let created = options.write(true).create_new(true).mode(0o600).open(path);
+    let written = created.and_then(|mut file| file.write_all(bytes));
+    written.with_context(|| format!("cannot write {}", path.display()))?;
     Ok(format!("{}: `atoll replay --file {}` replays it, on any machine", path.display(), path.display()))
 }
 

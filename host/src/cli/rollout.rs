@@ -119,7 +119,7 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
         ),
         None => format!(
             "{name}: {} gets {} % of the calls as a canary; {revision} serves the others. \
-             `atoll rollout {name} --watch`          follows it",
+             `atoll rollout {name} --watch` follows it",
             rollout.revision,
             rollout.canary.as_ref().map_or(0, |canary| canary.share)
         ),

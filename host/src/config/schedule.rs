@@ -9,7 +9,7 @@ use super::reader::section::Section;
 use super::service::Services;
 use super::topic::Topics;
 use crate::base::ServiceName;
-use crate::events::{Backoff, TopicName};
+use crate::events::{Backoff, TopicName, longest};
 use crate::schedule::{InvalidRecurrence, MissedRule, Recurrence};
 use std::time::Duration;
 use toml::Spanned;
@@ -171,6 +171,10 @@ fn read_one(section: &mut Section<'_>, services: &Services, topics: &Topics) -> 
         let message = "a schedule has either `call` or `topic`";
         report.push_if_whole(at_section, message, "say what it does: call = \"reports/nightly\"");
         return None;
+    }
+    if let Some(key) = key.as_ref().filter(|key| key.value.len() > longest::KEY) {
+        let message = format!("the key of an event has at most {} bytes, and this has {}", longest::KEY, key.value.len());
+        report.push_if_whole(key.origin.clone(), &message, "take a shorter one");
     }
     if let Some(key) = key.as_ref().filter(|_| call.is_some()) {
         report.push_if_whole(key.origin.clone(), "`key` orders events, and this schedule calls", "leave it out");

@@ -78,7 +78,10 @@ impl Deliveries {
             let floor = match order.from {
                 ReplayStart::Beginning if first > 1 => return Err(DeliveryError::NotRebuilt(gone(topic, first))),
                 ReplayStart::Beginning => 0,
-                ReplayStart::After(number) => number.min(topic.last()),
+                ReplayStart::After(number) if number > topic.last() => {
+                    return Err(DeliveryError::NotRebuilt(beyond(topic, number)));
+                }
+                ReplayStart::After(number) => number,
                 ReplayStart::Since(time) => self.before(topic.name.as_str(), time).await?,
             };
             // The letters of events that do not come again are all that is left of these.
@@ -192,6 +195,11 @@ impl Deliveries {
 }
 
 /// Why a rebuild from the beginning is refused.
+fn beyond(topic: &Topic, number: u64) -> String {
+    let (name, last) = (&topic.name, topic.last());
+    format!("`{name}` has no event {number}; its last one is {last}: begin after that one if no event shall come again")
+}
+
 fn gone(topic: &Topic, first: u64) -> String {
     let (name, last) = (&topic.name, first - 1);
     format!(

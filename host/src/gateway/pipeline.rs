@@ -167,6 +167,9 @@ impl<C: Call> Gateway<C> {
         if let Answerer::Saga(saga) = &route.target.answerer {
             let starter = saga_answer::starter(admitted.as_ref().map(|admitted| &*admitted.identity));
             let (body_limit, deadline) = (route.target.body_limit, caller.began + *timeout);
+            if head.method == Method::POST {
+                typed::check_content_type(&head, false)?;
+            }
             let request = SagaRequest { head: &head, body, body_limit, starter, deadline };
             // Boxed: a call of a service would pay for the size of this future.
             return Box::pin(saga_answer::answer(&self.settings.sagas, saga, request)).await;

@@ -96,7 +96,7 @@ pub(super) fn starter(identity: Option<&Identity>) -> SagaStarter<'_> {
     identity.map_or(SagaStarter::Anybody, |one| SagaStarter::Caller { policy: &one.policy, subject: &one.subject })
 }
 
-/// Starts the saga of the route, or shows one.
+/// Starts the saga of the route, or shows one. The head has been checked: what starts one says that it is JSON.
 ///
 /// # Errors
 /// The request does not fit, there is no such saga, it cannot be started now, or it has ended undone.
@@ -113,18 +113,7 @@ pub(super) async fn answer(
         let status = door.show(&route.saga, id).await.map_err(problem)?;
         return Ok(written(StatusCode::OK, &status));
     }
-    if !is_json(head) {
-        let detail = "the input of a saga is JSON: send it with `Content-Type: application/json`";
-        let title = "The body is of another type";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail));
-    }
-    let key = match head.headers.get(&IDEMPOTENCY_KEY) {
-        Some(value) => {
-            let detail = "`Idempotency-Key` must be 1 to 200 visible ASCII characters";
-            Some(value.to_str().map_err(|_| Problem::bad_request("malformed-body", detail))?)
-        }
-        None => None,
-    };
+    let key = idempotency_key(head)?;
     let input = read(body, body_limit, deadline).await?;
     let left = deadline.saturating_duration_since(Instant::now());
     let status = door.start(&route.saga, (starter, key), input, route.wait.min(left)).await.map_err(problem)?;
@@ -144,9 +133,13 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
-fn is_json(head: &Parts) -> bool {
-    let given = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    given.split(';').next().is_some_and(|given| given.trim().eq_ignore_ascii_case("application/json"))
+/// The key that makes the start repeatable, if the client gives one. Of two nobody could say which one counts.
+fn idempotency_key(head: &Parts) -> Result<Option<&str>, Problem> {
+    let wrong = |detail: &str| Problem::bad_request("malformed-body", detail);
+    let mut given = head.headers.get_all(&IDEMPOTENCY_KEY).iter();
+    let key = given.next().map(|value| value.to_str()).transpose();
+    let key = key.map_err(|_| wrong("`Idempotency-Key` must be 1 to 200 visible ASCII characters"))?;
+    if given.next().is_some() { Err(wrong("`Idempotency-Key` must not be repeated")) } else { Ok(key) }
 }
 
 async fn read(body: Body, limit: u64, deadline: Instant) -> Result<Bytes, Problem> {

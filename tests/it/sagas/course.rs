@@ -77,6 +77,19 @@ async fn a_wrong_input_is_refused_and_starts_nothing() {
         assert_eq!(answer.status, 422, "{told}");
         assert!(told["detail"].as_str().unwrap().contains(detail), "{told}");
     }
+    // The head is checked as that of a typed route (RFC 9110, sections 8.3 and 8.4).
+    let input = json!({ "user": "7", "lines": [] }).to_string();
+    let json = ("content-type", "application/json");
+    for (status, headers) in [
+        (415, vec![]),
+        (415, vec![("content-type", "application/json; charset=iso-8859-1")]),
+        (415, vec![json, ("content-encoding", "gzip")]),
+        (400, vec![json, ("idempotency-key", "a"), ("idempotency-key", "b")]),
+    ] {
+        let request = headers.iter().fold(Request::post(&url), |request, (name, value)| request.header(*name, *value));
+        let answer = shop.http.send(request, input.clone()).await;
+        assert_eq!(answer.status.as_u16(), status, "{headers:?}: {answer:?}");
+    }
     assert_eq!(shop.admin("/v1/sagas").await, json!([]));
     host.stop().await;
 }

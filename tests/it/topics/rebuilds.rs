@@ -45,6 +45,11 @@ async fn a_read_model_is_made_again_from_any_place_while_others_serve() {
     let book = Book::of(&host);
     book.settled("entries").await;
     assert_eq!(book.value("reader", "seen/e6").await, "1");
+    // A slip of the number empties no read model.
+    let beyond = ["events", "rebuild", "reader", "entries", "--from", "99999", "--yes", "--admin", &host.admin];
+    let beyond = home.output(&beyond).await;
+    assert!(String::from_utf8_lossy(&beyond.stderr).contains("its last one is 7"), "{beyond:?}");
+    assert_eq!(book.value("reader", "seen/e6").await, "1");
     let unknown = home.output(&["events", "rebuild", "writer", "--yes", "--admin", &host.admin]).await;
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("`writer` subscribes to no topic"), "{unknown:?}");
     host.stop().await;
