@@ -1,5 +1,6 @@
 //! The way of a canary: it begins beside the stable revision, goes from step to step, and is promoted or taken back.
 
+use super::attendance::attend_each;
 use super::canary_run::{CanaryRun, NextMove, RolloutOrder, RolloutState, seconds};
 use super::deployment::Deployment;
 use super::error::SwapError;
@@ -14,12 +15,9 @@ use crate::mesh::CanaryWatch;
 use crate::runtime::Revision;
 use crate::verdict::{Coin, Evidence, Judge, RollbackReason};
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 /// What an order has led to.
 #[derive(Debug, Clone)]
@@ -250,39 +248,17 @@ impl Rollout {
     ///
     /// A promotion may take minutes, since it migrates data: meanwhile the canaries of other services are judged.
     pub async fn attend(&self, promoted: impl Fn() + Sync) {
-        let (promoted, mut moves) = (&promoted, FuturesUnordered::new());
-        // The services whose move is under way; `None`: those which wait until then, or for ever.
-        let mut rest = BTreeMap::<ServiceName, Option<Instant>>::new();
-        // Those of them that somebody has called meanwhile.
-        let mut woken = BTreeSet::new();
-        loop {
-            let now = Instant::now();
-            for (name, deployment) in self.deployments().iter() {
-                let is_next = match rest.get(name) {
-                    Some(None) => false,
-                    Some(Some(until)) => *until <= now,
-                    None => deployment.canary().is_some() || deployment.has_due_sweep(),
-                };
-                if is_next {
-                    rest.insert(name.clone(), None);
-                    let (name, deployment) = (name.clone(), Arc::clone(deployment));
-                    moves.push(async move { (name, self.attend_service(&deployment, promoted).await) });
-                }
-            }
-            let next = rest.values().flatten().min().copied();
-            tokio::select! {
-                Some((name, wait)) = moves.next() => {
-                    rest.remove(&name);
-                    let wait = wait.filter(|_| !woken.remove(&name));
-                    rest.extend(wait.map(|wait| (name, Some(Instant::now() + wait))));
-                }
-                () = self.wake.notified() => {
-                    rest.retain(|_, until| until.is_none());
-                    woken = rest.keys().cloned().collect();
-                }
-                () = async { sleep_until(next.unwrap_or(now)).await }, if next.is_some() => {}
-            }
-        }
+        let (promoted, deployments) = (&promoted, || self.deployments());
+        let is_wanting = |one: &Deployment| one.canary().is_some() || one.has_due_sweep();
+        let wanting = || {
+            let all = deployments();
+            all.iter().filter(|(_, one)| is_wanting(one)).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let next_move = async |name: ServiceName| match self.find(name.as_str()) {
+            Ok(deployment) => self.attend_service(&deployment, promoted).await,
+            Err(_) => None,
+        };
+        attend_each(&self.wake, wanting, next_move).await;
     }
 
     /// Makes the next move of a service, and returns how long the one after it can wait; `None`: there is none.

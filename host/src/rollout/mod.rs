@@ -16,13 +16,14 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout` → `shadow_phase`, `way_back`, `promotion` → `sweep` →
-//! `data_migration` → `journal` → `swap` → `deployment` → `unfinished_calls`, `addresses`, `canary_run` → `shadow_run`,
-//! `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` → `deployment`; `swap` → `trial` → `wiring`; `swap`
-//! and `start` → `start_ledger`; `error` stands apart; `addresses` → `srv_lookup` → `dns_message` → `srv_choice`,
-//! `srv_source`. Tests: with real components in `tests/it`.
+//! From the top: `start` and `rollback` → `canary_rollout` → `attendance`, `shadow_phase`, `way_back`, `promotion` →
+//! `sweep` → `data_migration` → `journal` → `swap` → `deployment` → `unfinished_calls`, `addresses`, `canary_run` →
+//! `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` → `deployment`; `swap` → `trial` →
+//! `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart; `addresses` → `srv_lookup` → `dns_message` →
+//! `srv_choice`, `srv_source`. Tests: with real components in `tests/it`.
 
 mod addresses;
+mod attendance;
 mod canary_rollout;
 mod canary_run;
 mod data_migration;

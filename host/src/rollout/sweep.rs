@@ -43,17 +43,17 @@ impl Rollout {
         migrated: Option<Migrated>,
         calls: UnfinishedCalls,
     ) {
-        // What is due of an earlier swap, this one's migration has begun from.
+        // This migration has begun from where the sweep of an earlier swap would.
         let before = deployment.take_due_sweep();
         if migrated.is_none() && before.is_none() {
             return;
         }
+        let calls = calls.and(before.map(|before| before.calls));
         let until = Instant::now() + PATIENCE;
         while !calls.have_ended() && Instant::now() < until {
             sleep(SOON).await;
         }
-        let ended = calls.have_ended() && before.is_none_or(|before| before.calls.have_ended());
-        if ended {
+        if calls.have_ended() {
             self.sweep_once(deployment, revision, OtherWriters::None).await;
             return;
         }

@@ -13,6 +13,12 @@ impl UnfinishedCalls {
         Self(endpoints.iter().map(|one| (Arc::downgrade(one), Arc::clone(&one.stats))).collect())
     }
 
+    /// These, and others.
+    pub(super) fn and(mut self, others: Option<Self>) -> Self {
+        self.0.extend(others.into_iter().flat_map(|others| others.0));
+        self
+    }
+
     /// Whether the endpoints have left the table, and no call of them is under way.
     pub(super) fn have_ended(&self) -> bool {
         self.0.iter().all(|(endpoint, stats)| endpoint.strong_count() == 0 && stats.load.in_flight() == 0)
