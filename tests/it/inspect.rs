@@ -46,7 +46,7 @@ async fn inspect_describes_a_component_without_a_manifest() {
     for line in [
         "shop:products/products@1.0.0: needs `calls` with a service that exports it",
         "reserve: async func(key: string, lines: list<line>) -> result<list<reserved-line>, error>",
-        "atoll:state/transactions@0.1.0: needs `state = true`",
+        "atoll:state/transactions@0.2.0: needs `state = true`",
     ] {
         assert!(imports.iter().any(|import| import == line), "{line} is missing:\n{report}");
     }
@@ -57,8 +57,8 @@ async fn inspect_describes_a_component_without_a_manifest() {
     assert!(imports.last().unwrap().contains("wasi:cli@"), "{report}");
     let ends = section(&report, "not by state");
     for line in [
-        "write: if a call uses `commit` of atoll:state/transactions@0.1.0",
-        "unbounded-scan: if a call uses `scan` of atoll:state/transactions@0.1.0",
+        "write: if a call uses `commit` of atoll:state/transactions@0.2.0",
+        "unbounded-scan: if a call uses `scan` of atoll:state/transactions@0.2.0",
     ] {
         assert!(ends.iter().any(|end| end == line), "{line} is missing:\n{report}");
     }

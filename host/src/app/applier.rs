@@ -198,10 +198,11 @@ impl Applier {
         let kept = now.in_use.kept_routes(&in_use);
         let archive = self.parts.rollout.archive();
         block_in_place(|| files.keep(archive)).map_err(failed)?;
+        let exchanged: Vec<_> = exchange.changed().cloned().collect();
         let gone = self.parts.rollout.exchange(exchange).map_err(of_service)?;
 
         // From here on nothing fails.
-        block_in_place(|| files.renew(archive));
+        block_in_place(|| files.renew(archive, |_| true));
         let checked = CheckedManifest { manifest, assembly, policies: &policies, files: files.files };
         let before = ServingBefore { serving: &now.serving, kept: &kept };
         let serving = block_in_place(|| self.parts.serve(checked, Some(&before)));
@@ -218,6 +219,7 @@ impl Applier {
         (now.in_use, now.serving, now.policies, now.places) = (in_use, serving, policies, places);
         leaving.drained(LEAVING).await;
         self.parts.rollout.withdraw(&gone);
+        self.parts.rollout.note_formats(&exchanged).await;
         let count = changes.len();
         tracing::info!(changes = count, "a manifest was applied");
         note_change(ChangeKind::ManifestApplied, "", None, &format!("{count} changes"));

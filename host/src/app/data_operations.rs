@@ -152,9 +152,10 @@ impl ServiceData {
                 return Err(OperationError::new(OperationErrorKind::Conflict, message));
             }
         }
-        if noted.format != format {
+        if noted.format != format || (noted.sweep_from.is_some() && self.is_empty().await?) {
             // Before the entries: whoever reads them later, also after a crash, knows what they are.
-            self.format.write(noted, format).await.map_err(failed)?;
+            self.format.write(noted, format, None).await.map_err(failed)?;
+            self.is_still_empty(noted, format).await?;
         }
         let (mut counts, mut lines) = (ImportCounts::default(), spooled.lines(&self.bucket).await?);
         while let Some(entries) = lines.next().await? {
@@ -168,18 +169,36 @@ impl ServiceData {
     /// The note, if data of this format may come to those that are there.
     async fn fits(&self, format: Option<u32>) -> Result<NotedFormat, OperationError> {
         let noted = self.format.read().await.map_err(failed)?;
-        let is_empty = self.bucket.keys(Vec::new(), None, 1).await.map_err(failed)?.items.is_empty();
-        if is_empty || noted.format == format {
+        if noted.format == format || self.is_empty().await? {
             return Ok(noted);
         }
-        let [there, new] =
-            [noted.format, format].map(|format| format.map_or("none".into(), |format| format.to_string()));
+        Err(self.misfit(noted.format, format))
+    }
+
+    async fn is_empty(&self) -> Result<bool, OperationError> {
+        Ok(self.bucket.keys(Vec::new(), None, 1).await.map_err(failed)?.items.is_empty())
+    }
+
+    /// The note says another format now, since there were no data. If the service has written some meanwhile, the note
+    /// is put back.
+    async fn is_still_empty(&self, noted: NotedFormat, format: Option<u32>) -> Result<(), OperationError> {
+        if self.is_empty().await? {
+            return Ok(());
+        }
+        let now = self.format.read().await.map_err(failed)?;
+        self.format.write(now, noted.format, noted.sweep_from).await.map_err(failed)?;
+        Err(self.misfit(noted.format, format))
+    }
+
+    fn misfit(&self, there: Option<u32>, new: Option<u32>) -> OperationError {
+        let [there, new] = [there, new].map(|format| format.map_or("none".into(), |format| format.to_string()));
         let service = &self.name;
         let message = format!(
-            "the data of `{service}` have format {there}, and those of the file have {new}: to go back to them, erase \
-             the data first (`atoll state erase {service}`)"
+            "the data of `{service}` have format {there}, and those of the file have {new}: to go back to them, switch \
+             maintenance on (`atoll maintenance on`), so that nothing is written meanwhile, and erase the data first \
+             (`atoll state erase {service}`)"
         );
-        Err(OperationError::new(OperationErrorKind::Conflict, message))
+        OperationError::new(OperationErrorKind::Conflict, message)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the history says of a manifest: which components serve in place of the manifest's, and which canaries go on.
 
-use crate::archive::{Archive, ArchiveError, OpenRollout, Promotion};
+use crate::archive::{Archive, ArchiveError, OpenRollout, Promotion, ServiceRecord};
 use crate::base::{Digest, ServiceName};
 use crate::config::Manifest;
 use anyhow::Context;
@@ -25,8 +25,9 @@ pub(super) struct KeptRevisions {
 pub(super) struct ComponentFiles {
     /// The files that the manifest names.
     pub(super) files: BTreeMap<ServiceName, PathBuf>,
-    /// The services whose component is another one than before: what was promoted for the one before serves no more.
-    renewed: Vec<ServiceName>,
+    /// The services whose component is another one than before, with the digest of that one: what was promoted for it
+    /// serves no more.
+    renewed: Vec<(ServiceName, String)>,
 }
 
 impl KeptRevisions {
@@ -68,13 +69,17 @@ impl ComponentFiles {
         Ok(())
     }
 
-    /// The manifest serves: forgets what was promoted for components that it has no more. If the disk takes nothing,
-    /// the next start or apply forgets it, for it compares the components too.
-    pub(super) fn renew(&self, archive: Option<&Archive>) {
+    /// The manifest serves: forgets what was promoted for components that it has no more, of the services that do
+    /// `serve`. If the disk takes nothing, the next start or apply forgets it, for it compares the components too.
+    pub(super) fn renew(&self, archive: Option<&Archive>, serves: impl Fn(&ServiceName) -> bool) {
         let Some(archive) = archive else { return };
-        for name in &self.renewed {
+        for (name, before) in self.renewed.iter().filter(|(name, _)| serves(name)) {
             tracing::info!(service = %name, "the manifest names another component than before: that one serves");
-            if let Err(error) = archive.change(name, |record| record.promoted = None) {
+            // What was promoted meanwhile, in place of the new one, stays.
+            let forget = |record: &mut ServiceRecord| {
+                record.promoted = record.promoted.take().filter(|promoted| promoted.manifest != *before);
+            };
+            if let Err(error) = archive.change(name, forget) {
                 tracing::warn!(service = %name, %error, "what was promoted before stays in the record");
             }
         }
@@ -96,7 +101,7 @@ pub(super) fn substitute(manifest: &mut Manifest, archive: Option<&Archive>) -> 
         let digest = Digest::of(&bytes);
         let Some(Promotion { digest: promoted, manifest: replaced }) = archive.record(&name).promoted else { continue };
         if replaced != digest.to_string() {
-            found.renewed.push(name);
+            found.renewed.push((name, replaced));
             continue;
         }
         let promoted = Digest::parse(&promoted).context("a digest of the history")?;

@@ -457,9 +457,12 @@ impl HostOperations {
         })
     }
 
-    /// Refuses to swap a service that is left out. Its routes were not bound to its functions, so it has to be there at
-    /// a start.
+    /// Refuses to swap a service that is left out from the beginning of the start. Its routes were not bound to its
+    /// functions, so it has to be there at a start.
     fn refuse_left_out(&self, name: &str) -> Result<(), OperationError> {
+        if self.rollout.can_return(name) {
+            return Ok(());
+        }
         let left_out = self.left_out_services();
         let Some((_, reason)) = left_out.iter().find(|(own, _)| own.as_str() == name) else { return Ok(()) };
         let message = format!("service `{name}` is left out ({reason}): correct that, and start the host again");

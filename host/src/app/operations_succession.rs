@@ -33,6 +33,7 @@ impl HostOperations {
     /// that whoever swapped finds it.
     pub(super) fn swapped(&self, name: &str, outcome: Result<Swapped, SwapError>) -> Result<SwapView, OperationError> {
         let swapped = outcome.map_err(refusal)?;
+        self.left_out_services().retain(|service, _| service.as_str() != name);
         self.renew_description();
         Ok(swap_view(name, &swapped))
     }

@@ -89,7 +89,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (policies, traces) = (AuthPolicies::of(manifest, None)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
-    settle(&rollout, &revisions).await;
+    settle(&rollout).await?;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -118,7 +118,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         host,
         runtime: Arc::clone(&runtime),
         announce,
-        open: revisions.open,
+        revisions,
         gateway: gateway_socket.local_addr()?,
         secure_gateway: secure_address,
         admin: format!("{scheme}://{admin_address}"),
@@ -304,13 +304,14 @@ async fn deliver(
     Ok(())
 }
 
-/// The components serve: the history forgets what was promoted for those before, and host names are resolved for a
-/// while. A name that no server answers for is resolved again later: other services must not wait for it.
-async fn settle(rollout: &Rollout, revisions: &KeptRevisions) {
-    block_in_place(|| revisions.files.renew(revisions.archive.as_deref()));
+/// The last steps before calls come: the formats of data are read, and host names are resolved for a while. A name that
+/// no server answers for is resolved again later: other services must not wait for it.
+async fn settle(rollout: &Rollout) -> anyhow::Result<()> {
+    rollout.find_numbered_data().await.context("reading the formats of the services' data")?;
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
     }
+    Ok(())
 }
 
 /// Goes on with the sagas on disk, and lends the admin, the gateway and the metrics what they tell; `None` if there are

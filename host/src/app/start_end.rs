@@ -1,8 +1,8 @@
 //! The last part of a start, which goes on while the host serves already: components are compiled, and the lines are
 //! printed for which operators and programs wait.
 
+use super::kept_revisions::KeptRevisions;
 use super::operations::HostOperations;
-use crate::archive::OpenRollout;
 use crate::base::ServiceName;
 use crate::config::Finding;
 use crate::listen::Drain;
@@ -11,7 +11,7 @@ use crate::telemetry::{ChangeKind, note_change};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use tokio::task::spawn_blocking;
+use tokio::task::{block_in_place, spawn_blocking};
 
 /// What the last part of a start needs.
 pub(super) struct StartEnd<A> {
@@ -19,8 +19,9 @@ pub(super) struct StartEnd<A> {
     pub(super) runtime: Arc<Runtime>,
     /// Prints a line.
     pub(super) announce: A,
-    /// The rollouts that were under way when the host ended.
-    pub(super) open: Vec<(ServiceName, OpenRollout)>,
+    /// What the history says: the rollouts that were under way when the host ended, and what it forgets once the
+    /// manifest's components serve.
+    pub(super) revisions: KeptRevisions,
     pub(super) gateway: SocketAddr,
     /// The gateway's socket by TLS, if it has one.
     pub(super) secure_gateway: Option<SocketAddr>,
@@ -54,7 +55,12 @@ impl<A: Fn(&str)> StartEnd<A> {
                 () = self.drain.started() => return,
             }
         };
-        for (service, open) in &self.open {
+        // Not before: if a new component cannot serve, what was promoted for the one before is still known.
+        block_in_place(|| {
+            let left_out = host.left_out_services().clone();
+            self.revisions.files.renew(host.rollout.archive(), |service| !left_out.contains_key(service));
+        });
+        for (service, open) in &self.revisions.open {
             if let Err(error) = host.rollout.resume(service, open.clone()).await {
                 tracing::warn!(%service, rollout = open.id, %error, "a rollout does not go on: it was aborted");
             }

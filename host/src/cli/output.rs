@@ -70,7 +70,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// One line for each verb that has [`super::Output`].
-    const LINES: [&str; 27] = [
+    const LINES: [&str; 28] = [
         "ps",
         "routes",
         "history users",
@@ -96,6 +96,7 @@ mod tests {
         "limit show",
         "maintenance show",
         "replay",
+        "state snapshots users",
         "audit list audit.jsonl",
         "doctor",
     ];

@@ -27,20 +27,32 @@ impl LogWatch {
         let mut compared = false;
         loop {
             let before = self.topic.last();
-            if let Ok(LogExtent { last, bytes }) = self.log.extent().await {
-                if last >= before && compared {
-                    // What this host has sent meanwhile counts too.
-                    self.topic.count(self.topic.last().max(last), bytes);
-                } else {
+            if let Some(LogExtent { last, bytes }) = self.extent(before).await {
+                let shorter = last < before;
+                if shorter || !compared {
                     compared = self.compare(last).await;
-                    self.topic.count(last, bytes);
                 }
-                if last > before {
-                    self.topic.tell();
-                }
+                // What this host has sent meanwhile counts too: a number that is too low would hide a lost end. An end
+                // that is lost is looked for again until no subscription counts it.
+                let last = if shorter && compared { last } else { self.topic.last().max(last) };
+                self.topic.count(last, bytes);
+                // Also if it is not longer: whoever has read since the last look may have been answered by a server
+                // that did not show its latest event yet (there is no read-after-write).
+                self.topic.tell();
             }
             self.wait().await;
         }
+    }
+
+    /// What the log has; `None` if nobody knows. That it ends before `before`, it must say twice: a server that has
+    /// just become the leader, or is none any more, may be behind.
+    async fn extent(&self, before: u64) -> Option<LogExtent> {
+        let first = self.log.extent().await.ok()?;
+        if first.last >= before {
+            return Some(first);
+        }
+        sleep(LOOK).await;
+        self.log.extent().await.ok()
     }
 
     /// Waits until the next look, and tells at once what others publish.
@@ -70,9 +82,8 @@ impl LogWatch {
             if progress.highest() <= last {
                 continue;
             }
-            // A server that has just become the leader, or is none any more, may be behind.
-            sleep(LOOK).await;
-            let Ok(LogExtent { last, .. }) = self.log.extent().await else { return false };
+            // It may have got more meanwhile.
+            let Some(LogExtent { last, .. }) = self.extent(progress.highest()).await else { return false };
             if progress.highest() <= last {
                 continue;
             }

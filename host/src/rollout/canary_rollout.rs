@@ -1,10 +1,8 @@
 //! The way of a canary: it begins beside the stable revision, goes from step to step, and is promoted or taken back.
 
 use super::canary_run::{CanaryRun, NextMove, RolloutOrder, RolloutState, seconds};
-use super::data_migration::MigrationMode;
-use super::deployment::{Deployment, RevisionHistory};
+use super::deployment::Deployment;
 use super::error::SwapError;
-use super::journal::entry_at_once;
 use super::plan::CanaryPlan;
 use super::shadow_phase::no_shadow;
 use super::shadow_run::ShadowRun;
@@ -16,9 +14,12 @@ use crate::mesh::CanaryWatch;
 use crate::runtime::Revision;
 use crate::verdict::{Coin, Evidence, Judge, RollbackReason};
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// What an order has led to.
 #[derive(Debug, Clone)]
@@ -100,17 +101,23 @@ impl Rollout {
         order: RolloutOrder,
     ) -> Result<Begun, SwapError> {
         let mut history = deployment.turn().await?;
-        let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
+        let stable = history.stable.clone();
+        if stable.is_none() && !deployment.is_left_out() {
+            return Err(SwapError::NoComponent(deployment.spec.name.clone()));
+        }
         let id = self.record_intent(deployment, bytes.clone(), &order).await?;
         let begun = match self.prepare(deployment, bytes, Clients::MustNotNotice).await {
-            Ok(revision) if revision.digest() == stable.digest() => Ok(Begun::AtOnce(report(&history))),
-            Ok(revision) => match order.plan.clone() {
+            Ok(revision) if stable.as_ref().is_some_and(|stable| stable.digest() == revision.digest()) => {
+                Ok(Begun::AtOnce(report(&history)))
+            }
+            // Without a revision that serves there is none to compare a canary with.
+            Ok(revision) => match order.plan.clone().zip(stable) {
                 None => self.replace(deployment, &mut history, revision, (id, &order)).await.map(Begun::AtOnce),
-                Some(plan) => match no_shadow(deployment, &plan, &revision) {
+                Some((plan, stable)) => match no_shadow(deployment, &plan, &revision) {
                     Some(error) => Err(error),
                     None => {
                         // Now, since a canary of which the data cannot be migrated need not begin.
-                        if let Err(error) = self.migrate(deployment, &revision, MigrationMode::Try).await {
+                        if let Err(error) = self.run_migration(deployment, &revision).await {
                             self.forget_intent(deployment, id).await;
                             return Err(error);
                         }
@@ -126,56 +133,6 @@ impl Rollout {
             self.forget_intent(deployment, id).await;
         }
         begun
-    }
-
-    /// Gives all calls to a revision that has passed its checks.
-    pub(super) async fn replace(
-        &self,
-        deployment: &Deployment,
-        history: &mut RevisionHistory,
-        revision: Arc<Revision>,
-        (id, order): (u64, &RolloutOrder),
-    ) -> Result<Swapped, SwapError> {
-        let digest = revision.digest();
-        let migrated = self.migrate(deployment, &revision, MigrationMode::Make).await?;
-        self.supersede(deployment, &revision).await;
-        let swapped = self.make_stable(deployment, history, Arc::clone(&revision), Clients::MustNotNotice).await?;
-        self.sweep(deployment, &revision, migrated).await;
-        deployment.traffic.metrics.swapped();
-        swapped.log(deployment, "swapped");
-        self.record_end(deployment, entry_at_once(id, digest, order, "all calls at once")).await;
-        Ok(swapped)
-    }
-
-    /// Publishes `revision` as the stable one. What it replaces can be returned to.
-    pub(super) async fn make_stable(
-        &self,
-        deployment: &Deployment,
-        history: &mut RevisionHistory,
-        revision: Arc<Revision>,
-        clients: Clients,
-    ) -> Result<Swapped, SwapError> {
-        let (stable, manifest, digest) = (history.stable.clone(), history.manifest, revision.digest());
-        // The old component's file may be overwritten from now on, so its code is loaded for a rollback. If it cannot
-        // be loaded, the swap goes on: that is no reason to keep the old revision.
-        if let Some(stable) = &stable {
-            let deadline = std::time::Instant::now() + deployment.spec.replicas.limits.timeout;
-            if let Err(error) = stable.ready(&self.runtime, deadline).await {
-                tracing::warn!(service = %deployment.spec.name, %error, "a rollback may fail");
-            }
-        }
-        // On the disk first: what has served once serves after a crash, too.
-        self.record_promotion(deployment, digest, manifest).await?;
-        let before = stable.as_ref().map(|stable| stable.digest());
-        let next = RevisionHistory { stable: Some(revision), previous: stable, manifest };
-        let published = self.publish(deployment, history, next, clients);
-        match (&published, before) {
-            // If it was starting, it serves now, and so may the services that waited for its component.
-            (Ok(_), _) => self.compiled(&deployment.spec.name),
-            (Err(_), Some(before)) => self.record_promotion(deployment, before, manifest).await?,
-            (Err(_), None) => {}
-        }
-        published
     }
 
     /// Ends the canary under way, since another component takes its place.
@@ -290,24 +247,61 @@ impl Rollout {
 
     /// Watches over all canaries: each goes to its next step, is promoted or taken back when it is time. `promoted` is
     /// called after a promotion. It ends when it is dropped.
-    pub async fn attend(&self, promoted: impl Fn()) {
+    ///
+    /// A promotion may take minutes, since it migrates data: meanwhile the canaries of other services are judged.
+    pub async fn attend(&self, promoted: impl Fn() + Sync) {
+        let (promoted, mut moves) = (&promoted, FuturesUnordered::new());
+        // The services whose move is under way; `None`: those which wait until then, or for ever.
+        let mut rest = BTreeMap::<ServiceName, Option<Instant>>::new();
+        // Those of them that somebody has called meanwhile.
+        let mut woken = BTreeSet::new();
         loop {
-            let deployments = self.deployments();
-            let canaries = deployments.values().filter_map(|deployment| Some((deployment, deployment.canary()?)));
-            let mut next: Option<Duration> = None;
-            for (deployment, run) in canaries.collect::<Vec<_>>() {
-                let wait = self.attend_one(deployment, &run, &promoted).await;
-                next = [next, Some(wait)].into_iter().flatten().min();
+            let now = Instant::now();
+            for (name, deployment) in self.deployments().iter() {
+                let is_next = match rest.get(name) {
+                    Some(None) => false,
+                    Some(Some(until)) => *until <= now,
+                    None => deployment.canary().is_some() || deployment.has_due_sweep(),
+                };
+                if is_next {
+                    rest.insert(name.clone(), None);
+                    let (name, deployment) = (name.clone(), Arc::clone(deployment));
+                    moves.push(async move { (name, self.attend_service(&deployment, promoted).await) });
+                }
             }
-            match next {
-                None => self.wake.notified().await,
-                Some(wait) => drop(timeout(wait, self.wake.notified()).await),
+            let next = rest.values().flatten().min().copied();
+            tokio::select! {
+                Some((name, wait)) = moves.next() => {
+                    rest.remove(&name);
+                    let wait = wait.filter(|_| !woken.remove(&name));
+                    rest.extend(wait.map(|wait| (name, Some(Instant::now() + wait))));
+                }
+                () = self.wake.notified() => {
+                    rest.retain(|_, until| until.is_none());
+                    woken = rest.keys().cloned().collect();
+                }
+                () = async { sleep_until(next.unwrap_or(now)).await }, if next.is_some() => {}
             }
         }
     }
 
+    /// Makes the next move of a service, and returns how long the one after it can wait; `None`: there is none.
+    async fn attend_service(&self, deployment: &Deployment, promoted: &(impl Fn() + Sync)) -> Option<Duration> {
+        let sweep = self.attend_sweep(deployment).await;
+        let canary = match deployment.canary() {
+            Some(run) => Some(self.attend_one(deployment, &run, promoted).await),
+            None => None,
+        };
+        [sweep, canary].into_iter().flatten().min()
+    }
+
     /// Makes the next move of a canary, and returns how long the one after it can wait.
-    async fn attend_one(&self, deployment: &Deployment, run: &Arc<CanaryRun>, promoted: &impl Fn()) -> Duration {
+    async fn attend_one(
+        &self,
+        deployment: &Deployment,
+        run: &Arc<CanaryRun>,
+        promoted: &(impl Fn() + Sync),
+    ) -> Duration {
         let service = &deployment.spec.name;
         if deployment.canary_fails_checks() {
             let _ends_alone = deployment.history.lock().await;
@@ -349,7 +343,7 @@ impl Rollout {
         Duration::ZERO
     }
 
-    async fn promote_or_end(&self, deployment: &Deployment, run: &Arc<CanaryRun>, promoted: &impl Fn()) {
+    async fn promote_or_end(&self, deployment: &Deployment, run: &Arc<CanaryRun>, promoted: &(impl Fn() + Sync)) {
         match self.promote(deployment, run, None).await {
             Ok(_) => promoted(),
             Err(error) => {
@@ -411,9 +405,8 @@ impl Rollout {
         let numbers = run.watch.judge().report();
         let way_back = self.way_back(deployment, &history, run, by.is_some_and(|(_, no_way_back)| no_way_back)).await?;
         let revision = Arc::clone(&run.revision);
-        let migrated = self.migrate(deployment, &revision, MigrationMode::Make).await?;
-        let swapped = self.make_stable(deployment, &mut history, Arc::clone(&revision), Clients::MustNotNotice).await?;
-        self.sweep(deployment, &revision, migrated).await;
+        let ready = self.run_migration(deployment, &revision).await?;
+        let swapped = self.make_stable(deployment, &mut history, (revision, ready), Clients::MustNotNotice).await?;
         deployment.end_canary(&self.registry, run);
         deployment.traffic.metrics.swapped();
         swapped.log(deployment, "promoted");

@@ -1,4 +1,4 @@
-//! The migration of a service's data by a new revision: tried on a snapshot, and made in one commit.
+//! The migration of a service's data by a new revision: run on a snapshot, and made in one commit.
 
 use super::deployment::Deployment;
 use super::error::SwapError;
@@ -12,102 +12,165 @@ use std::time::{Duration, Instant};
 /// How long a migration may take.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How often it is made again, since the service has changed what it changes.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
-/// What becomes of what a migration has written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MigrationMode {
-    /// Nothing.
-    Try,
-    /// It is committed.
-    Make,
-}
+/// The format of the data that a revision without the interface keeps, and of data without a note.
+const UNNUMBERED: u32 = 0;
 
-/// A migration that has run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Migrated {
+/// A migration that has run on a snapshot. Nothing has changed yet; dropped, nothing changes.
+pub(super) struct ReadyMigration {
+    /// What it has written; `None`: there are no data, and only the note of their format changes.
+    pub(super) overlay: Option<Arc<Overlay>>,
+    noted: NotedFormat,
+    /// The oldest format that the data may have.
     from: u32,
     to: u32,
-    /// The keys that it has written.
-    keys: usize,
+}
+
+/// What the revision before may do after the commit of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherWriters {
+    /// It serves on for a moment: what it writes then has to be migrated, too.
+    MayFollow,
+    /// Nothing: the service does not serve yet.
+    None,
+}
+
+/// A migration that was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Migrated {
+    pub(super) from: u32,
+    pub(super) to: u32,
 }
 
 impl Rollout {
-    /// Has `revision` migrate the data of its service, if they have an older format than its own. `None`: there is
-    /// nothing to migrate.
+    /// Has `revision` migrate the data of its service on a snapshot, if they have an older format than its own. `None`:
+    /// there is nothing to commit.
     ///
-    /// What the migration writes and the number of the format are one commit, so a crash leaves the data before it or
-    /// after it.
+    /// A revision without the interface keeps format 0: it cannot say that it reads anything newer.
     ///
     /// # Errors
     /// It fails, or the data have a newer format. Nothing has changed then.
+    pub(super) async fn run_migration(
+        &self,
+        deployment: &Deployment,
+        revision: &Revision,
+    ) -> Result<Option<ReadyMigration>, SwapError> {
+        let Some(bucket) = &deployment.grants.state else { return Ok(None) };
+        let run = MigrationRun { rollout: self, deployment, revision, bucket };
+        // The note before the data: if another one changes both, the commit is refused.
+        let noted = DataFormat::of(bucket).read().await.map_err(|error| run.store(error))?;
+        let data = noted.format.unwrap_or(UNNUMBERED);
+        let has_migration = Migration::is_of(revision.contract());
+        if !has_migration && data == UNNUMBERED {
+            return Ok(None);
+        }
+        let overlay = Overlay::over(bucket).await.map_err(|error| run.store(error))?;
+        let migration = if has_migration { Some(run.on(&overlay)?) } else { None };
+        let to = match &migration {
+            Some(migration) => migration.format(&context()).await.map_err(|error| run.failed(&error))?,
+            None => UNNUMBERED,
+        };
+        let from = noted.sweep_from.unwrap_or(data).min(to);
+        // Of an empty bucket, too, since nobody may have written the note yet.
+        if data == to && noted.sweep_from.is_none() && (noted.format.is_some() || to == UNNUMBERED) {
+            return Ok(None);
+        }
+        if overlay.is_empty().await.map_err(|error| run.store(error))? {
+            return Ok(Some(ReadyMigration { overlay: None, noted, from, to }));
+        }
+        if data > to {
+            return Err(SwapError::NewerData { service: deployment.spec.name.clone(), data, revision: to });
+        }
+        if let Some(migration) = &migration {
+            run.migrate(migration, from).await?;
+        }
+        Ok(Some(ReadyMigration { overlay: Some(overlay), noted, from, to }))
+    }
+
+    /// Commits what a migration has written, and the number of the format. `None`: it lost against another commit, and
+    /// has to run again.
+    ///
+    /// # Errors
+    /// The store's. Nothing has changed then, unless it is [`SwapError::MigrationInDoubt`].
+    pub(super) async fn commit_migration(
+        &self,
+        deployment: &Deployment,
+        ready: &ReadyMigration,
+        others: OtherWriters,
+    ) -> Result<Option<Migrated>, SwapError> {
+        let service = &deployment.spec.name;
+        let Some(bucket) = &deployment.grants.state else { return Ok(None) };
+        let ReadyMigration { overlay, noted, from, to } = ready;
+        let (note, migrated) = (DataFormat::of(bucket), Migrated { from: *from, to: *to });
+        let mut transaction = overlay.as_ref().map(|overlay| overlay.transaction()).unwrap_or_default();
+        let keys = transaction.writes.len();
+        let due = (others == OtherWriters::MayFollow).then_some(*from);
+        let format = Some(*to).filter(|to| *to != UNNUMBERED);
+        transaction.beside.push(note.change(*noted, format, due));
+        match bucket.commit_whole(transaction).await {
+            Ok(_) => {}
+            Err(StateError::Conflict { .. } | StateError::ConflictBeside { .. } | StateError::Overloaded) => {
+                return Ok(None);
+            }
+            // An error of the disk does not say whether the commit is on it.
+            Err(error) => match note.read().await {
+                Ok(now) if now == *noted => return Err(store(service, error)),
+                Ok(now) if now.format == format => {}
+                _ => return Err(SwapError::MigrationInDoubt(service.clone(), error.to_string())),
+            },
+        }
+        if noted.format.is_some_and(|data| data > *to) {
+            self.still_empty(deployment, bucket, ready).await?;
+        }
+        tracing::info!(%service, from, to, keys, "the data are migrated");
+        Ok(Some(migrated))
+    }
+
+    /// There were no data, and the note says an older format now. If data of the newer one have come meanwhile, the
+    /// note is put back.
+    async fn still_empty(
+        &self,
+        deployment: &Deployment,
+        bucket: &Bucket,
+        ready: &ReadyMigration,
+    ) -> Result<(), SwapError> {
+        let service = &deployment.spec.name;
+        let found = bucket.keys(Vec::new(), None, 1).await.map_err(|error| store(service, error))?;
+        if found.items.is_empty() {
+            return Ok(());
+        }
+        let (note, NotedFormat { format, sweep_from, .. }) = (DataFormat::of(bucket), ready.noted);
+        let now = note.read().await.map_err(|error| store(service, error))?;
+        note.write(now, format, sweep_from).await.map_err(|error| store(service, error))?;
+        let data = format.unwrap_or(UNNUMBERED);
+        Err(SwapError::NewerData { service: service.clone(), data, revision: ready.to })
+    }
+
+    /// Runs a migration and commits it, for a revision that serves already, or that nothing serves beside.
+    ///
+    /// # Errors
+    /// As [`Rollout::run_migration`] and [`Rollout::commit_migration`].
     pub(super) async fn migrate(
         &self,
         deployment: &Deployment,
         revision: &Revision,
-        mode: MigrationMode,
+        others: OtherWriters,
     ) -> Result<Option<Migrated>, SwapError> {
-        let Some(bucket) = deployment.grants.state.as_ref().filter(|_| Migration::is_of(revision.contract())) else {
-            return Ok(None);
-        };
-        let (service, note) = (&deployment.spec.name, DataFormat::of(bucket));
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            // The note before the data: if another one changes both, the commit is refused.
-            let noted = note.read().await.map_err(|error| store(service, error))?;
-            let run = MigrationRun { rollout: self, deployment, revision, bucket };
-            let (own, ran) = run.on_snapshot(noted).await?;
-            let Some((overlay, migrated)) = ran else {
-                // Data that do not exist have every format; what comes now has this one.
-                if mode == MigrationMode::Make && noted.format != Some(own) {
-                    note.write(noted, Some(own)).await.map_err(|error| store(service, error))?;
-                }
-                return Ok(None);
-            };
-            if mode == MigrationMode::Try {
+        for _ in 0..TRIES {
+            let Some(ready) = self.run_migration(deployment, revision).await? else { return Ok(None) };
+            if let Some(migrated) = self.commit_migration(deployment, &ready, others).await? {
                 return Ok(Some(migrated));
             }
-            let mut transaction = overlay.transaction();
-            transaction.beside.push(note.change(noted, Some(migrated.to)));
-            match bucket.commit_whole(transaction).await {
-                Ok(_) => {
-                    let Migrated { from, to, keys } = migrated;
-                    tracing::info!(%service, from, to, keys, "the data are migrated");
-                    return Ok(Some(migrated));
-                }
-                Err(StateError::Conflict { .. } | StateError::ConflictBeside { .. } | StateError::Overloaded)
-                    if tries < TRIES => {}
-                Err(error) => return Err(store(service, error)),
-            }
         }
+        Err(too_fast(deployment))
     }
+}
 
-    /// Brings over what calls of the revision before have written since `migrated`. A failure is logged: the revision
-    /// serves already.
-    pub(super) async fn sweep(&self, deployment: &Deployment, revision: &Revision, migrated: Option<Migrated>) {
-        let (Some(Migrated { from, .. }), Some(bucket)) = (migrated, &deployment.grants.state) else { return };
-        let service = &deployment.spec.name;
-        for _ in 0..TRIES {
-            let run = MigrationRun { rollout: self, deployment, revision, bucket };
-            let swept = match run.once_more(from).await {
-                Ok(overlay) => bucket.commit_whole(overlay.transaction()).await,
-                Err(error) => {
-                    tracing::error!(%service, %error, "what was written during the migration is not migrated");
-                    return;
-                }
-            };
-            match swept {
-                Ok(_) => return,
-                Err(StateError::Conflict { .. } | StateError::Overloaded) => {}
-                Err(error) => {
-                    tracing::error!(%service, %error, "what was written during the migration is not migrated");
-                    return;
-                }
-            }
-        }
-        tracing::warn!(%service, "what was written during the migration changes too fast to be migrated");
-    }
+/// The service changes its data faster than they can be migrated.
+pub(super) fn too_fast(deployment: &Deployment) -> SwapError {
+    let text = format!("each of {TRIES} runs lost against calls that changed the same keys; switch `maintenance` on");
+    SwapError::Migration(deployment.spec.name.clone(), text)
 }
 
 /// One run of a migration.
@@ -119,39 +182,14 @@ struct MigrationRun<'a> {
 }
 
 impl MigrationRun<'_> {
-    /// Runs it on a snapshot, if there is something to migrate. Returns the number of the revision's format, too.
-    async fn on_snapshot(&self, noted: NotedFormat) -> Result<(u32, Option<(Arc<Overlay>, Migrated)>), SwapError> {
-        let (overlay, migration) = self.prepared().await?;
-        let to = migration.format(&context()).await.map_err(|error| self.failed(&error))?;
-        let from = noted.format.unwrap_or(0);
-        if noted.format == Some(to) || overlay.is_empty().await.map_err(|error| self.store(error))? {
-            return Ok((to, None));
-        }
-        if from > to {
-            return Err(SwapError::NewerData { service: self.deployment.spec.name.clone(), data: from, revision: to });
-        }
-        self.run(&migration, from).await?;
-        let keys = overlay.transaction().writes.len();
-        Ok((to, Some((overlay, Migrated { from, to, keys }))))
-    }
-
-    /// Runs it on data that have been migrated.
-    async fn once_more(&self, from: u32) -> Result<Arc<Overlay>, SwapError> {
-        let (overlay, migration) = self.prepared().await?;
-        self.run(&migration, from).await?;
-        Ok(overlay)
-    }
-
-    async fn prepared(&self) -> Result<(Arc<Overlay>, Migration), SwapError> {
-        let overlay = Overlay::over(self.bucket).await.map_err(|error| self.store(error))?;
+    fn on(&self, overlay: &Arc<Overlay>) -> Result<Migration, SwapError> {
         let (runtime, limits) = (&self.rollout.runtime, &self.deployment.spec.replicas.limits);
         let migration = Migration::of(runtime, self.revision, limits, overlay.bucket(self.bucket));
-        let service = &self.deployment.spec.name;
-        let none = || SwapError::Migration(service.clone(), "it has no migration".into());
-        Ok((overlay, migration.ok_or_else(none)?))
+        let none = || SwapError::Migration(self.deployment.spec.name.clone(), "it has no migration".into());
+        migration.ok_or_else(none)
     }
 
-    async fn run(&self, migration: &Migration, from: u32) -> Result<(), SwapError> {
+    async fn migrate(&self, migration: &Migration, from: u32) -> Result<(), SwapError> {
         let outcome = migration.migrate(from, &context()).await.map_err(|error| self.failed(&error))?;
         outcome.map_err(|text| SwapError::Migration(self.deployment.spec.name.clone(), text))
     }

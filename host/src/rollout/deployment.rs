@@ -4,6 +4,7 @@ use super::addresses::{AddressEndpoints, resolve};
 use super::canary_run::CanaryRun;
 use super::error::SwapError;
 use super::spec::ServiceSpec;
+use super::unfinished_calls::DueSweep;
 use crate::archive::HistoryEntry;
 use crate::base::Digest;
 use crate::contract::{BoundFunction, FunctionName};
@@ -16,6 +17,7 @@ use crate::runtime::{
     Grants, InstancePool, Isolation, Limits, PublishGrant, Recorder, RecordingPlace, Revision, Runtime,
 };
 use crate::state::Store;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{Mutex, MutexGuard as TurnGuard};
@@ -42,6 +44,12 @@ pub(super) struct Deployment {
     pub(super) canary_stats: SyncMutex<Vec<Arc<EndpointStats>>>,
     /// What records its calls, through all of its revisions.
     pub(super) recorder: Arc<Recorder>,
+    /// The sweep that waits for calls of the revision before.
+    pub(super) due_sweep: SyncMutex<Option<DueSweep>>,
+    /// Its data have a number of a format at the start, so a revision has to read that before it serves.
+    is_numbered: AtomicBool,
+    /// Its component could not serve at the end of the start. Its routes are bound, so another one may.
+    left_out: AtomicBool,
 }
 
 /// How many rollouts that have ended a host without history remembers of each service.
@@ -117,8 +125,29 @@ impl Deployment {
             ended: SyncMutex::default(),
             canary_stats: SyncMutex::default(),
             recorder: Arc::new(Recorder::new(spec.record, Arc::clone(recordings))),
+            due_sweep: SyncMutex::default(),
+            is_numbered: AtomicBool::new(false),
+            left_out: AtomicBool::new(false),
             spec,
         }
+    }
+
+    /// Whether its component could not serve at the end of the start, and none has taken its place.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.left_out.load(Relaxed)
+    }
+
+    /// Whether the data had a number of a format at the start.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.is_numbered.load(Relaxed)
+    }
+
+    pub(super) fn note_numbered(&self) {
+        self.is_numbered.store(true, Relaxed);
+    }
+
+    pub(super) fn note_left_out(&self, left_out: bool) {
+        self.left_out.store(left_out, Relaxed);
     }
 
     /// Notes the digest of the manifest's component.

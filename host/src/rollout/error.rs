@@ -49,10 +49,17 @@ pub enum SwapError {
     /// The migration of the data fails, in the words of the component or of the host.
     #[error("the data of service `{0}` cannot be migrated: {1}. Nothing has changed")]
     Migration(ServiceName, String),
+    /// The disk failed at the commit of a migration, and does not say whether it took it.
+    #[error(
+        "the disk failed at the commit of a migration of service `{0}`, which may have happened all the same: {1}. The \
+         revision before serves on; at the next start of the host the new one serves, and migrates what is missing"
+    )]
+    MigrationInDoubt(ServiceName, String),
     /// The data have a newer format than the revision reads.
     #[error(
         "the data of service `{service}` have format {data}, and this revision keeps format {revision}: swap in one \
-         that reads them, or bring back a snapshot from before (`atoll state erase`, then `atoll state import`)"
+         that reads them (`atoll swap {service}`), or bring back a snapshot from before, in maintenance (`atoll \
+         maintenance on`, `atoll state erase`, `atoll state import`, then the older revision)"
     )]
     NewerData {
         /// The service.
@@ -116,7 +123,7 @@ impl SwapError {
             Self::DoesNotStart(_) => "does-not-start",
             Self::Busy(_) => "busy",
             Self::NoShadow(..) => "no-shadow",
-            Self::Migration(..) => "migration",
+            Self::Migration(..) | Self::MigrationInDoubt(..) => "migration",
             Self::NewerData { .. } => "newer-data",
             Self::Migrates(_) => "migrates",
             Self::NoWayBack(..) => "no-way-back",

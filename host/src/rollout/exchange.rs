@@ -1,7 +1,7 @@
 //! The services of another manifest take the place of those that serve, in one publication. What the other manifest
 //! leaves as it is keeps its endpoints, with their circuits, connections and instances.
 
-use super::data_migration::MigrationMode;
+use super::data_migration::OtherWriters;
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::spec::ServiceSpec;
@@ -142,7 +142,8 @@ impl Rollout {
         let revision = Arc::new(revision?);
         let context = CallContext::new(RequestId::from_random(rand::random()), Instant::now(), limits.timeout);
         deployment.pool(&self.runtime, &revision).rehearse(&context).await.map_err(does_not_start)?;
-        if self.migrate(deployment, &revision, MigrationMode::Try).await?.is_some() {
+        let ready = self.run_migration(deployment, &revision).await?;
+        if ready.is_some_and(|ready| ready.overlay.is_some()) {
             return Err(SwapError::Migrates(deployment.spec.name.clone()));
         }
         Ok(revision)
@@ -166,6 +167,13 @@ impl Rollout {
         }
         let goes = |name: &&ServiceName| !matches!(services.get(*name), Some(NextService::Kept(..)));
         let leaving: Vec<_> = before.iter().filter(|(name, _)| goes(name)).map(|(_, one)| Arc::clone(one)).collect();
+        // From here to the end no migration is committed.
+        let Ok(_alone) = self.wiring.try_lock() else {
+            let changing = before.iter().find(|(_, one)| one.history.try_lock().is_err());
+            let name = changing.or_else(|| before.iter().next()).map(|(name, _)| name.clone());
+            let name = name.expect("whoever holds the lock has a service");
+            return Err((name.clone(), SwapError::UnderWay(name)));
+        };
         let _turns = leaving.iter().map(|one| turn_now(one)).collect::<Result<Vec<_>, _>>()?;
         for (name, next) in &services {
             if let NextService::Kept(deployment, routed) = next
@@ -207,6 +215,20 @@ impl Rollout {
             deployments.iter().map(|(name, one)| (name, one, one.published())).collect();
         let entries = guards.iter().map(|(name, one, published)| ((*name).clone(), one.service(published)));
         self.registry.publish_all(entries.collect());
+    }
+
+    /// Notes the formats of the data of services whose component was exchanged, as soon as nobody calls those before.
+    /// There were no data before the exchange: those that are there now may have been written by either. A failure is
+    /// logged: it is made good at the next start or swap.
+    pub async fn note_formats(&self, changed: &[ServiceName]) {
+        for name in changed {
+            let Ok(deployment) = self.find(name.as_str()) else { continue };
+            let Ok(history) = deployment.turn().await else { continue };
+            let Some(revision) = &history.stable else { continue };
+            if let Err(error) = self.migrate(&deployment, revision, OtherWriters::None).await {
+                tracing::error!(service = %name, %error, "the format of the data is not noted");
+            }
+        }
     }
 
     /// Takes services out of the discovery table that [`Rollout::exchange`] has left there.

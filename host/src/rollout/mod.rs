@@ -16,10 +16,11 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout` → `shadow_phase`, `way_back`, `data_migration` → `journal` →
-//! `swap` → `deployment` → `addresses`, `canary_run` → `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` →
-//! `succession` → `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart;
-//! `addresses` → `srv_lookup` → `dns_message` → `srv_choice`, `srv_source`. Tests: with real components in `tests/it`.
+//! From the top: `start` and `rollback` → `canary_rollout` → `shadow_phase`, `way_back`, `promotion` → `sweep` →
+//! `data_migration` → `journal` → `swap` → `deployment` → `unfinished_calls`, `addresses`, `canary_run` → `shadow_run`,
+//! `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` → `deployment`; `swap` → `trial` → `wiring`; `swap`
+//! and `start` → `start_ledger`; `error` stands apart; `addresses` → `srv_lookup` → `dns_message` → `srv_choice`,
+//! `srv_source`. Tests: with real components in `tests/it`.
 
 mod addresses;
 mod canary_rollout;
@@ -31,6 +32,7 @@ mod error;
 mod exchange;
 mod journal;
 mod plan;
+mod promotion;
 mod rollback;
 mod shadow_phase;
 mod shadow_run;
@@ -42,7 +44,9 @@ mod start;
 mod start_ledger;
 mod succession;
 mod swap;
+mod sweep;
 mod trial;
+mod unfinished_calls;
 mod way_back;
 mod wiring;
 

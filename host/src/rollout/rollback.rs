@@ -2,7 +2,6 @@
 
 use super::canary_rollout::EndOrder;
 use super::canary_run::RolloutOrder;
-use super::data_migration::MigrationMode;
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::journal::entry_at_once;
@@ -29,7 +28,7 @@ impl Rollout {
 
     async fn restore(&self, deployment: &Deployment, by: &RolloutOrder) -> Result<Swapped, SwapError> {
         let mut history = deployment.turn().await?;
-        if history.stable.is_none() {
+        if history.stable.is_none() && !deployment.is_left_out() {
             return Err(SwapError::NoComponent(deployment.spec.name.clone()));
         }
         let RevisionHistory { stable, previous, manifest } = &*history;
@@ -41,11 +40,16 @@ impl Rollout {
         // be loaded.
         let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
         previous.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
-        self.migrate(deployment, &previous, MigrationMode::Make).await?;
         let (digest, manifest) = (previous.digest(), *manifest);
-        let next = RevisionHistory { stable: Some(previous), previous: stable.clone(), manifest };
-        // The table first, then the disk: calls must not wait for it.
-        let swapped = self.publish(deployment, &mut history, next, Clients::MayNotice)?;
+        let swapped = match self.run_migration(deployment, &previous).await? {
+            None => {
+                let next = RevisionHistory { stable: Some(previous), previous: stable.clone(), manifest };
+                let _alone = self.wiring.lock().await;
+                // The table first, then the disk: calls must not wait for it.
+                self.publish(deployment, &mut history, next, Clients::MayNotice)?
+            }
+            ready => self.make_stable(deployment, &mut history, (previous, ready), Clients::MayNotice).await?,
+        };
         deployment.traffic.metrics.rolled_back();
         swapped.log(deployment, "rolled back");
         self.record_restored(deployment, digest, manifest, by).await;
@@ -73,10 +77,10 @@ impl Rollout {
         let kept = self.on_disk(move |archive| archive.load(&digest)).await?;
         let bytes = kept.ok_or_else(|| SwapError::NoPrevious(deployment.spec.name.clone()))?;
         let revision = self.prepare(deployment, bytes, Clients::MayNotice).await?;
-        self.migrate(deployment, &revision, MigrationMode::Make).await?;
+        let ready = self.run_migration(deployment, &revision).await?;
         self.supersede(deployment, &revision).await;
         let manifest = history.manifest;
-        let swapped = self.make_stable(deployment, history, revision, Clients::MayNotice).await?;
+        let swapped = self.make_stable(deployment, history, (revision, ready), Clients::MayNotice).await?;
         deployment.traffic.metrics.rolled_back();
         swapped.log(deployment, "rolled back");
         self.record_restored(deployment, digest, manifest, by).await;

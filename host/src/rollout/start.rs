@@ -1,12 +1,13 @@
 //! The end of a start: components whose code was not in the cache are compiled while the host serves, and data are
 //! migrated before their service does.
 
-use super::data_migration::MigrationMode;
-use super::deployment::RevisionHistory;
+use super::data_migration::OtherWriters;
+use super::deployment::{Deployment, RevisionHistory};
 use super::start_ledger::{SettledServices, StartLedger, StartedService};
 use super::swap::Rollout;
 use crate::base::ServiceName;
 use crate::runtime::{InvokeError, Migration, Revision};
+use crate::state::{DataFormat, StateError};
 use crate::telemetry::{ChangeKind, note_change};
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -33,7 +34,8 @@ impl Rollout {
     /// it has no instances any more. If the future is dropped, no further compilation begins.
     pub async fn finish_start(&self, left_out: impl Fn(&ServiceName, String)) {
         let revisions: Vec<_> = self.serving().iter().map(|(name, one)| (name.clone(), Arc::clone(one))).collect();
-        let unfinished = revisions.into_iter().filter(|(_, revision)| !is_finished(revision));
+        let deployments = self.deployments();
+        let unfinished = revisions.into_iter().filter(|(name, revision)| !is_finished(revision, deployments.get(name)));
         let cores = available_parallelism().map_or(1, usize::from);
         let compilations = stream::iter(unfinished).map(async |(name, revision)| {
             let outcome = self.finish(&name, revision).await;
@@ -46,6 +48,11 @@ impl Rollout {
                 Err(error) => self.failed(&name, &error, &left_out).await,
             }
         }
+    }
+
+    /// Whether a service was left out at the end of the start, so that a swap may bring it back.
+    pub fn can_return(&self, name: &str) -> bool {
+        self.find(name).is_ok_and(|deployment| deployment.is_left_out())
     }
 
     /// Lets the services serve that waited for the component of `name` alone.
@@ -73,7 +80,10 @@ impl Rollout {
                 swapped.insert(service);
                 continue;
             }
+            let alone = self.wiring.lock().await;
             self.serving().remove(&service);
+            drop(alone);
+            deployment.note_left_out(true);
             *history = RevisionHistory { manifest: history.manifest, ..RevisionHistory::default() };
             deployment.withdraw(&self.registry);
             tracing::error!(%service, reason, "left out");
@@ -93,7 +103,7 @@ impl Rollout {
             compiled.map_err(|error| format!("its component cannot be compiled: {}", error.detail))?;
         }
         let Ok(deployment) = self.find(name.as_str()) else { return Ok(()) };
-        self.migrate(&deployment, &revision, MigrationMode::Make).await.map(drop).map_err(|error| error.to_string())
+        self.migrate(&deployment, &revision, OtherWriters::None).await.map(drop).map_err(|error| error.to_string())
     }
 
     async fn compile(&self, name: &ServiceName, revision: Arc<Revision>) -> Result<(), InvokeError> {
@@ -112,6 +122,22 @@ impl Rollout {
         done.unwrap_or_else(|panic| Err(InvokeError::of_host(&panic)))
     }
 
+    /// Finds out which services have data in a format with a number: their revisions serve when they have shown that
+    /// they read it. To be called before the first call of a service.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_numbered_data(&self) -> Result<(), StateError> {
+        for deployment in self.deployments().values() {
+            let Some(bucket) = &deployment.grants.state else { continue };
+            if DataFormat::of(bucket).read().await?.format.is_some() {
+                deployment.note_numbered();
+            }
+        }
+        self.begin_start();
+        Ok(())
+    }
+
     /// Finds out which of the services wait for components, and lets no call to them. They are not published yet.
     pub(super) fn begin_start(&self) {
         let serving = self.serving();
@@ -120,7 +146,7 @@ impl Rollout {
             name,
             calls: &deployments[name].spec.grants.calls,
             providers: revision.links().iter().map(|link| link.service.clone()).collect(),
-            compiled: is_finished(revision),
+            compiled: is_finished(revision, deployments.get(name)),
         });
         let ledger = StartLedger::new(services);
         ledger.names().for_each(|name| deployments[name].hold());
@@ -137,10 +163,11 @@ impl Rollout {
     }
 }
 
-/// Whether nothing is missing before a revision can serve: its code is there, and it has no migration, which may have
-/// to run first.
-fn is_finished(revision: &Revision) -> bool {
-    revision.uncompiled().is_none() && !Migration::is_of(revision.contract())
+/// Whether nothing is missing before a revision can serve: its code is there, it has no migration, which may have to
+/// run first, and no migration of another revision has changed its data, which it may not read.
+fn is_finished(revision: &Revision, deployment: Option<&Arc<Deployment>>) -> bool {
+    let is_numbered = deployment.is_some_and(|deployment| deployment.is_numbered());
+    revision.uncompiled().is_none() && !Migration::is_of(revision.contract()) && !is_numbered
 }
 
 /// A size as people read it, with one decimal.

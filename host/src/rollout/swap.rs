@@ -22,7 +22,7 @@ use std::future::pending;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as TurnMutex, Notify};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -55,6 +55,9 @@ pub struct Rollout {
     /// publication. Otherwise two services that use each other could be swapped at the same time, each checked against
     /// the old revision of the other, and the new revisions would not fit together.
     serving: Mutex<BTreeMap<ServiceName, Arc<Revision>>>,
+    /// Held from the check that a revision fits, over the commit of its migration, to its publication. Meanwhile no
+    /// service changes which it has to fit.
+    pub(super) wiring: TurnMutex<()>,
     /// The services that do not serve yet.
     pub(super) ledger: Mutex<StartLedger>,
     /// Where the history is; `None`: what is swapped lasts until the host restarts.
@@ -76,8 +79,8 @@ impl Rollout {
     pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>, routes: Vec<Need>) -> Self {
         let (deployments, serving, ledger) = (ArcSwap::default(), Mutex::default(), Mutex::default());
         let (routes, wake, replaced) = (Mutex::new(routes), Arc::default(), Notify::new());
-        let (archive, recordings) = (None, Arc::default());
-        Self { runtime, registry, deployments, routes, serving, ledger, archive, recordings, wake, replaced }
+        let (archive, recordings, wiring) = (None, Arc::default(), TurnMutex::default());
+        Self { runtime, registry, deployments, routes, serving, wiring, ledger, archive, recordings, wake, replaced }
     }
 
     /// The same host with a history on the disk.
@@ -334,14 +337,33 @@ impl Rollout {
     ) -> Result<Swapped, SwapError> {
         let revision = next.stable.as_ref().expect("a revision that is published has a component");
         let mut serving = self.serving();
-        let Fit { links, routed } = self.fit(deployment, revision.contract(), &serving, clients)?;
-        if links != revision.links() {
-            return Err(SwapError::Rewired);
-        }
+        let routed = self.fits_now(deployment, revision, &serving, clients)?;
         serving.insert(deployment.spec.name.clone(), Arc::clone(revision));
         *history = next;
         deployment.publish(&self.runtime, &self.registry, history, routed);
         Ok(report(history))
+    }
+
+    /// Whether a revision fits the others as they are now.
+    pub(super) fn still_fits(
+        &self,
+        deployment: &Deployment,
+        revision: &Revision,
+        clients: Clients,
+    ) -> Result<(), SwapError> {
+        self.fits_now(deployment, revision, &self.serving(), clients).map(drop)
+    }
+
+    /// The functions of `revision` that routes call, if it fits the services in `serving`.
+    fn fits_now(
+        &self,
+        deployment: &Deployment,
+        revision: &Revision,
+        serving: &BTreeMap<ServiceName, Arc<Revision>>,
+        clients: Clients,
+    ) -> Result<Arc<[BoundFunction]>, SwapError> {
+        let Fit { links, routed } = self.fit(deployment, revision.contract(), serving, clients)?;
+        if links == revision.links() { Ok(routed) } else { Err(SwapError::Rewired) }
     }
 
     /// What the routes by HTTP and the health checks need of the services.

@@ -44,6 +44,15 @@ pub trait Backend: Send + Sync + 'static {
     /// before, the commit is on disk whole or not at all.
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed>;
 
+    /// As [`Backend::commit`], also where so much waits already that another commit would be refused.
+    fn commit_over_bound<'a>(
+        &'a self,
+        bucket: &'a ServiceName,
+        transaction: Transaction,
+    ) -> BackendFuture<'a, Committed> {
+        self.commit(bucket, transaction)
+    }
+
     /// The bucket as it is now, to be read page by page.
     fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>>;
 

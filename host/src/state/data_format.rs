@@ -19,6 +19,9 @@ pub struct DataFormat {
 pub struct NotedFormat {
     /// The number; `None`: no migration has run.
     pub format: Option<u32>,
+    /// The oldest format that the data may have yet: calls of a revision before were under way when they were migrated,
+    /// and nobody has migrated since what these have written. `None`: all data have the format.
+    pub sweep_from: Option<u32>,
     /// The version of the note, for [`DataFormat::change`].
     version: u64,
 }
@@ -45,16 +48,21 @@ impl DataFormat {
     /// The store is closed, or the disk's.
     pub async fn read(&self) -> Result<NotedFormat, StateError> {
         let found = self.bucket.get(vec![NOTE.to_vec()]).await?.pop().flatten();
-        let number = |value: &[u8]| u32::from_be_bytes(value.try_into().unwrap_or_default());
-        let format = found.as_ref().map(|found| number(&found.value));
-        Ok(NotedFormat { format, version: found.map_or(0, |found| found.version) })
+        let number = |at: usize| {
+            let bytes = found.as_ref()?.value.get(at..at + 4)?;
+            Some(u32::from_be_bytes(bytes.try_into().ok()?))
+        };
+        let (format, sweep_from) = (number(0), number(4));
+        Ok(NotedFormat { format, sweep_from, version: found.map_or(0, |found| found.version) })
     }
 
     /// What a commit of the service's data does beside, to have `format` from then on; refused if the note is not as it
-    /// was at `before`.
-    pub fn change(&self, before: NotedFormat, format: Option<u32>) -> Beside {
+    /// was at `before`. `sweep_from`: as in [`NotedFormat`].
+    pub fn change(&self, before: NotedFormat, format: Option<u32>, sweep_from: Option<u32>) -> Beside {
         let key: Key = NOTE.to_vec();
-        let change = format.map_or(Change::Delete, |format| Change::Put(format.to_be_bytes().to_vec()));
+        let number = |number: u32| number.to_be_bytes().to_vec();
+        let noted = |format| [number(format), sweep_from.map(number).unwrap_or_default()].concat();
+        let change = format.map_or(Change::Delete, |format| Change::Put(noted(format)));
         let checks = vec![(key.clone(), before.version)];
         Beside { bucket: self.bucket.service().clone(), checks, writes: vec![(key, change)] }
     }
@@ -63,8 +71,13 @@ impl DataFormat {
     ///
     /// # Errors
     /// [`StateError::ConflictBeside`]: it has changed; or the store's.
-    pub async fn write(&self, before: NotedFormat, format: Option<u32>) -> Result<(), StateError> {
-        let beside = vec![self.change(before, format)];
+    pub async fn write(
+        &self,
+        before: NotedFormat,
+        format: Option<u32>,
+        sweep_from: Option<u32>,
+    ) -> Result<(), StateError> {
+        let beside = vec![self.change(before, format, sweep_from)];
         self.bucket.commit(Transaction { beside, ..Transaction::default() }).await.map(drop)
     }
 }

@@ -31,11 +31,15 @@ pub struct Overlay {
 #[derive(Default)]
 struct LaidChanges {
     values: BTreeMap<Key, LaidValue>,
+    /// The bytes of the keys and values in `values`.
     bytes: usize,
     commits: u64,
+    /// The keys that were read one by one, with the versions that they had at the moment of the base.
+    read: BTreeMap<Key, u64>,
 }
 
 /// What was changed at one key.
+#[derive(Clone)]
 struct LaidValue {
     /// `None`: it is gone.
     value: Option<Vec<u8>>,
@@ -67,10 +71,13 @@ impl Overlay {
         Ok(self.scan_laid(Key::new(), None, 1).await?.items.is_empty())
     }
 
-    /// All that was changed, as one transaction, which is refused if one of these keys has changed meanwhile.
+    /// All that was changed, as one transaction, which is refused if one of these keys has changed meanwhile, or one
+    /// that was read by its name. What a scan or a listing has found, and a gap in it, is not checked.
     pub fn transaction(&self) -> Transaction {
         let laid = self.laid();
-        let checks = laid.values.iter().map(|(key, laid)| (key.clone(), laid.before)).collect();
+        let mut checks = laid.read.clone();
+        checks.extend(laid.values.iter().map(|(key, laid)| (key.clone(), laid.before)));
+        let checks = checks.into_iter().collect();
         let change = |value: &Option<Vec<u8>>| value.clone().map_or(Change::Delete, Change::Put);
         let writes = laid.values.iter().map(|(key, laid)| (key.clone(), change(&laid.value))).collect();
         Transaction { checks, writes, beside: Vec::new() }
@@ -80,14 +87,19 @@ impl Overlay {
         self.laid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The values of `keys`.
+    /// The values of `keys`, which a commit depends on from now on.
     async fn get_laid(&self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
         let mut found = self.base.get(keys.clone()).await?;
-        let laid = self.laid();
-        for (key, found) in keys.iter().zip(&mut found) {
-            if let Some(laid) = laid.values.get(key) {
+        let mut laid = self.laid();
+        for (key, found) in keys.into_iter().zip(&mut found) {
+            let version = found.as_ref().map_or(0, |found| found.version);
+            if let Some(laid) = laid.values.get(&key) {
                 *found = laid.value.clone().map(|value| Versioned { value, version: laid.version });
             }
+            laid.read.insert(key, version);
+        }
+        if laid.read.len() > MOST_KEYS {
+            return Err(StateError::TooLarge { what: "what a migration reads", limit: MOST_KEYS, unit: "keys" });
         }
         Ok(found)
     }
@@ -128,30 +140,42 @@ impl Overlay {
             let text = "a migration publishes no events, and handles none".into();
             return Err(StateError::Replayed { text, too_large: false });
         }
-        // A guest has one thread of work here: nothing changes between these reads and the writes below.
-        let checked = self.get_laid(checks.iter().map(|(key, _)| key.clone()).collect()).await?;
-        for ((key, version), found) in checks.iter().zip(&checked) {
-            if found.as_ref().map_or(0, |found| found.version) != *version {
+        let keys = checks.iter().map(|(key, _)| (key, false));
+        let keys = keys.chain(writes.iter().map(|(key, change)| (key, matches!(change, Change::Add(_)))));
+        let mut base = BTreeMap::new();
+        for (key, counts) in keys {
+            // One by one: all values together may be more than a commit may have.
+            let found = self.base.get(vec![key.clone()]).await?.pop().flatten();
+            let slot: &mut Versioned = base.entry(key.clone()).or_insert(Versioned { value: Vec::new(), version: 0 });
+            if let Some(Versioned { value, version }) = found {
+                slot.version = version;
+                if counts {
+                    slot.value = value;
+                }
+            }
+        }
+        // From here to the end nobody else reads or writes: a commit is laid over whole or not at all.
+        let mut laid = self.laid();
+        for (key, version) in &checks {
+            if laid.version(key, &base) != *version {
                 return Err(StateError::Conflict { key: key.clone() });
             }
         }
-        let mut before = Vec::with_capacity(writes.len());
-        for (key, _) in &writes {
-            let (now, base) = (self.get_laid(vec![key.clone()]).await?, self.base.get(vec![key.clone()]).await?);
-            before.push((now.into_iter().flatten().next(), base.into_iter().flatten().next()));
-        }
-        let mut laid = self.laid();
-        laid.commits += 1;
-        let version = self.base.version() + laid.commits;
-        let mut sums = Vec::new();
-        for ((key, change), (now, base)) in writes.into_iter().zip(before) {
+        let version = self.base.version() + laid.commits + 1;
+        let (mut aside, mut sums) = (BTreeMap::new(), Vec::new());
+        for (key, change) in writes {
+            let found = base.get(&key).filter(|found| found.version > 0);
+            let before = found.map_or(0, |found| found.version);
             // An earlier write of the same commit counts.
-            let now = laid.values.get(&key).map_or_else(|| now.map(|now| now.value), |laid| laid.value.clone());
+            let now = match aside.get(&key).or_else(|| laid.values.get(&key)) {
+                Some(LaidValue { value, .. }) => value.as_deref(),
+                None => found.map(|found| found.value.as_slice()),
+            };
             let value = match change {
                 Change::Put(value) => Some(value),
                 Change::Delete => None,
                 Change::Add(delta) => {
-                    let number = now.map_or(Some(0), |now| std::str::from_utf8(&now).ok()?.parse::<u64>().ok());
+                    let number = now.map_or(Some(0), |now| std::str::from_utf8(now).ok()?.parse::<u64>().ok());
                     let sum = number.and_then(|number| number.checked_add(delta));
                     let sum = sum.ok_or_else(|| StateError::NotANumber { key: key.clone() })?;
                     sums.push(sum);
@@ -160,17 +184,49 @@ impl Overlay {
                 // The host's own logs alone have sequences.
                 Change::Append(_) => return Err(StateError::Closed),
             };
-            laid.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-            let before = base.map_or(0, |base| base.version);
-            laid.values.insert(key, LaidValue { value, version, before });
+            aside.insert(key, LaidValue { value, version, before });
         }
-        if laid.values.len() > MOST_KEYS {
+        laid.merge(aside)?;
+        Ok(Committed { version, sums })
+    }
+}
+
+impl LaidChanges {
+    /// The version of a key; 0: it is not there.
+    fn version(&self, key: &Key, base: &BTreeMap<Key, Versioned>) -> u64 {
+        match self.values.get(key) {
+            Some(LaidValue { value: None, .. }) => 0,
+            Some(LaidValue { version, .. }) => *version,
+            None => base.get(key).map_or(0, |found| found.version),
+        }
+    }
+
+    /// Takes the changes of one commit over, if the bounds allow all of them.
+    fn merge(&mut self, aside: BTreeMap<Key, LaidValue>) -> Result<(), StateError> {
+        let (mut keys, mut bytes) = (self.values.len(), self.bytes);
+        for (key, change) in &aside {
+            let replaced = self.values.get(key);
+            keys += usize::from(replaced.is_none());
+            bytes += change.size(key);
+            bytes -= replaced.map_or(0, |replaced| replaced.size(key));
+        }
+        if keys > MOST_KEYS {
             return Err(StateError::TooLarge { what: "a migration", limit: MOST_KEYS, unit: "keys" });
         }
-        if laid.bytes > MOST_BYTES {
+        if bytes > MOST_BYTES {
             return Err(StateError::TooLarge { what: "a migration", limit: MOST_BYTES, unit: "bytes" });
         }
-        Ok(Committed { version, sums })
+        self.values.extend(aside);
+        self.bytes = bytes;
+        self.commits += 1;
+        Ok(())
+    }
+}
+
+impl LaidValue {
+    /// The bytes that it counts, at `key`.
+    fn size(&self, key: &Key) -> usize {
+        key.len() + self.value.as_ref().map_or(0, Vec::len)
     }
 }
 

@@ -231,12 +231,13 @@ impl Bucket {
         self.backend.unseal(&self.name, entries).await
     }
 
-    /// As [`Bucket::commit`], for the host, which may change more at once than a guest.
+    /// As [`Bucket::commit`], for the host, which may change more at once than a guest, and waits behind whatever waits
+    /// for the writer.
     ///
     /// # Errors
     /// As there, except for the bounds.
     pub async fn commit_whole(&self, transaction: Transaction) -> Result<Committed, StateError> {
-        self.backend.commit(&self.name, transaction).await
+        self.backend.commit_over_bound(&self.name, transaction).await
     }
 
     /// A bucket of the host's own, about this one. `kind`: what it is for.

@@ -40,7 +40,7 @@ fn each_test_that_the_tables_of_risks_name_is_there() {
     let tables = text.split("\n## Risks").nth(1).unwrap();
     let named: Vec<_> = tables.split('`').filter(|word| word.matches('_').count() > 3 && !word.contains('/')).collect();
     assert!(named.len() >= 20, "{named:?}");
-    let sources = ["host/src", "tests/it"].map(|folder| sources(&workspace().join(folder))).concat();
+    let sources = ["host/src", "host/rules/src", "tests/it"].map(|folder| sources(&workspace().join(folder))).concat();
     for name in named {
         assert!(sources.contains(&format!("fn {name}(")), "no test is called {name}");
     }

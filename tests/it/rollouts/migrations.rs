@@ -101,7 +101,7 @@ async fn a_canary_migrates_when_it_is_promoted_and_a_start_migrates_before_it_se
     assert!(values(&lines).iter().all(|(_, value)| value.starts_with('3')), "{lines:?}");
 }
 
-async fn erase(http: &Http, atoll: &Atoll) {
+pub async fn erase(http: &Http, atoll: &Atoll) {
     let url = format!("{}/v1/services/keeper/data", atoll.admin);
     assert_eq!(http.try_send(Request::delete(url).body(Full::default()).unwrap()).await.unwrap().status, 200);
 }

@@ -4,6 +4,7 @@ mod bad_candidates;
 mod canaries;
 mod crashes;
 mod data;
+mod formats;
 mod history;
 mod keeper;
 mod migrations;

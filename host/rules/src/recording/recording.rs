@@ -2,6 +2,7 @@
 
 use super::blob::Blob;
 use super::exchange::{RecordedExchange, RecordedHeader, headers_size};
+use crate::base::ErrorKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -270,6 +271,11 @@ impl RecordedOutcome {
             Self::Function(_) => false,
             Self::Failed { .. } => true,
         }
+    }
+
+    /// Whether it took too long.
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Failed { kind, .. } if *kind == ErrorKind::Timeout.as_str())
     }
 
     /// What it is: `200`, `a result`, `trap: wasm trap: …`.

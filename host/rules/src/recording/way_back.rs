@@ -40,9 +40,10 @@ impl WayBack {
     /// Counts one replay of a recording that had not failed, laid over with `overlay`.
     ///
     /// A call that asks for something new says nothing: the two revisions differ, and there is no answer for it. Nor
-    /// does one that fails before it has read anything of the new revision's.
+    /// does one that fails before it has read anything of the new revision's, or that takes too long: on a host with
+    /// much to do that is no fault of the revision.
     pub fn count(&mut self, overlay: &WrittenOverlay, recording: &Recording, report: &PlaybackReport) {
-        let Some(outcome) = &report.outcome else { return };
+        let Some(outcome) = report.outcome.as_ref().filter(|outcome| !outcome.is_late()) else { return };
         let read = || report.read.iter().filter(|key| overlay.has(key));
         if !outcome.has_failed() {
             self.calls += u64::from(read().next().is_some());

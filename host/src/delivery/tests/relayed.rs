@@ -9,6 +9,7 @@ use crate::state::{Change, Transaction, sequence_key};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::sync::Notify;
 
 /// What the next append does.
@@ -22,16 +23,21 @@ enum Append {
 }
 
 /// A log in memory.
+#[derive(Default)]
 struct FakeLog {
     events: Mutex<Vec<StoredEvent>>,
     appends: Mutex<Vec<Append>>,
     /// Whether nothing is answered.
     away: Mutex<bool>,
+    /// How many of the latest events a reader does not see yet.
+    unseen: Mutex<usize>,
+    /// How often it was read.
+    reads: AtomicUsize,
 }
 
 impl FakeLog {
     fn new() -> Arc<Self> {
-        Arc::new(Self { events: Mutex::default(), appends: Mutex::default(), away: Mutex::new(false) })
+        Arc::new(Self::default())
     }
 
     fn answer<T>(&self, answer: impl FnOnce(&mut Vec<StoredEvent>) -> T) -> Result<T, BrokerError> {
@@ -56,8 +62,11 @@ impl FakeLog {
 impl BrokerLog for FakeLog {
     fn after(&self, after: u64, most: usize) -> BrokerFuture<'_, StoredPage> {
         Box::pin(async move {
+            self.reads.fetch_add(1, SeqCst);
+            let unseen = *self.unseen.lock().unwrap();
             self.answer(|events| {
-                let mut left = events.iter().filter(|event| event.number > after).cloned();
+                let seen = &events[..events.len().saturating_sub(unseen)];
+                let mut left = seen.iter().filter(|event| event.number > after).cloned();
                 let events: Vec<_> = left.by_ref().take(most).collect();
                 StoredPage { events, more: left.next().is_some() }
             })
@@ -221,6 +230,22 @@ async fn a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full() {
     log.add(None, record);
     eventually("the event of others is handled", async || keys(&script).last().is_some_and(|key| key == "other")).await;
     assert_eq!(keys(&script).len(), taken + 1);
+    deliveries.stop(TIMEOUT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_acknowledged_before_it_could_be_read_is_delivered_without_a_further_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topic, log, script) = (store(folder.path()), brokered(1 << 20), FakeLog::new(), Arc::default());
+    *log.unseen.lock().unwrap() = 1;
+    let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
+    publish(&deliveries, Some("k")).await;
+    eventually("it is acknowledged", async || topic.last() == 1).await;
+    let reads = log.reads.load(SeqCst);
+    // One read may have been under way before it was acknowledged.
+    eventually("it was looked for", async || log.reads.load(SeqCst) > reads + 1).await;
+    *log.unseen.lock().unwrap() = 0;
+    eventually("it is handled", async || keys(&script) == ["k"]).await;
     deliveries.stop(TIMEOUT).await;
 }
 

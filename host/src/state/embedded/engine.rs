@@ -2,7 +2,7 @@
 
 use super::database::Database;
 use super::disk;
-use super::fair_queue::{FairQueue, PushError};
+use super::fair_queue::{FairQueue, LaneBound, PushError};
 use super::sealing::Encryption;
 use super::value_cache::ValueCache;
 use crate::base::ServiceName;
@@ -112,6 +112,25 @@ impl Embedded {
         Ok(Self { database, cache, watches, queue, changes, writer: Mutex::new(Some(writer)) })
     }
 
+    /// Has the writer commit `transaction`.
+    fn enqueue<'a>(
+        &'a self,
+        bucket: &'a ServiceName,
+        transaction: Transaction,
+        bound: LaneBound,
+    ) -> BackendFuture<'a, Committed> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let cost = transaction.size() + COMMIT_COST;
+            let pushed = self.queue.push(bucket, CommitJob { transaction, answer }, cost, bound);
+            pushed.map_err(|refused| match refused {
+                PushError::Full => StateError::Overloaded,
+                PushError::Closed => StateError::Closed,
+            })?;
+            answered.await.unwrap_or(Err(StateError::Closed))
+        })
+    }
+
     /// Reads, or does what else blocks, on a thread of the blocking pool. A read that waited for the disk on a worker
     /// thread would hold up every request of that worker, also those of other services.
     fn read<T: Send + 'static>(
@@ -165,15 +184,15 @@ impl Backend for Embedded {
     }
 
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed> {
-        Box::pin(async move {
-            let (answer, answered) = oneshot::channel();
-            let cost = transaction.size() + COMMIT_COST;
-            self.queue.push(bucket, CommitJob { transaction, answer }, cost).map_err(|refused| match refused {
-                PushError::Full => StateError::Overloaded,
-                PushError::Closed => StateError::Closed,
-            })?;
-            answered.await.unwrap_or(Err(StateError::Closed))
-        })
+        self.enqueue(bucket, transaction, LaneBound::Holds)
+    }
+
+    fn commit_over_bound<'a>(
+        &'a self,
+        bucket: &'a ServiceName,
+        transaction: Transaction,
+    ) -> BackendFuture<'a, Committed> {
+        self.enqueue(bucket, transaction, LaneBound::Yields)
     }
 
     fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {

@@ -14,6 +14,15 @@ pub(super) enum PushError {
     Closed,
 }
 
+/// Whether the bound of a lane holds for an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LaneBound {
+    /// It holds.
+    Holds,
+    /// It yields, for the one migration of a service: to run it again would cost more than its room.
+    Yields,
+}
+
 /// A queue with a bound on the cost of each lane. `push` never blocks; `take` blocks until there is an item.
 pub(super) struct FairQueue<T> {
     state: Mutex<QueueState<T>>,
@@ -50,13 +59,15 @@ impl<T> FairQueue<T> {
 
     /// Puts `item` at the end of the lane of `name`. An empty lane takes any item, so that no bound is too small for a
     /// single item.
-    pub(super) fn push(&self, name: &ServiceName, item: T, cost: usize) -> Result<(), PushError> {
+    pub(super) fn push(&self, name: &ServiceName, item: T, cost: usize, bound: LaneBound) -> Result<(), PushError> {
         let mut state = self.lock();
         if state.closed {
             return Err(PushError::Closed);
         }
         match state.lanes.iter_mut().find(|lane| lane.name == *name) {
-            Some(lane) if lane.cost + cost > self.bound => return Err(PushError::Full),
+            Some(lane) if bound == LaneBound::Holds && lane.cost + cost > self.bound => {
+                return Err(PushError::Full);
+            }
             Some(lane) => {
                 lane.items.push_back(QueuedItem { item, cost });
                 lane.cost += cost;
@@ -123,34 +134,44 @@ mod tests {
     fn items_come_from_the_lanes_in_turn_and_each_lane_keeps_its_order() {
         let queue = FairQueue::new(100);
         for item in [1, 2, 3, 4] {
-            queue.push(&name("flood"), item, 1).unwrap();
+            queue.push(&name("flood"), item, 1, LaneBound::Holds).unwrap();
         }
-        queue.push(&name("quiet"), 10, 1).unwrap();
+        queue.push(&name("quiet"), 10, 1, LaneBound::Holds).unwrap();
         assert_eq!(items(queue.take(3, 100)), [1, 10, 2]);
-        queue.push(&name("quiet"), 11, 1).unwrap();
+        queue.push(&name("quiet"), 11, 1, LaneBound::Holds).unwrap();
         assert_eq!(items(queue.take(100, 100)), [3, 11, 4]);
     }
 
     #[test]
     fn a_full_lane_refuses_items_and_other_lanes_still_take_them() {
         let queue = FairQueue::new(10);
-        queue.push(&name("large"), 1, 50).unwrap();
-        assert_eq!(queue.push(&name("large"), 2, 1), Err(PushError::Full));
-        queue.push(&name("small"), 3, 6).unwrap();
-        assert_eq!(queue.push(&name("small"), 4, 6), Err(PushError::Full));
-        queue.push(&name("small"), 5, 4).unwrap();
+        queue.push(&name("large"), 1, 50, LaneBound::Holds).unwrap();
+        assert_eq!(queue.push(&name("large"), 2, 1, LaneBound::Holds), Err(PushError::Full));
+        queue.push(&name("small"), 3, 6, LaneBound::Holds).unwrap();
+        assert_eq!(queue.push(&name("small"), 4, 6, LaneBound::Holds), Err(PushError::Full));
+        queue.push(&name("small"), 5, 4, LaneBound::Holds).unwrap();
         assert_eq!(items(queue.take(2, 100)), [1, 3]);
-        queue.push(&name("small"), 6, 6).unwrap();
+        queue.push(&name("small"), 6, 6, LaneBound::Holds).unwrap();
         assert_eq!(items(queue.take(9, 4)), [5]);
         assert_eq!(items(queue.take(9, 4)), [6]);
     }
 
     #[test]
+    fn an_item_for_which_the_bound_yields_waits_behind_the_others() {
+        let queue = FairQueue::new(10);
+        queue.push(&name("a"), 1, 1, LaneBound::Holds).unwrap();
+        assert_eq!(queue.push(&name("a"), 2, 50, LaneBound::Holds), Err(PushError::Full));
+        queue.push(&name("a"), 3, 50, LaneBound::Yields).unwrap();
+        assert_eq!(queue.push(&name("a"), 4, 1, LaneBound::Holds), Err(PushError::Full));
+        assert_eq!(items(queue.take(9, 100)), [1, 3]);
+    }
+
+    #[test]
     fn a_closed_queue_refuses_items_and_is_still_emptied() {
         let queue = FairQueue::new(10);
-        queue.push(&name("a"), 1, 1).unwrap();
+        queue.push(&name("a"), 1, 1, LaneBound::Holds).unwrap();
         queue.close();
-        assert_eq!(queue.push(&name("a"), 2, 1), Err(PushError::Closed));
+        assert_eq!(queue.push(&name("a"), 2, 1, LaneBound::Holds), Err(PushError::Closed));
         assert_eq!(items(queue.take(9, 9)), [1]);
         assert!(queue.take(9, 9).is_none());
     }
@@ -160,7 +181,7 @@ mod tests {
         let queue = FairQueue::new(10);
         std::thread::scope(|scope| {
             let taker = scope.spawn(|| items(queue.take(1, 1)));
-            queue.push(&name("a"), 7, 1).unwrap();
+            queue.push(&name("a"), 7, 1, LaneBound::Holds).unwrap();
             assert_eq!(taker.join().unwrap(), [7]);
         });
     }

@@ -82,7 +82,7 @@ proptest! {
 async fn a_file_that_is_not_whole_is_refused_by_its_line() {
     let bucket = store(None).bucket(&name("a"));
     let note = DataFormat::of(&bucket);
-    let format = note.change(note.read().await.expect("read"), Some(2));
+    let format = note.change(note.read().await.expect("read"), Some(2), None);
     let data = puts(&[("a", "1"), ("b", "2"), ("c", "3")]);
     bucket.commit(Transaction { beside: vec![format], ..data }).await.expect("written");
     let text = String::from_utf8(exported(&bucket, ValueForm::Plain).await).expect("text");
@@ -142,7 +142,7 @@ async fn the_note_in_an_export_is_of_the_moment_of_its_data() {
     let bucket = store(Some(1)).bucket(&name("a"));
     let note = DataFormat::of(&bucket);
     for format in 1..4 {
-        let change = note.change(note.read().await.expect("read"), Some(format));
+        let change = note.change(note.read().await.expect("read"), Some(format), None);
         let data = puts(&[("k", &format!("of format {format}"))]);
         let frozen = bucket.freeze().await.expect("open");
         bucket.commit(Transaction { beside: vec![change], ..data }).await.expect("written");
@@ -159,8 +159,15 @@ async fn the_note_of_a_format_changes_only_from_what_was_read() {
     let note = DataFormat::of(&bucket);
     let none = note.read().await.expect("read");
     assert_eq!(none.format, None);
-    note.write(none, Some(3)).await.expect("written");
-    let late = note.write(none, Some(4)).await;
+    note.write(none, Some(3), None).await.expect("written");
+    let late = note.write(none, Some(4), None).await;
     assert!(matches!(late, Err(StateError::ConflictBeside { .. })), "{late:?}");
-    assert_eq!(note.read().await.expect("read").format, Some(3));
+    let read = note.read().await.expect("read");
+    assert_eq!((read.format, read.sweep_from), (Some(3), None));
+    note.write(read, Some(4), Some(2)).await.expect("written");
+    let read = note.read().await.expect("read");
+    assert_eq!((read.format, read.sweep_from), (Some(4), Some(2)));
+    note.write(read, None, None).await.expect("written");
+    let read = note.read().await.expect("read");
+    assert_eq!((read.format, read.sweep_from), (None, None));
 }

@@ -99,13 +99,50 @@ async fn checks_hold_and_what_others_have_changed_refuses_its_commit() {
 }
 
 #[tokio::test]
+async fn what_was_read_by_its_name_must_not_change_either() {
+    let bucket = store_on(&SimDisk::default(), &Settings::default()).bucket(&name("a"));
+    bucket.commit(puts(&[("a", "1"), ("b", "1"), ("c", "1")])).await.expect("written");
+    for (read, changed, refused) in [("a", "a", true), ("a", "c", false), ("gone", "gone", true)] {
+        let overlay = Overlay::over(&bucket).await.expect("open");
+        let over = overlay.bucket(&bucket);
+        over.get(vec![read.into()]).await.expect("read");
+        over.commit(puts(&[("b", "2")])).await.expect("laid over");
+        bucket.commit(puts(&[(changed, "9")])).await.expect("written");
+        let outcome = bucket.commit_whole(overlay.transaction()).await;
+        assert_eq!(outcome.is_err(), refused, "{read} was read, {changed} has changed: {outcome:?}");
+    }
+}
+
+/// A commit that is refused in its middle.
+#[tokio::test]
+async fn a_commit_that_is_refused_leaves_nothing() {
+    let bucket = store_on(&SimDisk::default(), &Settings::default()).bucket(&name("a"));
+    bucket.commit(puts(&[("n", "no number")])).await.expect("written");
+    let overlay = Overlay::over(&bucket).await.expect("open");
+    let over = overlay.bucket(&bucket);
+    let mut transaction = puts(&[("a", "1")]);
+    transaction.writes.push((b"n".to_vec(), Change::Add(1)));
+    assert_eq!(over.commit(transaction).await, Err(StateError::NotANumber { key: b"n".to_vec() }));
+    assert_eq!(over.get(vec![b"a".to_vec()]).await.expect("read"), [None]);
+    assert!(overlay.transaction().writes.is_empty());
+}
+
+#[tokio::test]
 async fn an_overlay_is_bounded() {
     let bucket = store_on(&SimDisk::default(), &Settings::default()).bucket(&name("a"));
-    let over = Overlay::over(&bucket).await.expect("open").bucket(&bucket);
+    let overlay = Overlay::over(&bucket).await.expect("open");
+    let over = overlay.bucket(&bucket);
     let large =
         |key: u8| Transaction { writes: vec![(vec![key], Change::Put(vec![0; 1 << 20]))], ..Transaction::default() };
     for key in 1..32 {
         over.commit(large(key)).await.expect("within the bounds");
     }
-    over.commit(large(32)).await.expect_err("32 MiB are reached");
+    for key in 32..200 {
+        over.commit(large(key)).await.expect_err("32 MiB are reached");
+    }
+    assert_eq!(overlay.transaction().writes.len(), 31, "what is refused takes no memory");
+    // Nor does what is written again count again.
+    over.commit(large(1)).await.expect("the same size as before");
+    over.commit(Transaction { writes: vec![(vec![1], Change::Delete)], ..Transaction::default() }).await.expect("less");
+    over.commit(large(32)).await.expect("there is room again");
 }

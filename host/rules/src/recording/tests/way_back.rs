@@ -69,6 +69,21 @@ fn what_nobody_has_read_is_not_claimed() {
     assert_eq!((way.unreadable(), way.in_words().contains("not rehearsed")), (None, true));
 }
 
+/// It says something of the host, and nothing of the values.
+#[test]
+fn a_call_that_takes_too_long_says_nothing() {
+    let overlay = WrittenOverlay::of([reads("new", "a", None, Some("{"))].iter(), "new");
+    for (kind, is_unreadable) in [("timeout", false), ("trap", true)] {
+        let mut way = WayBack::new(&overlay);
+        let (frames, stack) = (Vec::new(), None);
+        let outcome = RecordedOutcome::Failed { kind: kind.into(), cause: "as the test says".into(), frames, stack };
+        let differences = Vec::new();
+        let report = PlaybackReport { differences, stopped: None, outcome: Some(outcome), read: vec![blob("a")] };
+        way.count(&overlay, &recording(), &report);
+        assert_eq!(way.unreadable().is_some(), is_unreadable, "{kind}");
+    }
+}
+
 #[test]
 fn the_last_value_counts_also_in_pages_and_a_key_that_was_removed_is_gone() {
     let removed = RecordedQuestion::Commit(RecordedCommit {
