@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// The most snapshots of one service: whoever makes them also takes them away.
 const MOST: usize = 100;
@@ -101,7 +101,7 @@ impl SnapshotFolder {
             // A second name for the file, and not a rename: that would take the place of what is there.
             match fs::hard_link(&part.path, self.file(&name)) {
                 // Made in the same millisecond.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => thread::sleep(Duration::from_millis(1)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => thread::yield_now(),
                 linked => break linked.map(|()| name)?,
             }
         };
