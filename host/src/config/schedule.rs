@@ -173,7 +173,8 @@ fn read_one(section: &mut Section<'_>, services: &Services, topics: &Topics) -> 
         return None;
     }
     if let Some(key) = key.as_ref().filter(|key| key.value.len() > longest::KEY) {
-        let message = format!("the key of an event has at most {} bytes, and this has {}", longest::KEY, key.value.len());
+        let message =
+            format!("the key of an event has at most {} bytes, and this has {}", longest::KEY, key.value.len());
         report.push_if_whole(key.origin.clone(), &message, "take a shorter one");
     }
     if let Some(key) = key.as_ref().filter(|_| call.is_some()) {

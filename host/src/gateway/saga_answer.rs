@@ -135,7 +135,7 @@ pub(super) async fn answer(
 
 /// The key that makes the start repeatable, if the client gives one. Of two nobody could say which one counts.
 fn idempotency_key(head: &Parts) -> Result<Option<&str>, Problem> {
-    let wrong = |detail: &str| Problem::bad_request("malformed-body", detail);
+    let wrong = |detail: &'static str| Problem::bad_request("malformed-body", detail);
     let mut given = head.headers.get_all(&IDEMPOTENCY_KEY).iter();
     let key = given.next().map(|value| value.to_str()).transpose();
     let key = key.map_err(|_| wrong("`Idempotency-Key` must be 1 to 200 visible ASCII characters"))?;

@@ -81,6 +81,15 @@ async fn a_canary_that_fails_a_share_of_its_calls_is_taken_back_and_a_stable_one
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_names_the_pace_of_steps_begins_a_canary() {
+    let home = Home::new(&manifest(""));
+    let (atoll, http) = (home.start().await, Http::default());
+    let (_, component) = revision(0, 0, 'b');
+    let begun = begin(&http, &atoll, &component, "?step_ms=30000&calls=500").await.json();
+    assert_eq!(begun["rollout"]["phase"], "canary", "{begun}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_requests_the_canary_gets_exactly_its_share_of_each_kind() {
     let home = Home::new(&manifest("rollout = { canary = [\"7%\"], step = \"1h\" }"));
     let (atoll, http) = (home.start().await, Http::default());

@@ -2,7 +2,7 @@
 
 use super::super::atoll::{Home, eventually};
 use super::{Shop, manifest};
-use http::Method;
+use http::{Method, Request};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,6 +65,15 @@ fn wrong_schedules_are_findings() {
 }
 
 #[test]
+fn a_key_that_no_event_may_have_is_found_at_the_schedule() {
+    let key = "k".repeat(1025);
+    let text = format!("[topic.t]\n[[schedule]]\nname = 's'\nevery = '1m'\ntopic = 't'\nkey = '{key}'");
+    let found = parse(&text, &[]).unwrap_err().to_string();
+    assert!(found.contains("at most 1024 bytes") && found.contains("1025"), "{found}");
+    assert!(parse(&text.replacen("'kk", "'k", 1), &[]).is_ok(), "with 1,024 it is right");
+}
+
+#[test]
 fn the_defaults_are_those_of_the_rooms() {
     let text = "[topic.'orders.placed']\n[service.a]\ncomponent = 'users.wasm'\npublish = ['orders.placed']\n\
                 subscribe = [{ topic = 'orders.placed', call = 'a/f' }]";
