@@ -17,7 +17,7 @@ use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
 use super::request_changes::RequestChanges;
 use super::request_trace::{GatewayTraces, RequestTrace};
 use super::route_numbers::RouteNumbers;
-use super::saga_answer::SagaRequest;
+use super::saga_answer::{SagaRequest, SagaRoute};
 use super::settings::{Answerer, Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
@@ -167,12 +167,9 @@ impl<C: Call> Gateway<C> {
         if let Answerer::Saga(saga) = &route.target.answerer {
             let starter = saga_answer::starter(admitted.as_ref().map(|admitted| &*admitted.identity));
             let (body_limit, deadline) = (route.target.body_limit, caller.began + *timeout);
-            if head.method == Method::POST {
-                typed::check_content_type(&head, false)?;
-            }
             let request = SagaRequest { head: &head, body, body_limit, starter, deadline };
             // Boxed: a call of a service would pay for the size of this future.
-            return Box::pin(saga_answer::answer(&self.settings.sagas, saga, request)).await;
+            return Box::pin(self.answer_saga(saga, request)).await;
         }
         let Some(service) = route.target.service() else { return own_answer::answer(&route, &head).await };
         let (place, limit) = ((route.index, service), route.target.body_limit);
@@ -290,6 +287,14 @@ impl<C: Call> Gateway<C> {
             outcome?;
         }
         Ok((admitted, rates.and_then(|rates| rates.payer())))
+    }
+
+    /// Starts or shows a saga, whose input is JSON as the arguments of a typed route are.
+    async fn answer_saga(&self, saga: &SagaRoute, request: SagaRequest<'_>) -> Result<Response<Body>, Problem> {
+        if request.head.method == Method::POST {
+            typed::check_content_type(request.head, false)?;
+        }
+        saga_answer::answer(&self.settings.sagas, saga, request).await
     }
 
     /// The client's address, behind trusted proxies.
