@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 /// How long the server knows the id of a message, in nanoseconds: its own default, 2 minutes.
 const KNOWN: u64 = 120_000_000_000;
-/// The API level from which several messages can be appended together: that of server 2.12.
-const ATOMIC_LEVEL: u64 = 2;
+/// The API level from which several messages are appended together: that of server 2.14. Servers 2.12 take batches too,
+/// and the suite of promises does not hold over the first of them with batches; without them it does.
+const ATOMIC_LEVEL: u64 = 4;
 
 /// The name of the stream. A topic's name has no `_`, so no two topics have one stream.
 pub(super) fn name(topic: &TopicName) -> String {
@@ -35,7 +36,7 @@ pub(super) fn wanted(topic: &TopicName, replicas: u8, level: u64) -> Value {
 
 /// Checks the settings that a stream has, which may be those that somebody else gave it, or fewer than were asked for:
 /// a server drops what it does not know without a word before 2.12. Returns whether it takes several messages together.
-pub(super) fn check(topic: &TopicName, config: &Value) -> Result<bool, BrokerError> {
+pub(super) fn check(topic: &TopicName, config: &Value, level: u64) -> Result<bool, BrokerError> {
     let unfit = |what: &str| Err(BrokerError::Unfit(format!("the stream `{}` {what}", name(topic))));
     let subjects = config["subjects"].as_array().map(Vec::as_slice).unwrap_or_default();
     if subjects != [json!(topic.as_str())] {
@@ -58,7 +59,7 @@ pub(super) fn check(topic: &TopicName, config: &Value) -> Result<bool, BrokerErr
     if config["allow_direct"] != true {
         return unfit("lacks `allow_direct`, by which its events are read");
     }
-    Ok(config["allow_atomic"] == true)
+    Ok(config["allow_atomic"] == true && level >= ATOMIC_LEVEL)
 }
 
 #[cfg(test)]
@@ -69,8 +70,9 @@ mod tests {
     fn a_stream_is_made_to_keep_all_and_one_that_would_not_is_refused_by_name() {
         let topic = TopicName::new("orders.placed-2").unwrap();
         assert_eq!(name(&topic), "ATOLL_orders_placed-2");
-        assert_eq!(check(&topic, &wanted(&topic, 3, 1)), Ok(false));
-        assert_eq!(check(&topic, &wanted(&topic, 3, 2)), Ok(true));
+        for (created, now, atomic) in [(1, 1, false), (2, 2, false), (2, 5, false), (4, 4, true), (5, 2, false)] {
+            assert_eq!(check(&topic, &wanted(&topic, 3, created), now), Ok(atomic), "{created} {now}");
+        }
         for (key, value, complaint) in [
             ("subjects", json!(["orders.>"]), "other subjects than `orders.placed-2`"),
             ("retention", json!("interest"), "another retention"),
@@ -83,12 +85,12 @@ mod tests {
         ] {
             let mut config = wanted(&topic, 1, 5);
             config[key] = value;
-            let Err(BrokerError::Unfit(text)) = check(&topic, &config) else { panic!("{key} passes") };
+            let Err(BrokerError::Unfit(text)) = check(&topic, &config, 5) else { panic!("{key} passes") };
             assert!(text.contains(complaint) && text.contains("`ATOLL_orders_placed-2`"), "{text}");
         }
         // What a server answers for no limit.
         let mut config = wanted(&topic, 1, 5);
         config["max_bytes"] = json!(-1);
-        assert_eq!(check(&topic, &config), Ok(true));
+        assert_eq!(check(&topic, &config, 5), Ok(true));
     }
 }

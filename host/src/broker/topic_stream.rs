@@ -63,7 +63,7 @@ impl TopicStream {
             }
             there => there?,
         };
-        Ok(*atomic.insert(stream_config::check(&self.topic, &there["config"])?))
+        Ok(*atomic.insert(stream_config::check(&self.topic, &there["config"], level)?))
     }
 
     async fn api(&self, request: &str, body: Value) -> Result<Value, BrokerError> {

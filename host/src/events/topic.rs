@@ -6,7 +6,7 @@ use super::topic_name::TopicName;
 use crate::base::ServiceName;
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The bounds of one event.
@@ -47,7 +47,8 @@ pub struct Topic {
 struct OutboxFill {
     /// With so many bytes it takes no further event.
     bound: u64,
-    bytes: AtomicU64,
+    /// Below 0 for the moment in which an event is with the broker before its publisher has counted it.
+    bytes: AtomicI64,
     on_waiting: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -96,7 +97,7 @@ impl Topic {
     /// The same topic, whose log is in a broker. At most about `bound` bytes of its events wait for the broker.
     #[must_use]
     pub fn with_outbox(self, bound: u64) -> Self {
-        let outbox = OutboxFill { bound, bytes: AtomicU64::new(0), on_waiting: OnceLock::new() };
+        let outbox = OutboxFill { bound, bytes: AtomicI64::new(0), on_waiting: OnceLock::new() };
         Self { outbox: Some(outbox), ..self }
     }
 
@@ -126,7 +127,7 @@ impl Topic {
         }
         self.payload.check(&payload).map_err(RefusedEvent::Payload)?;
         let reason = match &self.outbox {
-            Some(outbox) if outbox.bytes.load(Relaxed) >= outbox.bound => "its broker is away, or takes no more events",
+            Some(outbox) if outbox.bytes() >= outbox.bound => "its broker is away, or takes no more events",
             None if self.is_full() => "its subscribers are behind",
             _ => return Ok(EventRecord { time, source: source.to_owned(), key, payload, trace: None }),
         };
@@ -164,7 +165,7 @@ impl Topic {
     /// So many events, with so many bytes, are on disk: tells whoever delivers, or moves them to the broker.
     pub fn published(&self, events: u64, bytes: u64) {
         if let Some(outbox) = &self.outbox {
-            outbox.bytes.fetch_add(bytes, Relaxed);
+            outbox.bytes.fetch_add(signed(bytes), Relaxed);
             outbox.on_waiting.get().into_iter().for_each(|tell| tell());
             return;
         }
@@ -184,21 +185,20 @@ impl Topic {
 
     /// The bytes of the events that wait for the broker; `None` without one.
     pub fn outbox_bytes(&self) -> Option<u64> {
-        Some(self.outbox.as_ref()?.bytes.load(Relaxed))
+        Some(self.outbox.as_ref()?.bytes())
     }
 
     /// What was found in the outbox when the host started.
     pub fn count_outbox(&self, bytes: u64) {
         if let Some(outbox) = &self.outbox {
-            outbox.bytes.store(bytes, Relaxed);
+            outbox.bytes.store(signed(bytes), Relaxed);
         }
     }
 
     /// Events that had so many bytes in the outbox are with the broker.
     pub fn relayed(&self, bytes: u64) {
         if let Some(outbox) = &self.outbox {
-            let less = |now: u64| Some(now.saturating_sub(bytes));
-            let _ = outbox.bytes.fetch_update(Relaxed, Relaxed, less);
+            outbox.bytes.fetch_sub(signed(bytes), Relaxed);
         }
     }
 
@@ -225,6 +225,16 @@ impl Topic {
     pub fn on_publish(&self, tell: impl Fn() + Send + Sync + 'static) {
         let _ = self.on_publish.set(Box::new(tell));
     }
+}
+
+impl OutboxFill {
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed).try_into().unwrap_or(0)
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for Topic {
@@ -273,6 +283,10 @@ mod tests {
         let full = RefusedEvent::Full { topic: topic.name.clone(), reason };
         assert_eq!((topic.admit(event(), "a", 7), topic.last(), topic.bytes()), (Err(full), 0, 0));
         topic.relayed(400);
+        topic.relayed(150);
+        assert_eq!(topic.outbox_bytes(), Some(0));
+        // It was with the broker before its publisher has counted it.
+        topic.published(1, 150);
         topic.extended(3, 400);
         // That its log is full, the relay has to know: events are still taken.
         topic.extended(2, 2000);
