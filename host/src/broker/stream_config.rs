@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// How long the server knows the id of a message, in nanoseconds: its own default, 2 minutes.
 const KNOWN: u64 = 120_000_000_000;
 /// The API level from which several messages are appended together: that of server 2.14. Servers 2.12 take batches too,
-/// and the suite of promises does not hold over the first of them with batches; without them it does.
+/// but the suite of promises failed over 2.12.0 and 2.12.1 with them: 2.12.0 stopped answering for the stream.
 const ATOMIC_LEVEL: u64 = 4;
 
 /// The name of the stream. A topic's name has no `_`, so no two topics have one stream.
