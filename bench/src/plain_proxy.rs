@@ -91,7 +91,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let text = format!(
         "Atoll, nginx {nginx} and HAProxy {haproxy} as plain proxies, in front of one upstream or of four that take \
          turns: an nginx with one worker that sends files. Each proxy has {WORKERS} workers, no log, no retries, no \
-         health checks and connections that are kept on both sides (`bench/proxies/plain-*`); all three run all the \
+         health checks and connections that are kept on both sides (in `bench/proxies`); all three run all the \
          time, and one at a time gets the load: `wrk` with one thread, pinned to one processor. Ratios are taken \
          within each round. Each figure is the median (least–most) of all rounds. The upstreams and unrelated \
          processes used {:.1} % of the processors.\n\n{}\n\
