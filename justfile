@@ -146,7 +146,7 @@ fuzz TARGET="all" SECONDS="60": build-components
 [group("verify")]
 rollouts-long: build-components
     ATOLL_ROLLOUT_SWAPS=1000 ATOLL_ROLLOUT_KILLS=200 ATOLL_MIGRATION_KILLS=100 ATOLL_SHADOW_ROUNDS=1500 \
-        ATOLL_SLOW_CANDIDATE=1 cargo test --package host --test system -- it::rollouts --nocapture
+        cargo test --package host --test system -- it::rollouts --nocapture --include-ignored
     ATOLL_SIM_ROLLOUTS=10000 cargo test --package host --test system -- sim::rollouts --nocapture
 
 # Kill the host 200 times, or as often as CRASHES says, while sagas run, and see that money, stock and orders add up
