@@ -162,6 +162,7 @@ impl World {
             routed: Arc::default(),
             requires: Arc::default(),
             canary: None,
+            before: None,
         };
         self.registry.publish(&self.names[service], entry);
         self.traffics[service].bulkhead.resize(size);

@@ -64,6 +64,7 @@ async fn an_endpoint_gets_no_calls_after_three_failed_checks_and_again_after_two
         routed: Arc::default(),
         requires: Arc::default(),
         canary: None,
+        before: None,
     };
     let registry = Arc::new(Registry::default());
     registry.publish(&name, service);

@@ -77,6 +77,8 @@ pub(super) struct PublishedEndpoints {
     /// The functions that routes call, as the revision has them.
     pub(super) routed: Arc<[BoundFunction]>,
     canary: Option<PublishedCanary>,
+    /// What the table had for the service before another manifest was applied, for requests that began before that.
+    before: Option<Arc<Service>>,
     /// Another deployment of the service has taken its place: nothing of this one is published any more.
     pub(super) retired: bool,
 }
@@ -371,6 +373,18 @@ impl Deployment {
         self.published().addresses.clone()
     }
 
+    /// Notes what the table has for the service now, before this deployment takes its place.
+    pub(super) fn note_before(&self, registry: &Registry<Service>) {
+        self.published().before = registry.snapshot().get(self.spec.name.as_str()).cloned();
+    }
+
+    /// Forgets the service of the manifest before, which no request calls any more.
+    pub(super) fn forget_before(&self, registry: &Registry<Service>) {
+        if self.published().before.is_some() {
+            self.change(registry, |published| published.before = None);
+        }
+    }
+
     fn change(&self, registry: &Registry<Service>, change: impl FnOnce(&mut PublishedEndpoints)) {
         let mut published = self.published();
         change(&mut published);
@@ -410,6 +424,7 @@ impl Deployment {
             routed: Arc::clone(&published.routed),
             requires: Arc::clone(&self.spec.requires),
             canary: published.canary.as_ref().map(|canary| self.canary_entry(canary)),
+            before: published.before.clone(),
         }
     }
 
@@ -425,6 +440,7 @@ impl Deployment {
             routed,
             requires: Arc::clone(&self.spec.requires),
             canary: None,
+            before: None,
         };
         Canary { service: Arc::new(service), watch }
     }

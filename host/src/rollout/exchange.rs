@@ -194,6 +194,7 @@ impl Rollout {
                     deployments.insert(name, deployment);
                 }
                 NextService::New(deployment, revision) => {
+                    deployment.note_before(&self.registry);
                     running.extend(revision.map(|revision| (name.clone(), revision)));
                     deployments.insert(name, deployment);
                 }
@@ -231,11 +232,13 @@ impl Rollout {
         }
     }
 
-    /// Takes services out of the discovery table that [`Rollout::exchange`] has left there.
+    /// Takes out of the discovery table what [`Rollout::exchange`] has left there for requests that began before it:
+    /// the services `gone`, and what those that were exchanged could do before.
     pub fn withdraw(&self, gone: &[ServiceName]) {
         let now = self.deployments();
         let gone: Vec<_> = gone.iter().filter(|name| !now.contains_key(*name)).cloned().collect();
         self.registry.withdraw_all(&gone);
+        now.values().for_each(|deployment| deployment.forget_before(&self.registry));
     }
 }
 

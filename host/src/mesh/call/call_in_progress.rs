@@ -135,7 +135,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
             }
             Err(refusal) => refusal,
         };
-        if self.leave_canary() {
+        if self.leave_canary() || self.leave_for_manifest_before(kind) {
             return self.next_try(kind);
         }
         // Not counted as a refusal after a try: an endpoint has got the call, so the call fails and is not refused.
@@ -167,6 +167,18 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         let Some(stable) = stable.filter(fits) else { return false };
         self.group = Arc::clone(&stable.group);
         self.tossed = None;
+        true
+    }
+
+    /// Hands a call of a kind that no endpoint takes any more to the service as the manifest before had it: the request
+    /// began under that manifest. False if there is none, or if it has no endpoint for the call either.
+    fn leave_for_manifest_before(&mut self, kind: CallKind) -> bool {
+        let takes = |group: &EndpointGroup<P>| group.endpoints.iter().any(|endpoint| endpoint.target.takes(kind));
+        let Some(registry) = self.registry.filter(|_| !takes(&self.group)) else { return false };
+        let snapshot = registry.snapshot();
+        let before = snapshot.get(self.group.name.as_str()).and_then(|entry| entry.before.as_ref());
+        let Some(before) = before.filter(|before| takes(&before.group)) else { return false };
+        self.group = Arc::clone(&before.group);
         true
     }
 

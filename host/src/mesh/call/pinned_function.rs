@@ -44,6 +44,11 @@ impl<P: Invoke> Mesh<P> {
         if let Some(at) = BoundFunction::position(&service.routed, at) {
             return Ok(PinnedFunction { service, at, tossed });
         }
+        if let Some(before) = &service.before
+            && let Some(at) = BoundFunction::position(&before.routed, at)
+        {
+            return Ok(PinnedFunction { service: Arc::clone(before), at, tossed: None });
+        }
         Err(CallError::new(&service.group.name, ErrorKind::NoEndpoint, "it has no component with the route's function"))
     }
 
