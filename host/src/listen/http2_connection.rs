@@ -108,7 +108,8 @@ where
         let tunnel = StreamTunnel::of(&mut request);
         let exchange = StreamExchange::begin(progress, open.begin(), &request);
         let request = normalize(request, &record);
-        let answer = service(request, Peer { record: Arc::clone(&record), ..peer.clone() });
+        // Boxed: hyper moves the future below into a task of its own, and each move would copy all of this one.
+        let answer = Box::pin(service(request, Peer { record: Arc::clone(&record), ..peer.clone() }));
         let (tasks, drain, open) = (tasks.clone(), drain.clone(), Arc::clone(&open));
         async move {
             // hyper looks for a reset of the stream when this is first pending. A reset that came with the head is
