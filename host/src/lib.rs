@@ -20,8 +20,9 @@ pub mod registry;
 pub mod saga;
 pub mod state;
 
-// Floor 4: Wasmtime, and a broker of events.
+// Floor 4: Wasmtime, a broker of events, and sources of endpoints.
 pub mod broker;
+pub mod discovery;
 pub mod runtime;
 
 // Floor 5: the making of one service call.

@@ -24,7 +24,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "recording",
     ],
     &["registry", "state", "audit", "archive", "listen", "events", "expectation", "saga"],
-    &["runtime", "broker"],
+    &["runtime", "broker", "discovery"],
     &["mesh"],
     &["rollout", "health", "acme", "delivery", "coordinator"],
     &["gateway", "admin"],

@@ -1,6 +1,6 @@
 //! One service as it is deployed, with its history of revisions and its entry of the discovery table.
 
-use super::addresses::{AddressEndpoints, resolve};
+use super::addresses::AddressEndpoints;
 use super::canary_run::CanaryRun;
 use super::error::SwapError;
 use super::spec::ServiceSpec;
@@ -8,6 +8,7 @@ use super::unfinished_calls::DueSweep;
 use crate::archive::HistoryEntry;
 use crate::base::Digest;
 use crate::contract::{BoundFunction, FunctionName};
+use crate::discovery::WatchedSource;
 use crate::mesh::{
     Canary, CanaryWatch, Endpoint, EndpointGroup, EndpointStats, EndpointTarget, OutsideHosts, OutsideSettings,
     RevisionInfo, Service, Traffic,
@@ -17,6 +18,7 @@ use crate::runtime::{
     Grants, InstancePool, Isolation, Limits, PublishGrant, Recorder, RecordingPlace, Revision, Runtime,
 };
 use crate::state::Store;
+use futures_util::future::join_all;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -350,27 +352,44 @@ impl Deployment {
         });
     }
 
-    /// Whether the service has host names, whose addresses may change.
-    pub(super) fn has_names(&self) -> bool {
-        self.addresses().iter().any(AddressEndpoints::is_name)
+    /// What names endpoints of the service, which may change.
+    pub(super) fn sources(&self) -> Vec<Arc<WatchedSource>> {
+        self.published().addresses.iter().filter_map(AddressEndpoints::source).cloned().collect()
     }
 
-    /// Resolves the host names of the service, and publishes the addresses that changed.
-    pub(super) async fn resolve(&self, registry: &Registry<Service>) {
-        if let Some(addresses) = resolve(&self.spec, &self.addresses()).await {
-            self.change(registry, |published| published.addresses = addresses);
+    /// Asks each source that has not been asked. Without `registry` the discovery table stays as it is.
+    pub(super) async fn ask_sources(&self, registry: Option<&Registry<Service>>) {
+        self.renew_addresses(registry);
+        let each = self.sources().into_iter().map(async |source| {
+            source.first().await;
+            self.renew_addresses(registry);
+        });
+        join_all(each).await;
+    }
+
+    /// Follows each source, and publishes what it names. It ends when it is dropped.
+    pub(super) async fn follow_sources(&self, registry: &Registry<Service>) {
+        let each = self.sources().into_iter().map(async |source| {
+            loop {
+                self.renew_addresses(Some(registry));
+                source.next().await;
+            }
+        });
+        join_all(each).await;
+    }
+
+    /// Gives each address the endpoints that its source names now.
+    fn renew_addresses(&self, registry: Option<&Registry<Service>>) {
+        let mut published = self.published();
+        let mut changed = false;
+        for own in &mut published.addresses {
+            if let Some(renewed) = own.renewed(&self.spec) {
+                (*own, changed) = (renewed, true);
+            }
         }
-    }
-
-    /// Like [`Deployment::resolve`], but leaves the discovery table as it is.
-    pub(super) async fn resolve_unpublished(&self) {
-        if let Some(addresses) = resolve(&self.spec, &self.addresses()).await {
-            self.published().addresses = addresses;
+        if let Some(registry) = registry.filter(|_| changed && !published.retired) {
+            registry.publish(&self.spec.name, self.service(&published));
         }
-    }
-
-    fn addresses(&self) -> Vec<AddressEndpoints> {
-        self.published().addresses.clone()
     }
 
     /// Notes what the table has for the service now, before this deployment takes its place.

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::MutexGuard as TurnGuard;
 use tokio::time::timeout;
 
-/// How long a host name may take to be resolved before the service is published without its addresses.
-const RESOLVING: Duration = Duration::from_secs(2);
+/// How long a source of endpoints may take before the service is published without them.
+const ASKING: Duration = Duration::from_secs(2);
 
 /// A service as the other manifest wants it.
 pub struct WantedService<'a> {
@@ -123,8 +123,8 @@ impl Rollout {
             _ => next.replace_replicas(&self.runtime, &history, &mut next.published()),
         }
         next.history = history.into();
-        if next.has_names() && timeout(RESOLVING, next.resolve_unpublished()).await.is_err() {
-            tracing::warn!(service = %next.spec.name, "its host names are still being resolved");
+        if timeout(ASKING, next.ask_sources(None)).await.is_err() {
+            tracing::warn!(service = %next.spec.name, "its sources of endpoints are still being asked");
         }
         Ok(NextService::New(Arc::new(next), revision))
     }

@@ -40,11 +40,12 @@ impl Deployment {
         if same_policy && same_dial(&old.grants.dial, &new.grants.dial) {
             next.outside = Arc::clone(&self.outside);
         }
-        if old.breaker == new.breaker && same_dial(&old.addresses.dial, &new.addresses.dial) {
-            let addresses = std::mem::take(&mut next.published().addresses);
-            next.published().addresses =
-                addresses.into_iter().map(|one| one.after(&before.addresses)).collect::<Vec<AddressEndpoints>>();
-        }
+        let same_endpoints = old.breaker == new.breaker && same_dial(&old.addresses.dial, &new.addresses.dial);
+        let addresses = std::mem::take(&mut next.published().addresses).into_iter();
+        let before_them = &before.addresses;
+        let goes_on =
+            |one: AddressEndpoints| if same_endpoints { one.after(before_them) } else { one.knowing(before_them) };
+        next.published().addresses = addresses.map(goes_on).collect();
         // Their counters go on with the replicas that follow.
         next.published().replicas = before.replicas;
         next.canary_stats = self.canary_stats.lock().unwrap_or_else(PoisonError::into_inner).clone().into();

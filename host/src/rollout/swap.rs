@@ -24,7 +24,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Mutex as TurnMutex, Notify};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 /// The result of a swap or a rollback.
 #[derive(Debug, Clone)]
@@ -66,7 +65,7 @@ pub struct Rollout {
     pub(super) recordings: Arc<RecordingPlace>,
     /// Wakes [`Rollout::attend`]: a canary has begun, or has to go.
     pub(super) wake: Arc<Notify>,
-    /// Wakes [`Rollout::keep_resolved`]: there are other services.
+    /// Wakes [`Rollout::follow_sources`]: there are other services.
     pub(super) replaced: Notify,
 }
 
@@ -234,26 +233,20 @@ impl Rollout {
         self.serving().get(name).map(|revision| Arc::clone(revision.contract()))
     }
 
-    /// Resolves the host names of all services once.
-    pub async fn resolve(&self) {
+    /// Asks each source of endpoints once.
+    pub async fn ask_sources(&self) {
         let deployments = self.deployments();
-        join_all(with_names(&deployments).map(|deployment| deployment.resolve(&self.registry))).await;
+        join_all(deployments.values().map(|deployment| deployment.ask_sources(Some(&self.registry)))).await;
     }
 
-    /// Resolves the host names of each service again and again, in the interval of its settings. It ends when it is
-    /// dropped.
-    pub async fn keep_resolved(&self) {
+    /// Follows the sources of endpoints of all services. It ends when it is dropped.
+    pub async fn follow_sources(&self) {
         loop {
             let deployments = self.deployments();
-            let each = with_names(&deployments).map(async |deployment| {
-                loop {
-                    sleep(deployment.spec.addresses.dns).await;
-                    deployment.resolve(&self.registry).await;
-                }
-            });
+            let each = deployments.values().map(|deployment| deployment.follow_sources(&self.registry));
             let all = async {
                 join_all(each).await;
-                // There are no names.
+                // There are no sources.
                 pending::<()>().await;
             };
             tokio::select! {
@@ -374,11 +367,6 @@ impl Rollout {
     pub(super) fn serving(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The services with host names.
-fn with_names(deployments: &Deployments) -> impl Iterator<Item = &Arc<Deployment>> {
-    deployments.values().filter(|deployment| deployment.has_names())
 }
 
 impl Swapped {
