@@ -2,10 +2,10 @@
 # Tries the files of deploy/ with real tools: `./just deploy-test`.
 #
 # Helm renders the chart, checked by chart.py and linted by checkov; pod.py runs the host as the rendered pod has it;
-# unit.py holds the unit of systemd, compose.py the files of compose. promtool checks the rules and their tests; a real
-# Prometheus scrapes the running shop by OpenMetrics with exemplars, under traffic that has failures in it; each query
-# of the Grafana dashboard, of the rules, of the adapter and of docs/operations.md is asked of it, and those that must
-# have an answer have one.
+# unit.py holds the unit of systemd, compose.py the files of Compose; guide.py types the commands of docs/deployment.md.
+# promtool checks the rules and their tests; a real Prometheus scrapes the running shop by OpenMetrics with exemplars,
+# under traffic that has failures in it; each query of the Grafana dashboard, of the rules, of the adapter and of
+# docs/operations.md is asked of it, and those that must have an answer have one.
 #
 # Needs Python 3.11, systemd-analyze, and Debian's packages `prometheus` (the programs alone: no service has to run) and
 # `strace`; and root, to play the kubelet.
@@ -24,7 +24,7 @@ readonly python=$PWD/.tools/deploy/bin/python
 (cd deploy/prometheus && promtool check rules rules.yml && promtool check config prometheus.yml &&
     promtool test rules rules.test.yml) || fail "the rules do not hold"
 
-mkdir "$work/rendered" "$work/pod" "$work/unit"
+mkdir "$work/rendered" "$work/pod" "$work/unit" "$work/guide"
 "$python" tests/deploy/chart.py --out "$work/rendered" || fail "the chart does not hold"
 "$python" tests/deploy/compose.py || fail "the files of compose do not hold"
 .tools/deploy/bin/checkov --config-file tests/deploy/checkov.yml --directory "$work/rendered" \
@@ -39,6 +39,7 @@ mkdir "$work/rendered" "$work/pod" "$work/unit"
 cargo build --quiet --bin atoll
 readonly program=${CARGO_TARGET_DIR:-target}/debug/atoll
 "$python" tests/deploy/unit.py "$program" "$work/unit" || fail "the unit of systemd does not hold"
+"$python" tests/deploy/guide.py "$program" "$work/guide" || fail "the guide"
 if [[ $(id -u) == 0 ]]; then
     unshare --mount --net --propagation private \
         "$python" tests/deploy/pod.py "$program" "$work/rendered/default.yml" "$work/pod" || fail "the pod does not run"

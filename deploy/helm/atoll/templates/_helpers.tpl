@@ -38,7 +38,7 @@ What the other templates want to know of the manifest, as JSON:
   adminTls   whether the admin speaks TLS
   cluster    whether it is one of several hosts
   state      whether a service has data
-  watched    namespaces in which it looks for EndpointSlices; "" is the release's own
+  watched    namespaces in which it looks for EndpointSlices: those of the sources `k8s://NAMESPACE/SERVICE`
 */}}
 {{- define "atoll.facts" -}}
 {{- $manifest := include "atoll.manifest" . | fromToml -}}
@@ -52,8 +52,7 @@ What the other templates want to know of the manifest, as JSON:
   {{- range $url := $service.urls -}}
     {{- $text := kindIs "map" $url | ternary (get (kindIs "map" $url | ternary $url dict) "url") $url -}}
     {{- if hasPrefix "k8s://" (toString $text) -}}
-      {{- $path := splitList "/" (toString $text | trimPrefix "k8s://" | splitList "?" | first) -}}
-      {{- $_ := set $watched (gt (len $path) 1 | ternary (first $path) "") true -}}
+      {{- $_ := set $watched (toString $text | trimPrefix "k8s://" | splitList "/" | first) true -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}
