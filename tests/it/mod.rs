@@ -19,6 +19,7 @@ mod cors;
 mod counts;
 mod crash;
 mod dashboard;
+mod deploy;
 mod diagnosis;
 mod drain;
 mod editor_files;
