@@ -10,12 +10,13 @@ pub use rules::{
     route, schedule, telemetry, verdict,
 };
 
-// Floor 3: the discovery table, the database, the audit file, the history, and sockets.
+// Floor 3: the discovery table, the database, the audit file, the history, sockets, and calls to other nodes.
 pub mod archive;
 pub mod audit;
 pub mod events;
 pub mod expectation;
 pub mod listen;
+pub mod peer;
 pub mod registry;
 pub mod saga;
 pub mod state;

@@ -23,7 +23,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "verdict",
         "recording",
     ],
-    &["registry", "state", "audit", "archive", "listen", "events", "expectation", "saga"],
+    &["registry", "state", "audit", "archive", "listen", "events", "expectation", "saga", "peer"],
     &["runtime", "broker"],
     &["mesh"],
     &["rollout", "health", "acme", "delivery", "coordinator"],
@@ -67,7 +67,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
             &["error", "state_key"],
         ],
     ),
-    ("contract", &[&["compat", "openapi"], &["http_binding"], &["json"], &["wit"]]),
+    ("contract", &[&["compat", "openapi"], &["compact", "http_binding"], &["json"], &["wit"]]),
     (
         "telemetry",
         &[

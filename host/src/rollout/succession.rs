@@ -45,6 +45,9 @@ impl Deployment {
             next.published().addresses =
                 addresses.into_iter().map(|one| one.after(&before.addresses)).collect::<Vec<AddressEndpoints>>();
         }
+        if old.breaker == new.breaker {
+            next.published().peers = before.peers;
+        }
         // Their counters go on with the replicas that follow.
         next.published().replicas = before.replicas;
         next.canary_stats = self.canary_stats.lock().unwrap_or_else(PoisonError::into_inner).clone().into();
@@ -70,6 +73,8 @@ impl Deployment {
         let mut published = self.published();
         published.replicas.clone_from(&before.replicas);
         published.revision.clone_from(&before.revision);
+        published.stable.clone_from(&before.stable);
+        self.stay_placed(&mut published);
     }
 }
 
