@@ -39,6 +39,7 @@ mod keyvalue;
 mod languages;
 mod log;
 mod mesh;
+mod nodes;
 mod open_exchange;
 mod partial;
 mod plain_server;

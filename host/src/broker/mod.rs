@@ -29,4 +29,4 @@ mod topic_stream;
 pub use broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
 pub use error::BrokerError;
 pub use jet_stream::JetStream;
-pub use settings::{BrokerLogin, BrokerSettings, LoginSecret};
+pub use settings::{BrokerLogin, BrokerSettings, LoginSecret, NatsServers};

@@ -74,7 +74,7 @@ impl ValueKind for BrokerAddressKind {
 }
 
 /// One server with its port; `None` if that is no server.
-fn server(text: &str) -> Option<String> {
+pub(super) fn server(text: &str) -> Option<String> {
     let authority: http::uri::Authority = text.trim().parse().ok()?;
     // `Authority` accepts a port that is not a number, and then says that there is none.
     let port = authority.as_str().strip_prefix(authority.host())?;
@@ -110,17 +110,17 @@ static CA: ManifestKey<PathKind> = ManifestKey::without_default(
 static USER: ManifestKey<TextKind> = ManifestKey::without_default(
     "user",
     TextKind { min: 1 },
-    "The name of a user at the broker. Only with `password`.",
+    "The name of a user at the server. Only with `password`.",
 );
 static PASSWORD: ManifestKey<SecretKind> =
     ManifestKey::without_default("password", SecretKind, "The password of `user`: `{ from_env }` or `{ file }`.");
 static TOKEN: ManifestKey<SecretKind> = ManifestKey::without_default(
     "token",
     SecretKind,
-    "A token by which the broker lets this host in: `{ from_env }` or `{ file }`. Not with `user`.",
+    "A token by which the server lets this host in: `{ from_env }` or `{ file }`. Not with `user`.",
 );
 
-const CERTIFICATES: RequiredPath = RequiredPath {
+pub(super) const CERTIFICATES: RequiredPath = RequiredPath {
     name: "the certificates",
     is_folder: false,
     wrong_type_help: "name the PEM file itself",
@@ -155,7 +155,12 @@ pub(super) fn read(
     Some(BrokerConfig { settings: BrokerSettings { servers, tls, ca, login, replicas, outbox }, span })
 }
 
-fn login(section: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<BrokerLogin> {
+/// How this host is let in: `user` with `password`, or `token`.
+pub(super) fn login(
+    section: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<BrokerLogin> {
     let report = section.report;
     let user = section.find(&USER);
     let has_password = section.has(PASSWORD.name);

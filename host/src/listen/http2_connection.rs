@@ -123,8 +123,8 @@ where
             Ok::<_, Infallible>(exchange.answer(answer))
         }
     });
-    let mut connection =
-        pin!(builder.serve_connection(TokioIo::new(MeteredSocket::new(socket, meter.clone())), service));
+    let socket = MeteredSocket::new(socket, meter.clone(), http2.unmetered);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let tracker = timer.tracker();
     let mut bounds = ConnectionBounds {
         header_timeout: settings.header_timeout,

@@ -3,6 +3,7 @@
 use super::addresses::AddressEndpoints;
 use super::canary_run::CanaryRun;
 use super::error::SwapError;
+use super::peers::{PeerEndpoints, PeerPlaces};
 use super::spec::ServiceSpec;
 use super::unfinished_calls::DueSweep;
 use crate::archive::HistoryEntry;
@@ -73,6 +74,11 @@ pub(super) struct RevisionHistory {
 pub(super) struct PublishedEndpoints {
     pub(super) replicas: Vec<Arc<Endpoint>>,
     pub(super) addresses: Vec<AddressEndpoints>,
+    /// Those on other nodes.
+    pub(super) peers: PeerEndpoints,
+    /// The revision that serves.
+    pub(super) stable: Option<Arc<Revision>>,
+    /// What is told of it.
     pub(super) revision: Option<RevisionInfo>,
     /// The functions of the revision that the manifest calls idempotent.
     pub(super) idempotent: Vec<FunctionName>,
@@ -139,6 +145,11 @@ impl Deployment {
     /// Whether its component could not serve at the end of the start, and none has taken its place.
     pub(super) fn is_left_out(&self) -> bool {
         self.left_out.load(Relaxed)
+    }
+
+    /// Whether its component has instances on this node.
+    pub(super) fn stands_here(&self) -> bool {
+        self.spec.replicas.count > 0
     }
 
     /// Whether the data had a number of a format at the start.
@@ -350,6 +361,33 @@ impl Deployment {
             differs_from_manifest: history.manifest != Some(revision.digest()),
             previous: history.previous.as_ref().map(|revision| revision.digest()),
         });
+        published.stable.clone_from(&history.stable);
+        self.stay_placed(published);
+    }
+
+    /// Puts the endpoints on other nodes into the discovery table, if they are others than those there.
+    pub(super) fn place(&self, registry: &Registry<Service>, places: &PeerPlaces) {
+        let mut published = self.published();
+        if self.move_peers(&mut published, places) && !published.retired {
+            registry.publish(&self.spec.name, self.service(&published));
+        }
+    }
+
+    /// Like [`Deployment::place`], but leaves the discovery table as it is.
+    pub(super) fn place_unpublished(&self, places: &PeerPlaces) {
+        self.move_peers(&mut self.published(), places);
+    }
+
+    fn move_peers(&self, published: &mut PublishedEndpoints, places: &PeerPlaces) -> bool {
+        let moved = published.peers.moved(&self.spec, places.of(&self.spec.name), published.stable.as_ref());
+        moved.map(|moved| published.peers = moved).is_some()
+    }
+
+    /// The endpoints on other nodes stay, and are called by the functions of the revision that serves now.
+    pub(super) fn stay_placed(&self, published: &mut PublishedEndpoints) {
+        if let Some(peers) = published.peers.of_revision(&self.spec, published.stable.as_ref()) {
+            published.peers = peers;
+        }
     }
 
     /// What names endpoints of the service, which may change.
@@ -431,10 +469,11 @@ impl Deployment {
 
     pub(super) fn service(&self, published: &PublishedEndpoints) -> Service {
         let addresses = published.addresses.iter().flat_map(AddressEndpoints::endpoints);
-        let endpoints: Vec<_> = published.replicas.iter().chain(addresses).cloned().collect();
+        let own = published.replicas.iter().chain(addresses);
+        let endpoints: Vec<_> = own.chain(published.peers.endpoints()).cloned().collect();
         let of_canary = published.canary.as_ref().map_or(0, |canary| canary.replicas.len());
         self.traffic.bulkhead.resize(endpoints.len() + of_canary);
-        let group = EndpointGroup { name: self.spec.name.clone(), endpoints, traffic: Arc::clone(&self.traffic) };
+        let group = EndpointGroup::new(self.spec.name.clone(), endpoints, Arc::clone(&self.traffic));
         Service {
             group: Arc::new(group),
             outside: Arc::clone(&self.outside),
@@ -449,8 +488,7 @@ impl Deployment {
 
     fn canary_entry(&self, canary: &PublishedCanary) -> Canary {
         let PublishedCanary { replicas, revision, idempotent, routed, watch } = canary.clone();
-        let group =
-            EndpointGroup { name: self.spec.name.clone(), endpoints: replicas, traffic: Arc::clone(&self.traffic) };
+        let group = EndpointGroup::new(self.spec.name.clone(), replicas, Arc::clone(&self.traffic));
         let service = Service {
             group: Arc::new(group),
             outside: Arc::clone(&self.outside),

@@ -122,6 +122,7 @@ impl Rollout {
             }
             _ => next.replace_replicas(&self.runtime, &history, &mut next.published()),
         }
+        next.place_unpublished(&self.places());
         next.history = history.into();
         if timeout(ASKING, next.ask_sources(None)).await.is_err() {
             tracing::warn!(service = %next.spec.name, "its sources of endpoints are still being asked");
@@ -140,6 +141,9 @@ impl Rollout {
         let revision: Result<_, LoadError> =
             component.revision(&self.runtime, Arc::clone(&deployment.grants), limits, links);
         let revision = Arc::new(revision?);
+        if !deployment.stands_here() {
+            return Ok(revision);
+        }
         let context = CallContext::new(RequestId::from_random(rand::random()), Instant::now(), limits.timeout);
         deployment.pool(&self.runtime, &revision).rehearse(&context).await.map_err(does_not_start)?;
         let ready = self.run_migration(deployment, &revision).await?;
@@ -206,6 +210,8 @@ impl Rollout {
         self.publish_all(&deployments);
         self.replace_deployments(deployments);
         drop(serving);
+        // Meanwhile the services may have moved.
+        self.place_again();
         Ok(gone)
     }
 

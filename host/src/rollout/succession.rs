@@ -46,6 +46,9 @@ impl Deployment {
         let goes_on =
             |one: AddressEndpoints| if same_endpoints { one.after(before_them) } else { one.knowing(before_them) };
         next.published().addresses = addresses.map(goes_on).collect();
+        if old.breaker == new.breaker {
+            next.published().peers = before.peers;
+        }
         // Their counters go on with the replicas that follow.
         next.published().replicas = before.replicas;
         next.canary_stats = self.canary_stats.lock().unwrap_or_else(PoisonError::into_inner).clone().into();
@@ -71,6 +74,8 @@ impl Deployment {
         let mut published = self.published();
         published.replicas.clone_from(&before.replicas);
         published.revision.clone_from(&before.revision);
+        published.stable.clone_from(&before.stable);
+        self.stay_placed(&mut published);
     }
 }
 

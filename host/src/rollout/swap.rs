@@ -2,6 +2,7 @@
 
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
+use super::peers::PeerPlaces;
 use super::spec::ServiceSpec;
 use super::start_ledger::StartLedger;
 use super::trial::{Trial, TrialGround};
@@ -67,6 +68,8 @@ pub struct Rollout {
     pub(super) wake: Arc<Notify>,
     /// Wakes [`Rollout::follow_sources`]: there are other services.
     pub(super) replaced: Notify,
+    /// Where the services stand, beside this node.
+    pub(super) places: Mutex<PeerPlaces>,
 }
 
 /// The services by their names.
@@ -79,7 +82,21 @@ impl Rollout {
         let (deployments, serving, ledger) = (ArcSwap::default(), Mutex::default(), Mutex::default());
         let (routes, wake, replaced) = (Mutex::new(routes), Arc::default(), Notify::new());
         let (archive, recordings, wiring) = (None, Arc::default(), TurnMutex::default());
-        Self { runtime, registry, deployments, routes, serving, wiring, ledger, archive, recordings, wake, replaced }
+        let places = Mutex::default();
+        Self {
+            runtime,
+            registry,
+            deployments,
+            routes,
+            serving,
+            wiring,
+            ledger,
+            archive,
+            recordings,
+            wake,
+            replaced,
+            places,
+        }
     }
 
     /// The same host with a history on the disk.
@@ -186,7 +203,7 @@ impl Rollout {
         // Last: what a component breaks says more.
         described.map_err(SwapError::Undescribed)?;
         let serves = self.serving().get(&deployment.spec.name).map(|stable| stable.digest());
-        if serves != Some(revision.digest()) {
+        if serves != Some(revision.digest()) && deployment.stands_here() {
             self.rehearse(deployment, &revision).await?;
         }
         Ok(revision)

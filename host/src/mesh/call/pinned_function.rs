@@ -68,7 +68,8 @@ impl<P: Invoke> Mesh<P> {
         call.stay_with(&service.routed);
         call.tossed = tossed.clone();
         let idempotent = service.is_idempotent(&pinned.name);
-        let mut policy = TypedCall::new(&pinned.name, idempotent, DetachedValues::new(arguments));
+        let arguments = DetachedValues::new(arguments);
+        let mut policy = TypedCall::new(&pinned.name, idempotent, arguments).reaching(call.group.reach());
         Ok(engine::run(&mut call, &mut policy).await?.into_values().pop())
     }
 }

@@ -61,7 +61,7 @@ impl Service {
     pub fn pool(&self) -> Option<&InstancePool> {
         self.group.endpoints.iter().find_map(|endpoint| match &endpoint.target {
             EndpointTarget::Instances(pool) => Some(pool),
-            EndpointTarget::Url { .. } => None,
+            EndpointTarget::Url { .. } | EndpointTarget::Peer(_) => None,
         })
     }
 }
