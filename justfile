@@ -160,9 +160,15 @@ brokers *FILTER: build-components
     tests/brokers/install.sh
     cargo test -p host --test system -- it::topics::promises it::topics::jet_stream "$@"
 
+# Hold the promises of a cluster with real hosts and a real nats-server, which it installs into .tools/
+[group("verify")]
+cluster *FILTER: build-components
+    tests/brokers/install.sh
+    cargo test -p host --test system -- it::cluster "$@"
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
-nightly: sim conformance brokers (fuzz "all" "600") audit
+nightly: sim conformance brokers cluster (fuzz "all" "600") audit
 
 # Build the dashboard anew into web/dist, which is committed; needs Node
 [group("build")]

@@ -12,6 +12,7 @@ mod caller;
 mod check_at_once;
 mod cli_output;
 mod cli_verbs;
+mod cluster;
 pub mod components;
 mod contract_tests;
 mod contracts;

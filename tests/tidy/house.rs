@@ -75,6 +75,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
             &["exposition", "otlp", "trap_report"],
             &[
                 "cache_metrics",
+                "cluster_metrics",
                 "delivery_metrics",
                 "duration_text",
                 "edge_metrics",

@@ -6,6 +6,7 @@ use super::data::LINES;
 use super::data_view::{ImportedView, SnapshotView};
 use super::handler::AdminState;
 use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView};
+use super::node_view::{NodeView, NodesView};
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
 use super::operations::Operations;
 use super::operator::Role;
@@ -72,7 +73,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 62] = [
+static RESOURCES: [AdminResource; 64] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -122,6 +123,8 @@ static RESOURCES: [AdminResource; 62] = [
         resource(GET, "/v1/audit", "The last lines of the audit file, the newest first", schema_of::<Vec<AuditLine>>),
         &["who", "what", "on", "limit"],
     ),
+    resource(GET, "/v1/nodes", "The nodes of the cluster, as this one knows them", schema_of::<NodesView>),
+    resource(POST, "/v1/nodes/{name}/{order}", "Drain, cordon or uncordon a node", schema_of::<NodeView>),
     resource(GET, "/v1/schedules", "Every schedule", schema_of::<Vec<ScheduleView>>),
     resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
     asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service", "random"]),

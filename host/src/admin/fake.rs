@@ -40,6 +40,8 @@ pub(crate) struct Fake {
     pub(crate) maintenance: Mutex<Vec<MaintenanceOrder>>,
     /// The imports of data: what came, and whether it replaces.
     pub(crate) imports: Mutex<Vec<(String, bool)>>,
+    /// The orders about nodes.
+    pub(crate) node_orders: Mutex<Vec<String>>,
     /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
@@ -63,6 +65,7 @@ impl Default for Fake {
             purges: Mutex::default(),
             maintenance: Mutex::default(),
             imports: Mutex::default(),
+            node_orders: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
         }

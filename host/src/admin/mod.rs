@@ -19,11 +19,11 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `data`,
-//! `observed`, `rollouts`, `apply`, `audit`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`,
-//! `order`, `query`, `upload`, `handler` → `problem` → `operations`, `guard_operations`, `data_operations` → `view`,
-//! `limit_view`, `data_view`, `apply_view`, `rollout_view`, `saga_view`, `schedule_view` → `recording_view`,
-//! `topic_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory
-//! with the host of `fake.rs`; small tests stand in the files.
+//! `nodes`, `observed`, `rollouts`, `apply`, `audit`, `recordings`, `sagas`, `topics`, `admin_document` →
+//! `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` → `operations`, `guard_operations`,
+//! `data_operations`, `node_operations` → `view`, `node_view`, `limit_view`, `data_view`, `apply_view`, `rollout_view`,
+//! `saga_view`, `schedule_view` → `recording_view`, `topic_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and
+//! `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
@@ -44,12 +44,17 @@ mod data_view;
 pub(crate) mod fake;
 #[cfg(test)]
 mod fake_data;
+#[cfg(test)]
+mod fake_nodes;
 mod guard;
 mod guard_operations;
 mod guards;
 mod handler;
 mod keys;
 mod limit_view;
+mod node_operations;
+mod node_view;
+mod nodes;
 mod observed;
 mod observed_view;
 mod operation_error;
@@ -86,6 +91,8 @@ pub use data_operations::{DataOperations, DataPieces, DataSource};
 pub use data_view::{ImportedView, SnapshotView};
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
+pub use node_operations::NodeOperations;
+pub use node_view::{NodeServiceView, NodeView, NodesView};
 pub use observed_view::{
     CallerView, CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView,
     UseView, WhyView,

@@ -31,6 +31,8 @@ pub enum OperationErrorKind {
     NotFound,
     /// The service has no such endpoint.
     NoEndpoint,
+    /// The cluster has no such node.
+    NoNode,
     /// There is no such API key.
     NoKey,
     /// The service has no such rollout or revision.

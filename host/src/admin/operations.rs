@@ -3,6 +3,7 @@
 use super::apply_view::ApplyView;
 use super::data_operations::DataOperations;
 use super::guard_operations::GuardOperations;
+use super::node_operations::NodeOperations;
 use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
 #[cfg(doc)]
@@ -29,7 +30,7 @@ use std::time::Duration;
 ///
 /// Swap and rollback are called in a task of their own, which is never dropped half way. The implementation makes sure
 /// that changes of one service happen one after the other. The other changes do not wait for anything.
-pub trait Operations: GuardOperations + DataOperations {
+pub trait Operations: GuardOperations + DataOperations + NodeOperations {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
 
@@ -306,4 +307,6 @@ pub enum HostReadiness {
     Incomplete,
     /// It was told to stop, and takes no more.
     Draining,
+    /// It does, but an operator has drained it as a node of its cluster.
+    Drained,
 }

@@ -77,6 +77,7 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::NotFound => (StatusCode::NOT_FOUND, "no-such-service"),
             OperationErrorKind::NoEndpoint => (StatusCode::NOT_FOUND, "no-such-endpoint"),
             OperationErrorKind::NoRollout => (StatusCode::NOT_FOUND, "no-such-rollout"),
+            OperationErrorKind::NoNode => (StatusCode::NOT_FOUND, "no-such-node"),
             OperationErrorKind::NoKey => (StatusCode::NOT_FOUND, "no-such-key"),
             OperationErrorKind::NoTopic => (StatusCode::NOT_FOUND, "no-such-topic"),
             OperationErrorKind::NoSaga => (StatusCode::NOT_FOUND, "no-such-saga"),

@@ -8,8 +8,8 @@ use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
 use super::{
-    admin_document, apply, audit, cache, dashboard, data, guards, keys, observed, recordings, rollouts, sagas, topics,
-    traces, traffic,
+    admin_document, apply, audit, cache, dashboard, data, guards, keys, nodes, observed, recordings, rollouts, sagas,
+    topics, traces, traffic,
 };
 use crate::telemetry;
 use axum::extract::{Request, State};
@@ -37,6 +37,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(traffic::resources())
         .merge(keys::resources())
         .merge(cache::resources())
+        .merge(nodes::resources())
         .merge(observed::resources())
         .merge(admin_document::resources())
         .merge(topics::resources())
@@ -75,6 +76,9 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
             left_out.join(", ")
         )),
         HostReadiness::Draining => Some("the host was told to stop and finishes the requests in flight".into()),
+        HostReadiness::Drained => {
+            Some("an operator has drained this node: `atoll node uncordon` lets it take requests again".into())
+        }
     };
     if let Some(detail) = not_ready {
         return Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail));

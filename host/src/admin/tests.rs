@@ -114,6 +114,7 @@ async fn readyz_is_503_while_the_host_starts_or_drains_and_healthz_is_200() {
         (HostReadiness::Starting, 503, "until components are compiled: legacy, users"),
         (HostReadiness::Incomplete, 503, "or its data not migrated: service users"),
         (HostReadiness::Draining, 503, "told to stop"),
+        (HostReadiness::Drained, 503, "`atoll node uncordon`"),
     ];
     for (readiness, status, says) in cases {
         *fake.readiness.lock().expect("free") = readiness;

@@ -7,12 +7,14 @@ use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
+use super::node_operations::ClusterSamples;
 use super::operations::HostOperations;
 use super::saga_operations::{HostSagaDoor, HostSagas};
 use super::snapshot_folder::SnapshotFolder;
 use crate::admin::Admin;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
+use crate::cluster::Cluster;
 use crate::config::Manifest;
 use crate::gateway::{self, Gateway, SagaDoor, SagaEntrance};
 use crate::listen::Drain;
@@ -45,6 +47,8 @@ pub(super) struct HostParts {
     pub(super) proxy: Option<Arc<ProxyRefusals>>,
     pub(super) tracer: Option<Arc<Tracer>>,
     pub(super) drain: Drain,
+    /// This host as a node, if the manifest has a cluster.
+    pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) partial: bool,
     /// When the process began.
     pub(super) since: Instant,
@@ -155,6 +159,10 @@ impl HostParts {
             host.metrics.add_cache(Arc::clone(cache.metrics()));
         }
         host.store.clone_from(&self.store);
+        if let Some(cluster) = &self.cluster {
+            host.metrics.add_cluster(Arc::new(ClusterSamples(Arc::clone(cluster))));
+            host.cluster = Some(Arc::clone(cluster));
+        }
         host.snapshots = SnapshotFolder::beside(&manifest.state.path);
         host.tls = Some(self.tls.clone());
         host.edges = Some(counted);

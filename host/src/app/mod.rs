@@ -10,14 +10,13 @@
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
 //! `run` → `start_end` → `operations`, with `rollout_operations`, `observations` and `fault_watch`; `operations` →
-//! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `topic_operations`, `trace_views`,
-//! `swap_refusal`; `assembly` → `event_plan`; `run` → `kept_revisions`, `admin_file`, `audited_operations`; `assembly`
-//! and `operations` → `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` →
-//! `applier` → `host_parts` → `operations`; `applier` → `manifest_in_use`, `health_watches`, `running_host`,
-//! `apply_refusal`, `apply_view`; `operations` → `apply_manifest`, which `applier` implements; `run` →
-//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`; `test_order` → `test_bench` →
-//! `stand_ins`. Tests: with the real binary in
-//! `tests/it`.
+//! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `topic_operations`, `trace_views`, `swap_refusal`,
+//! `readiness`, `node_operations`; `assembly` → `event_plan`; `run` → `kept_revisions`, `admin_file`,
+//! `audited_operations`; `assembly` and `operations` → `api_description`; `run` and `assembly` → `edge_tls` →
+//! `development_authority`; `run` → `applier` → `host_parts` → `operations`; `applier` → `manifest_in_use`,
+//! `health_watches`, `running_host`, `apply_refusal`, `apply_view`; `operations` → `apply_manifest`, which `applier`
+//! implements; `run` → `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`; `test_order` →
+//! `test_bench` → `stand_ins`. Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
@@ -27,6 +26,7 @@ mod apply_refusal;
 mod apply_view;
 mod assembly;
 mod audited_guards;
+mod audited_nodes;
 mod audited_operations;
 mod auth_policies;
 mod cache_order;
@@ -52,6 +52,7 @@ mod key_file;
 mod late_findings;
 mod load;
 mod manifest_in_use;
+mod node_operations;
 mod observations;
 mod operations;
 mod operations_succession;
@@ -64,6 +65,7 @@ mod peer_edge;
 mod probe;
 mod quota_store;
 mod quotas;
+mod readiness;
 mod recent_traffic;
 mod recording_views;
 mod replay;
@@ -98,6 +100,7 @@ pub use check::{Summary, check};
 pub use cluster_authority::{NodeFiles, certify_node, init_cluster};
 pub use grant_views::{grant_views, manifest_grants};
 pub use inspect::{Inspection, ManifestTrial, inspect};
+pub use node_operations::cluster_servers;
 pub use peer_edge::PeerEdge;
 pub use replay::{Replays, replay};
 pub use run::run;

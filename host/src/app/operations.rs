@@ -27,6 +27,7 @@ use crate::admin::{
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
+use crate::cluster::Cluster;
 use crate::contract::{BoundFunction, Names};
 use crate::delivery::{Deliveries, Schedules};
 use crate::fault::{ActiveFault, FaultOrigin};
@@ -56,6 +57,8 @@ pub(super) struct HostOperations {
     pub(super) metrics: Metrics,
     /// The gateway's drain.
     pub(super) drain: Drain,
+    /// This host as a node, if the manifest has a cluster.
+    pub(super) cluster: Option<Arc<Cluster>>,
     /// The services that are not served, each with the reason. Those whose components cannot be compiled come later.
     pub(super) left_out: Mutex<BTreeMap<ServiceName, String>>,
     /// Whether the host was told to serve what can be served.
@@ -122,6 +125,7 @@ impl HostOperations {
             routes,
             metrics,
             drain,
+            cluster: None,
             left_out,
             partial,
             description,
@@ -151,17 +155,7 @@ impl HostOperations {
 
 impl Operations for HostOperations {
     fn ready(&self) -> HostReadiness {
-        if self.drain.is_started() {
-            HostReadiness::Draining
-        } else if !self.rollout.starting().is_empty() {
-            HostReadiness::Starting
-        } else if !self.partial && !self.left_out_services().is_empty() {
-            HostReadiness::Incomplete
-        } else if self.store.as_ref().is_some_and(|store| !store.takes_writes()) {
-            HostReadiness::ReadOnly
-        } else {
-            HostReadiness::Ready
-        }
+        self.readiness()
     }
 
     fn left_out(&self) -> Vec<String> {
@@ -179,7 +173,7 @@ impl Operations for HostOperations {
     }
 
     fn troubles(&self) -> Vec<(&'static str, String)> {
-        troubles(self.tls.as_ref(), self.edges.as_ref())
+        troubles(self.tls.as_ref(), self.edges.as_ref(), self.cluster.as_deref())
     }
 
     fn metrics(&self) -> String {

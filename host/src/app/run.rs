@@ -14,6 +14,7 @@ use super::host_traces::HostTraces;
 use super::kept_revisions::KeptRevisions;
 use super::load::{self, Compile};
 use super::manifest_in_use::ManifestInUse;
+use super::node_operations;
 use super::observations::watch_traffic;
 use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
@@ -34,6 +35,7 @@ use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::broker::{Broker, JetStream};
+use crate::cluster::Cluster;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::health;
 use crate::listen::{Drain, Listener};
@@ -90,6 +92,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     settle(&rollout).await?;
+    let cluster = node_operations::join(manifest.cluster.as_ref(), &registry).await?;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -97,7 +100,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (path, manifest, partial, started),
         (&runtime, registry, rollout),
         (&store, &trail, &traces, &drain),
-        (&tls, secure_address, &gateway_socket),
+        (&tls, secure_address, &gateway_socket, &cluster),
     );
     let (plans, sagas, health_checks) = assembly.take_plans();
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.files.clone() };
@@ -109,9 +112,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
     deliver(plans, (store.as_ref(), manifest), Arc::clone(&parts.mesh), &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
-    let asynchronous = Arc::clone(&host);
 
-    let admin_address = admin_socket.local_addr()?;
+    let (asynchronous, admin_address) = (Arc::clone(&host), admin_socket.local_addr()?);
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
     let scheme = if tls.admin.is_some() { "https" } else { "http" };
     let end = StartEnd {
@@ -135,11 +137,11 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let applier = Applier::new(parts, Arc::clone(&running), applied);
     upkeep.spawn(reload_on_hangup(hangup, applier, trail.clone()));
     let admin_edge = serve_operators(admin_socket, &running, &admin_drain);
-    let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone())));
+    let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone(), cluster.clone())));
     serve(gateway_socket, running, drain).await;
     signals.abort();
     let exporter = traces.exporter;
-    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, cluster, store }.run().await?;
     on_stop(trail);
     Ok(())
 }
@@ -183,7 +185,7 @@ fn host_parts(
     (path, manifest, partial, since): (&Path, &Manifest, bool, Instant),
     (runtime, registry, rollout): (&Arc<Runtime>, Arc<Registry<Service>>, Rollout),
     (store, trail, traces, drain): (&Option<Store>, &Option<AuditTrail>, &HostTraces, &Drain),
-    (tls, secure_address, gateway): (&EdgeTls, Option<SocketAddr>, &Listener),
+    (tls, secure_address, gateway, cluster): (&EdgeTls, Option<SocketAddr>, &Listener, &Option<Arc<Cluster>>),
 ) -> HostParts {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -201,6 +203,7 @@ fn host_parts(
         proxy: gateway.refusals().cloned(),
         tracer: traces.tracer.clone(),
         drain: drain.clone(),
+        cluster: cluster.clone(),
         partial,
         since,
         sagas: Arc::default(),
@@ -350,9 +353,12 @@ fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces
     upkeep
 }
 
-/// Records each signal that begins or hurries the drain.
-fn on_drain(trail: Option<AuditTrail>) -> impl Fn(&'static str) + Send {
+/// Records each signal that begins or hurries the drain, and tells the other nodes.
+fn on_drain(trail: Option<AuditTrail>, cluster: Option<Arc<Cluster>>) -> impl Fn(&'static str) + Send {
     move |signal| {
+        if let Some(cluster) = &cluster {
+            cluster.drain();
+        }
         if let Some(trail) = &trail {
             trail.note(AuditRecord::new(signal, "drain"));
         }

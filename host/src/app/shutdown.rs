@@ -7,6 +7,7 @@
 use super::operations::HostOperations;
 use super::otlp_export::OtlpExporters;
 use super::saga_operations::HostSagas;
+use crate::cluster::Cluster;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
 use crate::state::Store;
@@ -69,6 +70,8 @@ pub(super) struct Shutdown {
     /// What delivers events and keeps the times of schedules.
     pub(super) asynchronous: Arc<HostOperations>,
     pub(super) sagas: Option<HostSagas>,
+    /// This host as a node.
+    pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) store: Option<Store>,
 }
 
@@ -86,6 +89,9 @@ impl Shutdown {
         }
         if let Some(sagas) = self.sagas {
             sagas.stop(EVENTS_DRAIN).await;
+        }
+        if let Some(cluster) = self.cluster {
+            cluster.leave().await;
         }
         self.admin_drain.start(ADMIN_DRAIN);
         self.admin_edge.await.context("the admin's task")?;

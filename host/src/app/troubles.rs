@@ -2,11 +2,17 @@
 //! it tells no cause.
 
 use super::edge_tls::EdgeTls;
+use super::node_operations;
+use crate::cluster::Cluster;
 use crate::listen::ServerTls;
 use crate::telemetry::EdgeMetrics;
 
 /// All of it, each part once.
-pub(super) fn troubles(tls: Option<&EdgeTls>, edges: Option<&EdgeMetrics>) -> Vec<(&'static str, String)> {
+pub(super) fn troubles(
+    tls: Option<&EdgeTls>,
+    edges: Option<&EdgeMetrics>,
+    cluster: Option<&Cluster>,
+) -> Vec<(&'static str, String)> {
     let certificates = tls.and_then(certificates).map(|trouble| ("certificates", trouble));
     let audit = edges.and_then(|edges| edges.audit.as_ref()).filter(|audit| audit.is_failing());
     let audit = audit.map(|_| ("audit", "the file takes no lines; the log says why".to_owned()));
@@ -16,7 +22,8 @@ pub(super) fn troubles(tls: Option<&EdgeTls>, edges: Option<&EdgeMetrics>) -> Ve
         let away = away.join(", ");
         ("keys", format!("those of these policies were not fetched, the last good ones count: {away}"))
     });
-    certificates.into_iter().chain(audit).chain(keys).collect()
+    let nodes = cluster.and_then(node_operations::trouble).map(|trouble| ("cluster", trouble));
+    certificates.into_iter().chain(audit).chain(keys).chain(nodes).collect()
 }
 
 fn certificates(tls: &EdgeTls) -> Option<String> {

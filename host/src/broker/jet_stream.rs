@@ -1,7 +1,7 @@
 //! The connection to a NATS server with JetStream.
 
 use super::error::BrokerError;
-use super::settings::{BrokerLogin, BrokerSettings};
+use super::settings::{BrokerLogin, BrokerSettings, NatsServers};
 use crate::events::longest;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, HeaderMap, Message, RequestErrorKind};
@@ -12,15 +12,29 @@ use tokio::time::timeout;
 
 /// How long one request may take. A server that has lost its leader answers nothing until it has one.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
-/// The pauses between two tries to connect: the first, and the longest. A fleet that comes back all at once would be a
-/// storm (openobserve #13676), so the pause is random.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The first pause between two tries to connect. A fleet that comes back all at once would be a storm (openobserve
+/// #13676), so pauses are random, and grow.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// What a message has beside its payload at most: its headers, with a key that is written with `%`.
 const ENVELOPE: usize = 8 << 10;
 /// How many messages wait for a reader of this host at most: the client drops further ones. A page is shorter.
 const WAITING: usize = 4096;
 /// The API level from which messages can be read in batches and by their number: that of server 2.11.
 const LEAST_LEVEL: u64 = 1;
+
+/// How closely one connection is watched, and what it may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct LinkPace {
+    /// The time between two pings; a server that does not answer two is left.
+    pub ping: Duration,
+    /// The longest pause between two tries to connect.
+    pub pause: Duration,
+    /// How many messages wait for a reader of this host at most: the client drops further ones.
+    pub waiting: usize,
+}
+
+/// That of events.
+const PACE: LinkPace = LinkPace { ping: LONGEST, pause: LONGEST, waiting: WAITING };
 
 /// A NATS server, or a cluster of them.
 #[derive(Clone, Debug)]
@@ -36,35 +50,52 @@ impl JetStream {
     /// # Errors
     /// [`BrokerError::Login`] and [`BrokerError::Unfit`].
     pub async fn connect(settings: &BrokerSettings) -> Result<Self, BrokerError> {
-        let scheme = if settings.tls { "tls" } else { "nats" };
-        let servers: Vec<_> = settings.servers.iter().map(|server| format!("{scheme}://{server}")).collect();
-        let first = timeout(LONGEST, options(settings).connect(&servers)).await;
-        let client = match first {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) if lets_nobody_in(error.kind()) => return Err(BrokerError::Login(error.to_string())),
-            // The client goes on by itself, in the background.
-            Ok(Err(_)) | Err(_) => {
-                let again = options(settings).retry_on_initial_connect().connect(&servers).await;
-                again.map_err(|error| BrokerError::Login(error.to_string()))?
-            }
-        };
-        let broker = Self { client, replicas: settings.replicas };
+        let BrokerSettings { servers, tls, ca, login, replicas, .. } = settings.clone();
+        let broker = Self::open(&NatsServers { servers, tls, ca, login }, replicas, PACE).await?;
+        match broker.fit_for_events().await {
+            Err(error) if error.is_lasting() => Err(error),
+            _ => Ok(broker),
+        }
+    }
+
+    /// Connects for something else than events, as [`JetStream::connect`] does.
+    ///
+    /// # Errors
+    /// [`BrokerError::Login`] and [`BrokerError::Unfit`].
+    pub async fn link(servers: &NatsServers, replicas: u8, pace: LinkPace) -> Result<Self, BrokerError> {
+        let broker = Self::open(servers, replicas, pace).await?;
         match broker.level().await {
             Err(error) if error.is_lasting() => Err(error),
             _ => Ok(broker),
         }
     }
 
-    pub(super) fn client(&self) -> &Client {
+    async fn open(nats: &NatsServers, replicas: u8, pace: LinkPace) -> Result<Self, BrokerError> {
+        let scheme = if nats.tls { "tls" } else { "nats" };
+        let servers: Vec<_> = nats.servers.iter().map(|server| format!("{scheme}://{server}")).collect();
+        let first = timeout(LONGEST, options(nats, pace).connect(&servers)).await;
+        let client = match first {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) if lets_nobody_in(error.kind()) => return Err(BrokerError::Login(error.to_string())),
+            // The client goes on by itself, in the background.
+            Ok(Err(_)) | Err(_) => {
+                let again = options(nats, pace).retry_on_initial_connect().connect(&servers).await;
+                again.map_err(|error| BrokerError::Login(error.to_string()))?
+            }
+        };
+        Ok(Self { client, replicas })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    pub(super) fn replicas(&self) -> u8 {
+    pub(crate) fn replicas(&self) -> u8 {
         self.replicas
     }
 
     /// The level of the server's API, if it is high enough.
-    pub(super) async fn level(&self) -> Result<u64, BrokerError> {
+    pub(crate) async fn level(&self) -> Result<u64, BrokerError> {
         let answer = self.ask("$JS.API.INFO", None, Bytes::new()).await?;
         let level = answer["api"]["level"].as_u64().unwrap_or(0);
         let server = self.client.server_info();
@@ -75,7 +106,13 @@ impl JetStream {
                 server.version
             )));
         }
-        let largest = longest::PAYLOAD + ENVELOPE;
+        Ok(level)
+    }
+
+    /// As [`JetStream::level`], if the server also takes messages as long as events.
+    pub(super) async fn fit_for_events(&self) -> Result<u64, BrokerError> {
+        let level = self.level().await?;
+        let (server, largest) = (self.client.server_info(), longest::PAYLOAD + ENVELOPE);
         if server.max_payload < largest {
             return Err(BrokerError::Unfit(format!(
                 "the NATS server takes messages of at most {} bytes, and an event may have {largest}: raise its \
@@ -87,7 +124,7 @@ impl JetStream {
     }
 
     /// One request of the API, or one publication: both are answered in JSON.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         subject: &str,
         headers: Option<HeaderMap>,
@@ -129,7 +166,7 @@ impl JetStream {
     }
 
     /// An error if there is no connection now: what is sent would wait in the client, and be sent later.
-    pub(super) fn reached(&self) -> Result<(), BrokerError> {
+    pub(crate) fn reached(&self) -> Result<(), BrokerError> {
         match self.client.connection_state() {
             State::Connected => Ok(()),
             State::Pending | State::Disconnected => Err(BrokerError::Away("there is no connection".to_owned())),
@@ -141,21 +178,21 @@ pub(super) fn no_answer() -> BrokerError {
     BrokerError::Away(format!("no answer within {} s", LONGEST.as_secs()))
 }
 
-fn options(settings: &BrokerSettings) -> ConnectOptions {
+fn options(nats: &NatsServers, pace: LinkPace) -> ConnectOptions {
     // Without echo: what this host publishes is no news for it.
     let mut options = ConnectOptions::new()
         .name("atoll")
         .no_echo()
-        .require_tls(settings.tls)
+        .require_tls(nats.tls)
         .connection_timeout(LONGEST)
         .request_timeout(Some(LONGEST))
-        .ping_interval(LONGEST)
-        .subscription_capacity(WAITING)
-        .reconnect_delay_callback(pause);
-    if let Some(ca) = &settings.ca {
+        .ping_interval(pace.ping)
+        .subscription_capacity(pace.waiting)
+        .reconnect_delay_callback(move |tries| pause(tries, pace.pause));
+    if let Some(ca) = &nats.ca {
         options = options.add_root_certificates(ca.clone());
     }
-    match &settings.login {
+    match &nats.login {
         Some(BrokerLogin::User(user, password)) => {
             options.user_and_password(user.clone(), password.expose().to_owned())
         }
@@ -164,9 +201,8 @@ fn options(settings: &BrokerSettings) -> ConnectOptions {
     }
 }
 
-fn pause(tries: usize) -> Duration {
-    let (first, most) = PAUSES;
-    let doubled = first.saturating_mul(1 << tries.min(10)).min(most);
+fn pause(tries: usize, most: Duration) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(most);
     doubled.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }
 

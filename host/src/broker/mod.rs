@@ -28,5 +28,5 @@ mod topic_stream;
 
 pub use broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
 pub use error::BrokerError;
-pub use jet_stream::JetStream;
+pub use jet_stream::{JetStream, LinkPace};
 pub use settings::{BrokerLogin, BrokerSettings, LoginSecret, NatsServers};

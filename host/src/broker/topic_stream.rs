@@ -52,7 +52,7 @@ impl TopicStream {
         if let Some(atomic) = *atomic {
             return Ok(atomic);
         }
-        let level = self.broker.level().await?;
+        let level = self.broker.fit_for_events().await?;
         let there = match self.api("STREAM.INFO", Value::Null).await {
             Err(BrokerError::Refused { code: NO_STREAM, .. }) => {
                 let wanted = stream_config::wanted(&self.topic, self.broker.replicas(), level);

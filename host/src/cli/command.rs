@@ -9,6 +9,7 @@ use super::events::EventsVerb;
 use super::guard::{LimitVerb, MaintenanceVerb};
 use super::key::KeyVerb;
 use super::log_format_arg::LogFormatArg;
+use super::node::NodeVerb;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
 use super::output::Output;
@@ -274,6 +275,9 @@ pub(super) enum Remote {
     /// on purpose, and the outside hosts that services called.
     #[command(verbatim_doc_comment)]
     Ps {
+        /// Show what each node of the cluster serves
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         output: Output,
     },
@@ -412,6 +416,10 @@ pub(super) enum Remote {
         #[command(flatten)]
         output: Output,
     },
+
+    /// List the nodes of the cluster, and take them out or back in
+    #[command(subcommand)]
+    Node(NodeVerb),
 
     /// List topics, print and publish events, look at dead letters, make data again from events
     #[command(subcommand)]

@@ -6,7 +6,7 @@ use crate::app::{self, AdminSource};
 use crate::project::BuildStep;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -71,6 +71,7 @@ pub(super) fn doctor(manifest: &Path, output: Output) -> anyhow::Result<()> {
     let mut looked = vec![files(), address_space()];
     looked.extend(TOOLS.iter().map(|tool| tool.look(&builds)));
     looked.extend(there(manifest));
+    looked.extend(nats(manifest));
     terminal::print(&output.document(looked.as_slice(), described)?)?;
     let broken = looked.iter().filter(|one| one.broken).count();
     anyhow::ensure!(broken == 0, "{broken} of {} do not work", looked.len());
@@ -143,6 +144,23 @@ impl BuildTool {
             (None, None) => Diagnosis::to_mend(what, "missing or incomplete; no build needs it", self.install, false),
         }
     }
+}
+
+/// The NATS of the cluster, if the manifest has one.
+fn nats(manifest: &Path) -> Option<Diagnosis> {
+    let servers = app::cluster_servers(manifest)?;
+    let takes = |server: &&String| {
+        let addresses = server.to_socket_addrs().ok().into_iter().flatten();
+        addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
+    };
+    let (reached, all) = (servers.iter().filter(takes).count(), servers.len());
+    let (what, found) = ("the NATS of [cluster]", format!("{reached} of {all} servers take connections"));
+    Some(if reached == all {
+        Diagnosis::well(what, found)
+    } else {
+        let mend = "start them, or correct `nats`; without any of them this node is alone";
+        Diagnosis::to_mend(what, found, mend, false)
+    })
 }
 
 /// The manifest, and the host that runs by it.

@@ -10,7 +10,7 @@
 //! Never: it reads the manifest, or decides anything about services.
 //!
 //! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files` → `command` → `order`, `key`, `apply`, `rollout`,
-//! `replay`, `trace`, `observed`, `top` → `client` → `event_stream`, `output` → `admin_connector`, `failure` →
+//! `replay`, `trace`, `observed`, `top`, `node` → `client` → `event_stream`, `output` → `admin_connector`, `failure` →
 //! `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command
 //! line; the verbs against an admin on a loopback socket), and small tests in the files.
 
@@ -34,6 +34,7 @@ mod inspection;
 mod key;
 mod layout;
 mod log_format_arg;
+mod node;
 mod observed;
 mod observed_text;
 mod order;

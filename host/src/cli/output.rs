@@ -70,7 +70,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// One line for each verb that has [`super::Output`].
-    const LINES: [&str; 28] = [
+    const LINES: [&str; 30] = [
         "ps",
         "routes",
         "history users",
@@ -89,6 +89,8 @@ mod tests {
         "changes --follow",
         "why users",
         "schedules",
+        "node list",
+        "ps --all",
         "events list",
         "events dead orders.placed mailer",
         "saga list",

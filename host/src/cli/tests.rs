@@ -90,7 +90,7 @@ fn the_admin_flag_is_accepted_before_and_after_the_verb() {
     for line in ["atoll --admin localhost:7 ps --json", "atoll ps --json --admin http://localhost:7/"] {
         let command = parse(line).expect(line);
         assert_eq!(command.admin.map(|admin| admin.to_string()).as_deref(), Some("http://localhost:7"));
-        assert!(matches!(command.verb, Verb::Remote(Remote::Ps { output }) if output.is_json()));
+        assert!(matches!(command.verb, Verb::Remote(Remote::Ps { output, all: false }) if output.is_json()));
     }
 }
 

@@ -9,7 +9,7 @@ use super::layout::counted;
 use super::log_format_arg::LogFormatArg;
 use super::replay::ReplayArgs;
 use super::{
-    apply, audit, cache, cluster, develop, doctor, editor_files, events, guard, inspection, key, observed,
+    apply, audit, cache, cluster, develop, doctor, editor_files, events, guard, inspection, key, node, observed,
     observed_text, order, replay, rollout, saga, schedules, state, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
@@ -232,7 +232,9 @@ pub(super) async fn request(
 ) -> anyhow::Result<String> {
     let client = Client::new(admin, token.filter(|token| !token.is_empty()), ca)?;
     match verb {
-        Remote::Ps { output } if output.is_json() => client.list("/v1/services", output, table::services).await,
+        Remote::Ps { output, all: true } => client.show("/v1/nodes", output, node::everywhere).await,
+        Remote::Node(verb) => node::node(&client, verb).await,
+        Remote::Ps { output, .. } if output.is_json() => client.list("/v1/services", output, table::services).await,
         Remote::Ps { .. } => ps(&client).await,
         Remote::Routes { output } => client.list("/v1/routes", output, table::routes).await,
         Remote::Swap(args) => rollout::swap(&client, args).await,

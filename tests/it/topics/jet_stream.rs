@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 /// A server that answers what `answer` says to each line that it gets.
-async fn fake_server(answer: fn(&str) -> Option<String>) -> String {
+pub async fn fake_server(answer: fn(&str) -> Option<String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("nats://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

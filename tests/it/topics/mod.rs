@@ -2,9 +2,9 @@
 //! and what goes wrong with one event stays with it. `crash` kills the host meanwhile.
 
 mod crash;
-mod jet_stream;
+pub mod jet_stream;
 mod manifest_errors;
-mod nats_server;
+pub mod nats_server;
 mod promises;
 mod rebuilds;
 mod schedules;

@@ -92,6 +92,11 @@ impl MemberTable {
         }
     }
 
+    /// What this node says of itself.
+    pub fn own(&self) -> &Arc<NodeRow> {
+        &self.own
+    }
+
     /// This node says something else of itself.
     pub fn set_own(&mut self, own: Arc<NodeRow>) {
         self.own = own;
@@ -99,7 +104,7 @@ impl MemberTable {
 
     /// The registry is there, and begins to tell what it has.
     pub fn listing(&mut self, now: Instant) {
-        self.coverage = Coverage::Listing { up: now };
+        (self.coverage, self.reviewed) = (Coverage::Listing { up: now }, now);
         self.stale_since.get_or_insert(now);
         self.members.values_mut().for_each(|member| member.seen = false);
         // If it is still there, the registry tells of it again.
@@ -178,8 +183,8 @@ impl MemberTable {
         }
     }
 
-    /// Evicts those whose time has come. Returns who that was. It must be called every quarter of the rule's `grace`: if
-    /// it was not for half of it, this process has slept, and the news that it has are old.
+    /// Evicts those whose time has come. Returns who that was. It must be called every quarter of the rule's `grace`.
+    /// If it was not for half of that time, this process has slept, and the news that it has are old.
     pub fn review(&mut self, now: Instant) -> Vec<(NodeName, Incarnation)> {
         if self.reviewed + self.rule.grace / 2 < now && self.rule.grace > Duration::ZERO {
             self.away(now);
@@ -212,7 +217,7 @@ impl MemberTable {
             if counts {
                 self.evicted.push_back(now);
             }
-            // Its row stays for as long as the registry has it: if it gets its lease back, nobody tells of the row again.
+            // Its row stays while the registry has it: if it gets its lease back, nobody tells of the row again.
             self.members.remove(&name).map(|member| (name, member.incarnation))
         };
         gone.into_iter().filter_map(evict).collect()

@@ -1,6 +1,7 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
 use super::cache_metrics::{CacheCollector, CacheMetrics};
+use super::cluster_metrics::{ClusterScrape, ClusterSource};
 use super::delivery_metrics::{DeliveryScrape, DeliverySource};
 use super::duration_text::write_durations;
 use super::edge_metrics::EdgeMetrics;
@@ -71,6 +72,12 @@ impl Metrics {
     pub fn add_deliveries(&self, source: Arc<dyn DeliverySource>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(DeliveryScrape(source)));
+    }
+
+    /// Adds the metrics of the cluster.
+    pub fn add_cluster(&self, source: Arc<dyn ClusterSource>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(ClusterScrape(source)));
     }
 
     /// Adds the metrics of sagas.

@@ -22,6 +22,7 @@
 mod access_line;
 mod cache_metrics;
 mod caller_counters;
+mod cluster_metrics;
 mod delivery_metrics;
 mod duration_text;
 mod edge_metrics;
@@ -62,6 +63,7 @@ mod trap_report;
 
 pub use access_line::AccessFormat;
 pub use cache_metrics::{CacheMetrics, CacheOutcome};
+pub use cluster_metrics::{ClusterSample, ClusterSource};
 pub use delivery_metrics::{DeliverySample, DeliverySource};
 pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
 pub use endpoint_metrics::{EndpointMetrics, LastFailure, RequestCounts};

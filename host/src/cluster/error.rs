@@ -1,0 +1,34 @@
+//! What goes wrong between this node and the registry.
+
+use crate::broker::BrokerError;
+
+/// Why the registry did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// NATS did not do it. After `Away` nobody knows whether it has.
+    #[error(transparent)]
+    Nats(#[from] BrokerError),
+    /// The bucket is not what the nodes need.
+    #[error("{0}")]
+    Unfit(String),
+    /// Somebody else has written the key.
+    #[error("somebody else was faster")]
+    Overtaken,
+    /// The news do not come any more.
+    #[error("{0}")]
+    Silent(&'static str),
+    /// There is no such node.
+    #[error("there is no node `{0}`")]
+    NoNode(String),
+}
+
+impl ClusterError {
+    /// Whether it will be the same until somebody changes NATS or the manifest. The start of a host fails by it.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Nats(error) => error.is_lasting(),
+            Self::Unfit(_) => true,
+            Self::Overtaken | Self::Silent(_) | Self::NoNode(_) => false,
+        }
+    }
+}
