@@ -160,9 +160,15 @@ brokers *FILTER: build-components
     tests/brokers/install.sh
     cargo test -p host --test system -- it::topics::promises it::topics::jet_stream "$@"
 
+# Follow a real etcd, and let clients of strangers read the fakes of registries; it installs both
+[group("verify")]
+discovery *FILTER: build-components
+    tests/discovery/install.sh
+    cargo test -p host --test system -- --include-ignored it::mesh::registries "$@"
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
-nightly: sim conformance brokers (fuzz "all" "600") audit
+nightly: sim conformance brokers discovery (fuzz "all" "600") audit
 
 # Build the dashboard anew into web/dist, which is committed; needs Node
 [group("build")]

@@ -75,6 +75,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
             &[
                 "cache_metrics",
                 "delivery_metrics",
+                "discovery_metrics",
                 "duration_text",
                 "edge_metrics",
                 "host_change",
@@ -181,7 +182,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
             &["route_cache"],
             &["route_auth"],
             &["auth"],
-            &["auth_tokens", "broker", "encryption", "operators"],
+            &["auth_tokens", "broker", "discovery", "encryption", "operators"],
             &["transforms"],
             &["header_edits", "route_saga"],
             &["edge", "mirror", "route_call", "saga", "schedule", "telemetry", "websocket"],

@@ -135,6 +135,7 @@ impl Operations for Fake {
             left_out: None,
             canary: None,
             lasts: false,
+            sources: Vec::new(),
         };
         let legacy = ServiceView {
             name: "legacy".into(),
@@ -151,6 +152,7 @@ impl Operations for Fake {
             left_out: None,
             canary: None,
             lasts: false,
+            sources: Vec::new(),
         };
         let mut services = vec![legacy, users];
         let circuits = self.circuits.lock().expect("no test panics with it");

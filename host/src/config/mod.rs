@@ -42,6 +42,7 @@ mod change_class;
 mod compress;
 mod cors;
 mod decompress;
+mod discovery;
 mod edge;
 mod edge_finding_key;
 mod egress;
