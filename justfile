@@ -166,9 +166,15 @@ cluster *FILTER: build-components
     tests/brokers/install.sh
     cargo test -p host --test system -- it::cluster "$@"
 
+# Follow a real etcd, and let clients of strangers read the fakes of registries; it installs both
+[group("verify")]
+discovery *FILTER: build-components
+    tests/discovery/install.sh
+    cargo test -p host --test system -- --include-ignored it::mesh::registries "$@"
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
-nightly: sim conformance brokers cluster (fuzz "all" "600") audit
+nightly: sim conformance brokers cluster discovery (fuzz "all" "600") audit
 
 # Build the dashboard anew into web/dist, which is committed; needs Node
 [group("build")]

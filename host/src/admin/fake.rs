@@ -138,6 +138,7 @@ impl Operations for Fake {
             left_out: None,
             canary: None,
             lasts: false,
+            sources: Vec::new(),
         };
         let legacy = ServiceView {
             name: "legacy".into(),
@@ -154,6 +155,7 @@ impl Operations for Fake {
             left_out: None,
             canary: None,
             lasts: false,
+            sources: Vec::new(),
         };
         let mut services = vec![legacy, users];
         let circuits = self.circuits.lock().expect("no test panics with it");

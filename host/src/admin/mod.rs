@@ -115,5 +115,5 @@ pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, CacheView, ClearedView, EndpointView, FaultRequest, FaultView,
     GrantView, KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest,
-    PurgedView, RouteView, ServiceView, SwapView, TrialView,
+    PurgedView, RouteView, ServiceView, SourceView, SwapView, TrialView,
 };

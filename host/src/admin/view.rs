@@ -2,6 +2,7 @@
 
 use super::rollout_view::RolloutView;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A service.
@@ -38,6 +39,31 @@ pub struct ServiceView {
     /// Whether what differs from the manifest serves after a restart, too: the host has a history.
     #[serde(default)]
     pub lasts: bool,
+    /// What names endpoints of it: host names, records of DNS, registries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceView>,
+}
+
+/// A source of endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// As the manifest has it: `consul://10.0.0.2:8500/users`.
+    pub address: String,
+    /// How many endpoints its last good answer named.
+    pub endpoints: u64,
+    /// How many of them stand in each zone, if it names zones.
+    #[serde(default)]
+    pub zones: BTreeMap<String, u64>,
+    /// How many more it named that are not healthy. A source that keeps them to itself has none.
+    pub unhealthy: u64,
+    /// How many more it named that are no addresses, or beyond the most.
+    pub unusable: u64,
+    /// How long ago the last good answer came, in seconds. None: it has never answered.
+    pub age_seconds: Option<u64>,
+    /// How many times it has not answered, or named no endpoint, since the host started.
+    pub failures: u64,
+    /// Why the last answer is not good. None: it is.
+    pub error: Option<String>,
 }
 
 /// What a service has of the engine's pool.

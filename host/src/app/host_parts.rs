@@ -5,6 +5,7 @@ use super::apply_manifest::ApplyManifest;
 use super::assembly::Assembly;
 use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
+use super::discovery_samples::DiscoverySamples;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
 use super::node_operations::ClusterSamples;
@@ -146,6 +147,7 @@ impl HostParts {
         let counted = EdgeMetrics { proxy: self.proxy.clone(), audit, keys: policies.fetches() };
         let metrics = metrics.with_tls(self.tls.metrics()).with_edges(counted.clone()).with_host(self.since);
         let metrics = metrics.with_traces(self.tracer.as_ref());
+        metrics.add_discovery(Arc::new(DiscoverySamples(Arc::clone(&self.rollout))));
         let (rollout, registry) = (Arc::clone(&self.rollout), Arc::clone(&self.registry));
         let routes = Arc::clone(gateway.routes());
         let mut host = HostOperations::new(rollout, registry, routes, metrics, self.drain.clone());

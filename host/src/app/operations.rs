@@ -14,7 +14,7 @@ use super::recording_views;
 use super::rollout_views::open_view;
 use super::saga_operations::{self, HostSagas};
 use super::schedule_operations;
-use super::service_view::{breaker_view, view};
+use super::service_view::{breaker_view, source_view, view};
 use super::swap_refusal::refusal;
 use super::topic_operations;
 use super::trace_views;
@@ -468,7 +468,8 @@ impl HostOperations {
         let left_out = self.left_out_services().get(name).cloned();
         let history = self.rollout.rollouts(name.as_str()).ok();
         let canary = history.and_then(|history| history.open).map(|state| open_view(name.as_str(), &state));
-        ServiceView { left_out, canary, lasts: self.rollout.has_history(), ..view(service) }
+        let sources = self.rollout.sources(name.as_str()).into_iter().map(source_view).collect();
+        ServiceView { left_out, canary, lasts: self.rollout.has_history(), sources, ..view(service) }
     }
 
     /// The services that are not served, each with the reason.

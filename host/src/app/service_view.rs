@@ -1,8 +1,9 @@
 //! Parts of a service as the admin shows them.
 
 use super::fault_views::faults;
-use crate::admin::{BreakerView, EndpointView, PoolView, ServiceView};
+use crate::admin::{BreakerView, EndpointView, PoolView, ServiceView, SourceView};
 use crate::breaker::State;
+use crate::discovery::SourceReport;
 use crate::mesh::{Endpoint, Service};
 use crate::runtime::PoolShare;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,6 +28,7 @@ pub(super) fn view(service: &Service) -> ServiceView {
         left_out: None,
         canary: None,
         lasts: false,
+        sources: Vec::new(),
     }
 }
 
@@ -35,6 +37,19 @@ pub(super) fn breaker_view(state: State) -> BreakerView {
         State::Closed => BreakerView::Closed,
         State::Open => BreakerView::Open,
         State::HalfOpen => BreakerView::HalfOpen,
+    }
+}
+
+pub(super) fn source_view(report: SourceReport) -> SourceView {
+    SourceView {
+        address: report.address,
+        endpoints: report.endpoints as u64,
+        zones: report.zones.into_iter().map(|(zone, count)| (zone, count as u64)).collect(),
+        unhealthy: report.unhealthy as u64,
+        unusable: report.unusable as u64,
+        age_seconds: report.age.map(|age| age.as_secs()),
+        failures: report.failures,
+        error: report.error,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, exact, lay_out, none};
-use crate::admin::{EndpointView, FaultView, KeyView, OriginView, OutsideView, PoolView, RouteView, ServiceView};
+use crate::admin::{
+    EndpointView, FaultView, KeyView, OriginView, OutsideView, PoolView, RouteView, ServiceView, SourceView,
+};
 use std::time::SystemTime;
 
 /// How many columns the table of services has.
@@ -90,7 +92,21 @@ fn notes(services: &[ServiceView]) -> Vec<String> {
         canaries.map(|canary| format!("> {}: canary {}: {}", canary.service, canary.revision, canary.sentence));
     let left_out = services.iter().filter_map(|service| Some((&service.name, service.left_out.as_ref()?)));
     let left_out = left_out.map(|(name, reason)| format!("x {name} is left out: {reason}"));
-    faults.chain(canaries).chain(waiting).chain(pool(services)).chain(left_out).chain(swapped).collect()
+    let sources = services.iter().flat_map(|service| service.sources.iter().filter_map(|one| source(service, one)));
+    let notes = faults.chain(canaries).chain(waiting).chain(pool(services)).chain(sources);
+    notes.chain(left_out).chain(swapped).collect()
+}
+
+/// A source whose last answer is not good: `! users: consul://c/users: it does not answer in time (3 endpoints as of
+/// 40s ago)`.
+fn source(service: &ServiceView, source: &SourceView) -> Option<String> {
+    let error = source.error.as_ref()?;
+    let known = match (source.endpoints, source.age_seconds) {
+        (_, None) => "it has never named an endpoint".to_owned(),
+        (1, Some(seconds)) => format!("1 endpoint as of {} ago", age(seconds)),
+        (count, Some(seconds)) => format!("{count} endpoints as of {} ago", age(seconds)),
+    };
+    Some(format!("! {}: {}: {error} ({known})", service.name, source.address))
 }
 
 /// If a call waits for the engine's pool: one line for each service that holds slots of the pool or waits for some.
@@ -247,6 +263,7 @@ mod tests {
     use super::*;
     use crate::admin::fake::Fake;
     use crate::admin::{BreakerView, Operations, OriginView};
+    use std::collections::BTreeMap;
 
     #[test]
     fn services_are_shown_with_one_row_for_each_endpoint() {
@@ -381,6 +398,29 @@ k2  acme  partner   0s  expired  a,b
 * differs from the manifest: it was swapped, and lasts until the host restarts
 ";
         assert_eq!(below, expected);
+    }
+
+    #[test]
+    fn sources_that_do_not_answer_are_shown_below_the_table() {
+        let mut all = Fake::default().services();
+        let source = |endpoints, age_seconds, error: Option<&str>| SourceView {
+            address: "consul://c/legacy".into(),
+            endpoints,
+            zones: BTreeMap::new(),
+            unhealthy: 0,
+            unusable: 0,
+            age_seconds,
+            failures: 1,
+            error: error.map(Into::into),
+        };
+        let late = Some("it does not answer in time");
+        all[0].sources = vec![source(2, Some(3), None), source(2, Some(40), late), source(0, None, late)];
+        let table = services(&all);
+        let lines: Vec<_> = table.lines().filter(|line| line.starts_with('!')).collect();
+        let start = "! legacy: consul://c/legacy: it does not answer in time";
+        let expected =
+            [format!("{start} (2 endpoints as of 40s ago)"), format!("{start} (it has never named an endpoint)")];
+        assert_eq!(lines, expected);
     }
 
     #[test]

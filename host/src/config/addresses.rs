@@ -8,7 +8,7 @@ use super::reader::kind::{CountKind, KindError, ListKind, ValueKind, refused};
 use super::reader::measure::{DurationKind, HOUR};
 use super::reader::pair::PairKind;
 use super::reader::section::Section;
-use crate::discovery::SrvSource;
+use crate::discovery::{SourceAddress, SourceSettings};
 use crate::mesh::Dial;
 use crate::rollout::{AddressSettings, PlainAddress};
 use http::Uri;
@@ -23,7 +23,8 @@ static URLS: ManifestKey<ListKind<PairKind<HttpAddressKind, CountKind<u16>>>> = 
     "Plain HTTP services: scheme, host and port, nothing more. The host is a name or an IP address. The default port \
      is 80, with `https` 443. `weight` is the weight of each of its addresses, as below; the default is 1. \
      `dns+srv://NAME` is what the SRV records of a DNS name point to, `dns+srv://SERVER/NAME` as that name server has \
-     them, `dns+srv+https` by TLS.",
+     them. `consul://HOST/SERVICE`, `etcd://HOST/PREFIX`, `eureka://HOST/APP` and `k8s://NAMESPACE/SERVICE` are what \
+     these registries name. With `+https` after their scheme the endpoints speak TLS.",
 );
 /// The weight of each replica of a service, and of each address of one of its `urls`.
 pub(super) static WEIGHT: ManifestKey<CountKind<u16>> = ManifestKey::new(
@@ -44,7 +45,7 @@ static DNS: ManifestKey<DurationKind> = ManifestKey::new(
     "dns",
     DurationKind { min: 1000, max: HOUR },
     r#""30s""#,
-    "How often the names in `urls` are resolved again.",
+    "How often the names in `urls` are resolved again, and Eureka is asked.",
 );
 
 const CERTIFICATES: RequiredPath = RequiredPath {
@@ -86,33 +87,29 @@ pub(super) fn read(
     });
     if let Some(ca) = &ca
         && !wrong
-        && !urls.iter().any(|url| is_secure(&url.base))
+        && !urls.iter().any(|url| SourceAddress::is_secure(&url.base))
     {
         let message = "`ca` has no effect, since no address of the service is https://";
         report.push_if_whole(ca.origin.clone(), message, "write https:// in `urls`, or leave `ca` out");
     }
     let ca = ca.map(|found| CERTIFICATES.resolve(&found, folder, report));
-    Addresses { settings: AddressSettings { urls, dns, dial }, none, ca }
+    let sources = SourceSettings { every: dns, ..SourceSettings::default() };
+    Addresses { settings: AddressSettings { urls, sources, dial }, none, ca }
 }
 
-fn is_secure(address: &Uri) -> bool {
-    address.scheme() == Some(&Scheme::HTTPS)
-        || matches!(SrvSource::of(address), Some(Ok(SrvSource { secure: true, .. })))
-}
-
-/// Scheme, host and port, nothing more; or a DNS name with SRV records.
+/// Scheme, host and port, nothing more; or a source of endpoints.
 struct HttpAddressKind;
 
 impl ValueKind for HttpAddressKind {
     type Value = Uri;
 
     fn accepts(&self) -> String {
-        "an http://, https:// or dns+srv:// address".into()
+        "an address: http, https, dns+srv, consul, etcd, eureka or k8s".into()
     }
 
     fn help(&self) -> String {
         "write scheme, host and port: \"http://127.0.0.1:5001\", or \"https://users.example.com\"; or a DNS name with \
-         SRV records: \"dns+srv://_http._tcp.users.internal\""
+         SRV records: \"dns+srv://_http._tcp.users.internal\"; or a registry: \"consul://10.0.0.2:8500/users\""
             .into()
     }
 
@@ -122,10 +119,10 @@ impl ValueKind for HttpAddressKind {
             vec![KindError { span: value.span(), message: message.into(), help: help.into() }]
         };
         let uri: Uri = text.parse().map_err(|_| refused(self, value))?;
-        if let Some(source) = SrvSource::of(&uri) {
-            let help = "write the name of the records: \"dns+srv://_http._tcp.users.internal\", or with a name server \
-                        \"dns+srv://10.0.0.2:8600/users.service.consul\"";
-            return source.map(|_| uri).map_err(|wrong| problem(wrong, help));
+        match SourceAddress::of(&uri) {
+            Ok(source) if source.is_host() => {}
+            Ok(_) => return Ok(uri),
+            Err(wrong) => return Err(problem(&wrong.message, &wrong.help)),
         }
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(refused(self, value));
@@ -151,6 +148,8 @@ impl ValueKind for HttpAddressKind {
 mod tests {
     use super::*;
 
+    const ACCEPTED: &str = "an address: http, https, dns+srv, consul, etcd, eureka or k8s";
+
     fn read(text: &str) -> Result<Uri, String> {
         let quoted = format!("\"{text}\"");
         let value = DeValue::parse(&quoted).expect("a string");
@@ -168,19 +167,23 @@ mod tests {
             "HTTPS://a:1",
             "dns+srv://_http._tcp.users.internal",
             "dns+srv+https://[::1]:53/_http._tcp.users.internal",
+            "consul://c.internal/users?tag=v2",
+            "etcd://[::1]:2379/services/users/",
+            "eureka+https://e.internal/users",
+            "k8s://shop/users:http",
         ] {
             assert!(read(good).is_ok(), "{good}");
         }
         for (bad, expected) in [
-            ("127.0.0.1:5001", "an http://, https:// or dns+srv:// address"),
-            ("ftp://a:1", "an http://, https:// or dns+srv:// address"),
-            ("http://", "an http://, https:// or dns+srv:// address"),
-            ("http://a:0", "an http://, https:// or dns+srv:// address"),
-            ("http://a:", "an http://, https:// or dns+srv:// address"),
-            ("http://a:65536", "an http://, https:// or dns+srv:// address"),
-            ("/users", "an http://, https:// or dns+srv:// address"),
-            ("https://", "an http://, https:// or dns+srv:// address"),
-            ("https://a:0", "an http://, https:// or dns+srv:// address"),
+            ("127.0.0.1:5001", ACCEPTED),
+            ("ftp://a:1", ACCEPTED),
+            ("http://", ACCEPTED),
+            ("http://a:0", ACCEPTED),
+            ("http://a:", ACCEPTED),
+            ("http://a:65536", ACCEPTED),
+            ("/users", ACCEPTED),
+            ("https://", ACCEPTED),
+            ("https://a:0", ACCEPTED),
             ("http://u:p@a:1", "user or a password"),
             ("http://a:1/base", "without path or query"),
             ("http://a:1?q=1", "without path or query"),

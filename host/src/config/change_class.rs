@@ -61,6 +61,7 @@ const CLASSES: [(&[&str], ChangeClass, &str); 69] = [
     (&["record"], Restart, PROCESS),
     (&["events"], Restart, "the logs of the topics are open"),
     (&["cluster"], Restart, "other nodes know it by it since the start"),
+    (&["discovery"], Restart, "sources are asked with it since the start"),
     (&["topic"], Restart, TOPICS),
     (&["schedule"], Restart, "what is due has been reckoned since the start"),
     (&["saga"], Restart, "sagas under way go on with the definitions of the start"),

@@ -4,6 +4,7 @@ use super::audit;
 use super::auth::{self, AuthConfig};
 use super::broker::{self, BrokerConfig};
 use super::cluster;
+use super::discovery;
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::edge_finding_key::EdgeFindingKey;
 use super::encryption;
@@ -70,6 +71,8 @@ pub struct Manifest {
     pub mesh: mesh::Settings,
     /// The limits that routes may name, in the order of their names.
     pub limits: Vec<Arc<RateLimit>>,
+    /// The bounds of sources of endpoints, and the logins of registries.
+    pub discovery: crate::discovery::Settings,
     /// The broker that has the logs of the topics; `None`: the host's own database has them.
     pub broker: Option<BrokerConfig>,
     /// The nodes that this host is one of; `None`: it is alone.
@@ -377,6 +380,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let (telemetry, log) = telemetry::read(&mut root, folder, env, log);
     admin.settings.operators = operators::read_all(&mut root, &admin.settings, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
+    let discovery = discovery::read(&mut root, folder, env);
     let broker = broker::read(&mut root, folder, env);
     let cluster = cluster::read(&mut root, folder, env);
     let topics = topic::read_all(&mut root);
@@ -406,6 +410,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         runtime,
         mesh,
         limits: limits.all(),
+        discovery,
         broker,
         cluster,
         topics: topics.all,

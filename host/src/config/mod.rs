@@ -43,6 +43,7 @@ mod cluster;
 mod compress;
 mod cors;
 mod decompress;
+mod discovery;
 mod edge;
 mod edge_finding_key;
 mod egress;

@@ -5,6 +5,7 @@ use super::granted_env::{self, EnvSource};
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{KindError, ValueKind, refused};
 use super::reader::section::Section;
+use crate::discovery::RegistrySecret;
 use std::fmt;
 use std::path::Path;
 use toml::Spanned;
@@ -62,15 +63,38 @@ pub(super) fn read(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Sourced<SecretText>> {
     section.hide_text(key.name);
-    let Sourced { value, origin } = section.find(key)?;
+    let found = section.find(key)?;
+    value(section, key.name, found, (folder, env))
+}
+
+/// Reads the secret of a registry that `key` refers to, as [`read`] does. Whoever uses a file reads it again each time.
+pub(super) fn read_anew(
+    section: &mut Section<'_>,
+    key: &'static ManifestKey<SecretKind>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<RegistrySecret> {
+    section.hide_text(key.name);
+    let found = section.find(key)?;
+    let file = if let EnvSource::File(path) = &found.value { Some(folder.join(path)) } else { None };
+    let text = value(section, key.name, found, (folder, env))?.value;
+    Some(file.map_or_else(|| RegistrySecret::Text(text.0), RegistrySecret::File))
+}
+
+fn value(
+    section: &Section<'_>,
+    name: &str,
+    Sourced { value, origin }: Sourced<EnvSource>,
+    (folder, env): (&Path, &dyn Fn(&str) -> Option<String>),
+) -> Option<Sourced<SecretText>> {
     match granted_env::value(value, folder, env) {
         Ok(text) if text.trim().is_empty() => {
-            section.report.push(origin, format!("`{}` is empty", key.name), "set it, or leave the key out");
+            section.report.push(origin, format!("`{}` is empty", name), "set it, or leave the key out");
             None
         }
         Ok(text) => Some(Sourced { value: SecretText(text), origin }),
         Err((message, help)) => {
-            let message = format!("`{}` cannot be read: {}", key.name, message.trim_start_matches("but "));
+            let message = format!("`{}` cannot be read: {}", name, message.trim_start_matches("but "));
             section.report.push(origin, message, help);
             None
         }

@@ -1,10 +1,12 @@
 //! What a source of endpoints is, and what it says: always everything that it names at one moment.
 
+use super::source_error::SourceError;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// The endpoints of a source by their places.
 pub type LocatedEndpoints = BTreeMap<SocketAddr, FoundEndpoint>;
@@ -16,6 +18,8 @@ pub struct FoundEndpoint {
     pub base: Uri,
     /// The weight beside the other endpoints of the service: 1 to 1,000.
     pub weight: u16,
+    /// The zone in which it stands, if the source says so.
+    pub zone: Option<Arc<str>>,
 }
 
 /// Everything that a source names at one moment.
@@ -24,6 +28,12 @@ pub(super) struct FoundEndpoints {
     pub(super) located: LocatedEndpoints,
     /// The endpoints whose host has no address now, each with its reason. Those of them that are known stay.
     pub(super) unlocated: Vec<(FoundEndpoint, SourceError)>,
+    /// How many more it names that are not healthy. A source that keeps them to itself counts none.
+    pub(super) unhealthy: usize,
+    /// How many more it names that are no addresses, or beyond the most.
+    pub(super) unusable: usize,
+    /// Continues "it names no endpoint that can be called": why that may be so.
+    pub(super) hint: String,
 }
 
 /// Everything that a source names now, or why that is not known.
@@ -34,15 +44,6 @@ pub(super) trait EndpointSource: Send {
     /// Everything that the source names. The first call asks at once. Each later one waits until it is time to ask
     /// again, or until the source has something to say. A call that is dropped costs one question at most.
     fn next(&mut self) -> FoundFuture<'_>;
-}
-
-/// Why it is not known what a source names. Its text continues "… cannot be asked:".
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SourceError {
-    #[error("it does not answer in time")]
-    Late,
-    #[error("{0}")]
-    Lookup(String),
 }
 
 /// Scheme, host and port of an endpoint; `None` if that is no address for HTTP.

@@ -1,8 +1,7 @@
 //! A host name as a source of endpoints: its IP addresses, as the system's resolver has them.
 
-use super::endpoint_source::{
-    EndpointSource, FoundEndpoint, FoundEndpoints, FoundFuture, LocatedEndpoints, SourceError,
-};
+use super::endpoint_source::{EndpointSource, FoundEndpoint, FoundEndpoints, FoundFuture, LocatedEndpoints};
+use super::source_error::SourceError;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::lookup_host;
@@ -38,7 +37,7 @@ impl HostNameSource {
         if located.is_empty() {
             return Err(SourceError::Lookup("it has no address".to_owned()));
         }
-        Ok(FoundEndpoints { located, unlocated: Vec::new() })
+        Ok(FoundEndpoints { located, ..FoundEndpoints::default() })
     }
 }
 

@@ -1,9 +1,8 @@
 //! Which SRV records become endpoints, and with which weights (RFC 2782).
 
+use super::endpoint_weight::scaled;
 use std::collections::BTreeSet;
 
-/// The largest weight of an endpoint.
-const HEAVIEST: u32 = 1_000;
 /// The largest number of records that are used: each endpoint costs connections, metrics and checks.
 pub(super) const MOST: usize = 256;
 
@@ -31,17 +30,9 @@ pub(super) fn chosen(records: Vec<SrvRecord>, factor: u16) -> Vec<SrvRecord> {
     chosen.reverse();
     chosen.dedup_by(|one, other| (&one.target, one.port) == (&other.target, other.port));
     chosen.reverse();
-    let heaviest = chosen.iter().map(|record| record.weight).max().unwrap_or_default();
-    let scaled = |weight: u16| {
-        // Weight 0 means a very small share beside others (RFC 2782), and the whole beside none.
-        let weight = u32::from(weight.max(1)) * u32::from(factor);
-        let most = u32::from(heaviest.max(1)) * u32::from(factor);
-        // `weight` <= `most` < 2^26, so the quotient fits and the product fits in 64 bits.
-        let scaled = if most <= HEAVIEST { u64::from(weight) } else { u64::from(weight) * 1_000 / u64::from(most) };
-        u16::try_from(scaled.max(1)).unwrap_or(u16::MAX)
-    };
-    for record in &mut chosen {
-        record.weight = scaled(record.weight);
+    let weights = scaled(&chosen.iter().map(|record| record.weight).collect::<Vec<_>>(), factor);
+    for (record, weight) in chosen.iter_mut().zip(weights) {
+        record.weight = weight;
     }
     chosen
 }

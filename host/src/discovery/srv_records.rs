@@ -1,7 +1,8 @@
 //! The SRV records of a DNS name as a source of endpoints.
 
-use super::endpoint_source::{EndpointSource, FoundEndpoint, FoundEndpoints, FoundFuture, SourceError, base_of};
+use super::endpoint_source::{EndpointSource, FoundEndpoint, FoundEndpoints, FoundFuture, base_of};
 use super::host_name::LOOKUP;
+use super::source_error::SourceError;
 use super::srv_choice::MOST as MOST_RECORDS;
 use super::srv_lookup::{LocatedRecord, look_up};
 use super::srv_source::SrvSource;
@@ -29,7 +30,7 @@ impl SrvRecords {
         let mut found = FoundEndpoints::default();
         for LocatedRecord { record, addresses } in records.map_err(|error| SourceError::Lookup(error.to_string()))? {
             let Some(base) = base_of(self.source.scheme(), &record.target, record.port) else { continue };
-            let endpoint = FoundEndpoint { base, weight: record.weight };
+            let endpoint = FoundEndpoint { base, weight: record.weight, zone: None };
             match addresses {
                 Ok(addresses) => {
                     let room = MOST_RECORDS.saturating_sub(found.located.len());

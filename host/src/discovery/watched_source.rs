@@ -1,10 +1,12 @@
 //! A source that is asked again and again: what it named last, and how it fares.
 
-use super::endpoint_source::{EndpointSource, FoundEndpoint, FoundEndpoints, LocatedEndpoints, SourceError};
-use super::host_name::HostNameSource;
+use super::endpoint_source::{FoundEndpoints, LocatedEndpoints};
+use super::settings::SourceSettings;
 use super::source_address::SourceAddress;
-use super::srv_records::SrvRecords;
+use super::source_error::SourceError;
+use super::source_kind::{AskedSource, asked};
 use http::Uri;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -19,62 +21,96 @@ const PACE: Duration = Duration::from_millis(250);
 pub struct WatchedSource {
     /// `legacy-url-0`, for the log.
     id: String,
+    /// As the manifest has it: `consul://10.0.0.2:8500/users`.
+    address: String,
     /// The name, as the log calls it.
     host: String,
+    /// What the log says of a failure.
+    trouble: &'static str,
+    settings: SourceSettings,
     turn: Mutex<SourceTurn>,
-    /// How often it is asked, where it has to be asked.
-    every: Duration,
     state: SyncMutex<SourceState>,
 }
 
 /// Who asks, and when.
 struct SourceTurn {
-    source: Box<dyn EndpointSource>,
+    source: AskedSource,
     not_before: Instant,
     /// Failures since the last answer.
     failures: u32,
 }
 
 /// What is known of a source.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct SourceState {
     good: Arc<LocatedEndpoints>,
+    /// When the last good answer came.
+    answered: Option<Instant>,
     /// Whether it was asked once, to the end.
     asked: bool,
+    unhealthy: usize,
+    unusable: usize,
+    failures: u64,
+    /// Why the last answer is not good.
+    error: Option<String>,
+}
+
+/// How a source fares, for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceReport {
+    /// As the manifest has it: `consul://10.0.0.2:8500/users`.
+    pub address: String,
+    /// How many endpoints it has named last.
+    pub endpoints: usize,
+    /// How many of them in each zone, if it names zones.
+    pub zones: BTreeMap<String, usize>,
+    /// How many more it has named that are not healthy.
+    pub unhealthy: usize,
+    /// How many more it has named that are no addresses, or beyond the most.
+    pub unusable: usize,
+    /// How long ago it said so; `None`: it has never answered.
+    pub age: Option<Duration>,
+    /// How many times it has not answered, or named nothing.
+    pub failures: u64,
+    /// Why the last answer is not good, if it is not.
+    pub error: Option<String>,
 }
 
 impl WatchedSource {
-    /// The source of `address`, which is `base` with this weight; it is asked every so often, where it has to be asked.
-    /// `None`: the address names one place for good.
-    pub fn new(id: &str, address: SourceAddress, (base, weight): (&Uri, u16), every: Duration) -> Option<Self> {
+    /// The source of `base`, whose endpoints have this weight. `None`: the address names one place for good, or is
+    /// wrong, which `config` has reported.
+    pub fn new(id: &str, (base, weight): (&Uri, u16), settings: &SourceSettings) -> Option<Self> {
+        let address = SourceAddress::of(base).ok()?;
         let host = match &address {
             SourceAddress::Srv(source) => source.name.clone(),
+            SourceAddress::Registry(registry) => registry.name.clone(),
             SourceAddress::Literal(_) | SourceAddress::Name(_) => base.host().unwrap_or_default().to_owned(),
         };
-        let source: Box<dyn EndpointSource> = match address {
-            SourceAddress::Literal(_) => return None,
-            SourceAddress::Name(port) => {
-                Box::new(HostNameSource::new(FoundEndpoint { base: base.clone(), weight }, port, every))
-            }
-            SourceAddress::Srv(source) => Box::new(SrvRecords::new(source, weight, every)),
+        let trouble = match &address {
+            SourceAddress::Registry(_) => "a registry was not read",
+            _ => "a name was not resolved",
         };
+        let source = asked(address, (base, weight), settings)?;
         Some(Self {
             id: id.to_owned(),
+            address: base.to_string(),
             host,
+            trouble,
+            settings: settings.clone(),
             turn: Mutex::new(SourceTurn { source, not_before: Instant::now(), failures: 0 }),
-            every,
             state: SyncMutex::default(),
         })
     }
 
     /// It knows what `before` knows: the same source, asked in another way.
     pub fn go_on_from(&self, before: &Self) {
-        self.state().good = before.good();
+        let before = before.state().clone();
+        *self.state() = SourceState { asked: false, ..before };
     }
 
     /// Whether both are asked in the same way.
     pub fn is_asked_like(&self, other: &Self) -> bool {
-        self.every == other.every
+        self.settings.is_like(&other.settings)
     }
 
     /// The name, as the log calls it.
@@ -85,6 +121,25 @@ impl WatchedSource {
     /// What it named last. Nothing before its first answer.
     pub fn good(&self) -> Arc<LocatedEndpoints> {
         Arc::clone(&self.state().good)
+    }
+
+    /// How it fares.
+    pub fn report(&self) -> SourceReport {
+        let SourceState { good, answered, unhealthy, unusable, failures, error, .. } = self.state().clone();
+        let mut zones = BTreeMap::new();
+        for zone in good.values().filter_map(|one| one.zone.as_deref()) {
+            *zones.entry(zone.to_owned()).or_default() += 1;
+        }
+        SourceReport {
+            address: self.address.clone(),
+            endpoints: good.len(),
+            zones,
+            unhealthy,
+            unusable,
+            age: answered.map(|at| at.elapsed()),
+            failures,
+            error,
+        }
     }
 
     /// Asks it, unless it has been asked before.
@@ -110,15 +165,17 @@ impl WatchedSource {
             Err(error) => {
                 turn.failures = turn.failures.saturating_add(1);
                 self.fail(&error);
-                backoff(turn.failures, self.every, rand::random_range(0.5..1.0))
+                backoff(turn.failures, self.settings.every, rand::random_range(0.5..1.0))
             }
         };
         turn.not_before = Instant::now() + wait;
     }
 
     fn take(&self, found: FoundEndpoints) -> Result<(), SourceError> {
-        let FoundEndpoints { mut located, unlocated } = found;
+        let FoundEndpoints { mut located, unlocated, unhealthy, unusable, hint } = found;
         let mut state = self.state();
+        (state.unhealthy, state.unusable) = (unhealthy, unusable);
+        let has_unlocated = !unlocated.is_empty();
         for (one, error) in unlocated {
             tracing::warn!(id = self.id, %error, "a host of a record was not resolved");
             for (at, _) in state.good.iter().filter(|(_, own)| own.base == one.base) {
@@ -126,20 +183,31 @@ impl WatchedSource {
             }
         }
         if located.is_empty() {
-            return Err(SourceError::Lookup("none of its hosts has an address".to_owned()));
+            return Err(match (has_unlocated, unhealthy + unusable) {
+                (true, _) => SourceError::Lookup("none of its hosts has an address".to_owned()),
+                (false, 0) => SourceError::Empty(hint),
+                (false, _) if unusable == 0 => SourceError::Empty(format!(": {unhealthy} are not healthy")),
+                (false, _) => SourceError::Empty(format!(": {unhealthy} are not healthy, {unusable} no addresses")),
+            });
         }
         if *state.good != located {
             state.good = Arc::new(located);
         }
-        state.asked = true;
+        (state.asked, state.answered, state.error) = (true, Some(Instant::now()), None);
         Ok(())
     }
 
     fn fail(&self, error: &SourceError) {
         let mut state = self.state();
-        state.asked = true;
-        let (id, host, known) = (&self.id, &self.host, state.good.len());
-        tracing::warn!(id, host, %error, known, "a name was not resolved");
+        let text = error.to_string();
+        let known = state.good.len();
+        (state.asked, state.failures) = (true, state.failures + 1);
+        // A source that says the same again and again has one line, until it says something else.
+        if state.error.as_ref() != Some(&text) {
+            let (id, host) = (&self.id, &self.host);
+            tracing::warn!(id, host, error = text, known, "{}", self.trouble);
+        }
+        state.error = Some(text);
     }
 
     fn state(&self) -> MutexGuard<'_, SourceState> {
@@ -154,7 +222,6 @@ fn backoff(failures: u32, every: Duration, jitter: f64) -> Duration {
     let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     doubled.min(longest).min(every).mul_f64(jitter)
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,10 +37,10 @@ impl AddressEndpoints {
         let origin = SourceAddress::of(base).unwrap_or(SourceAddress::Name(0));
         let has_ports = !matches!(origin, SourceAddress::Name(_));
         let literal = if let SourceAddress::Literal(at) = origin { Some(at) } else { None };
-        let source = WatchedSource::new(&id, origin, (base, *weight), spec.addresses.dns).map(Arc::new);
+        let source = WatchedSource::new(&id, (base, *weight), &spec.addresses.sources).map(Arc::new);
         let mut one = Self { id, address: address.clone(), has_ports, source, endpoints: BTreeMap::new() };
         if let Some(at) = literal {
-            let found = FoundEndpoint { base: base.clone(), weight: *weight };
+            let found = FoundEndpoint { base: base.clone(), weight: *weight, zone: None };
             let endpoint = one.endpoint(spec, at, &found, None);
             one.endpoints.insert(at, (found, endpoint));
         }
@@ -90,7 +90,7 @@ impl AddressEndpoints {
         found: &FoundEndpoint,
         before: Option<&Endpoint>,
     ) -> Arc<Endpoint> {
-        let FoundEndpoint { base, weight } = found;
+        let FoundEndpoint { base, weight, .. } = found;
         let client = HttpClient::fixed(base.clone(), at, &spec.addresses.dial);
         let target = EndpointTarget::Url { base: base.clone(), at: self.source.is_some().then_some(at.ip()), client };
         let id = match &self.source {

@@ -4,6 +4,7 @@ use super::plan::CanaryPlan;
 use crate::base::{Digest, ServiceName};
 use crate::breaker;
 use crate::contract::BoundFunction;
+use crate::discovery::SourceSettings;
 use crate::egress::Allow;
 use crate::events::{Topic, TopicName};
 use crate::mesh::{Dial, TrafficSettings};
@@ -12,7 +13,6 @@ use http::Uri;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A service as it is deployed: with a component, with plain HTTP addresses, or with both.
 #[derive(Debug, Clone)]
@@ -64,8 +64,8 @@ pub struct ReplicaSettings {
 pub struct AddressSettings {
     /// The addresses, no two the same.
     pub urls: Vec<PlainAddress>,
-    /// How often host names among them are resolved again: 1 s to 1 h. Default 30 s.
-    pub dns: Duration,
+    /// How sources of endpoints among them are asked. Default: every 30 s, and no registries.
+    pub sources: SourceSettings,
     /// How connections to them are made.
     pub dial: Dial,
 }
@@ -141,6 +141,6 @@ impl Default for ReplicaSettings {
 
 impl Default for AddressSettings {
     fn default() -> Self {
-        Self { urls: Vec::new(), dns: Duration::from_secs(30), dial: Dial::default() }
+        Self { urls: Vec::new(), sources: SourceSettings::default(), dial: Dial::default() }
     }
 }

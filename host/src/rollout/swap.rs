@@ -10,6 +10,7 @@ use super::wiring::{Clients, Importer, Need, needs_of, wire};
 use crate::archive::Archive;
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::contract::{BoundFunction, Contract};
+use crate::discovery::SourceReport;
 use crate::mesh::Service;
 use crate::registry::Registry;
 use crate::runtime::{Component, InvokeError, Link, LoadError, RecordingPlace, Revision, Runtime};
@@ -254,6 +255,22 @@ impl Rollout {
     pub async fn ask_sources(&self) {
         let deployments = self.deployments();
         join_all(deployments.values().map(|deployment| deployment.ask_sources(Some(&self.registry)))).await;
+    }
+
+    /// How the sources of endpoints of a service fare.
+    pub fn sources(&self, name: &str) -> Vec<SourceReport> {
+        let sources = self.find(name).map(|deployment| deployment.sources()).unwrap_or_default();
+        sources.iter().map(|source| source.report()).collect()
+    }
+
+    /// The sources of endpoints of all services, each with its service.
+    pub fn all_sources(&self) -> Vec<(ServiceName, SourceReport)> {
+        let deployments = self.deployments();
+        let of = |(name, deployment): (&ServiceName, &Arc<Deployment>)| {
+            let sources = deployment.sources();
+            sources.iter().map(|source| (name.clone(), source.report())).collect::<Vec<_>>()
+        };
+        deployments.iter().flat_map(of).collect()
     }
 
     /// Follows the sources of endpoints of all services. It ends when it is dropped.

@@ -70,31 +70,35 @@ async fn an_unknown_dns_name_stops_only_its_own_endpoint() {
 }
 
 /// A certificate authority.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn pem(&self) -> String {
+    pub(super) fn pem(&self) -> String {
         let der = STANDARD.encode(self.0.der());
         format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n")
     }
 
     /// A server with a certificate for `name`.
-    async fn server(&self, name: &str) -> PlainServer {
+    pub(super) async fn server(&self, name: &str) -> PlainServer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        PlainServer::serve_by("secure", listener, Some(TlsAcceptor::from(self.config(name))))
+    }
+
+    /// What a server with a certificate for `name` needs.
+    pub(super) fn config(&self, name: &str) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        PlainServer::serve_by("secure", listener, Some(TlsAcceptor::from(Arc::new(config))))
+        Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
     }
 }
 

@@ -11,6 +11,7 @@ mod egress;
 mod health;
 mod operator_controls;
 mod raw_upstreams;
+mod registries;
 mod retries;
 mod srv_records;
 

@@ -1,10 +1,12 @@
 //! Endpoints by SRV records, of a name server inside the test's process.
 
-use super::super::atoll::eventually;
+use super::super::atoll::{Home, eventually};
 use super::super::plain_server::PlainServer;
+use super::dns_and_tls::Authority;
 use super::{Host, route};
 use simple_dns::rdata::{A, RData, SRV};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -226,5 +228,19 @@ async fn srv_records_that_fit_in_no_datagram_come_by_tcp() {
     names.behave(DnsBehaviour::CutOff(vec![(1, 1, a.address)]));
     let host = host_of(&names).await;
     eventually("the records are there", async || (places(&host).await == sorted(&[&a])).then_some(())).await;
+    assert_eq!(host.status("/plain/x").await, 200);
+}
+
+#[tokio::test]
+async fn servers_of_srv_records_with_tls_are_called_by_the_records_host() {
+    let authority = Authority::new("ours");
+    let secure = authority.server("host-0.users.test").await;
+    let names = NameServer::start(vec![(1, 1, secure.address)]).await;
+    let url = format!("dns+srv+https://{}/{NAME}", names.address);
+    let home =
+        Home::new(&format!("[service.legacy]\nurls = [{url:?}]\nca = \"ca.pem\"\n{}", route("/plain", "legacy")));
+    fs::write(home.folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let host = Host::at(home).await;
+    eventually("the records are there", async || (places(&host).await == sorted(&[&secure])).then_some(())).await;
     assert_eq!(host.status("/plain/x").await, 200);
 }

@@ -3,6 +3,7 @@
 use super::cache_metrics::{CacheCollector, CacheMetrics};
 use super::cluster_metrics::{ClusterScrape, ClusterSource};
 use super::delivery_metrics::{DeliveryScrape, DeliverySource};
+use super::discovery_metrics::{DiscoveryScrape, DiscoverySource};
 use super::duration_text::write_durations;
 use super::edge_metrics::EdgeMetrics;
 use super::gateway_metrics::GatewayMetrics;
@@ -84,6 +85,12 @@ impl Metrics {
     pub fn add_sagas(&self, source: Arc<dyn SagaSource>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(SagaScrape(source)));
+    }
+
+    /// Adds the metrics of sources of endpoints.
+    pub fn add_discovery(&self, source: Arc<dyn DiscoverySource>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(DiscoveryScrape(source)));
     }
 
     /// Adds the metrics of schedules.

@@ -62,7 +62,7 @@ fn a_service_and_its_route_have_the_default_settings_of_the_rooms() {
     assert_eq!(format!("{:?}", service.spec), format!("{:?}", ServiceSpec::new(name)));
     // Pinned as numbers: the line above would follow a default that was changed by mistake.
     let (total, addresses) = (service.spec.traffic.total, &service.spec.addresses);
-    let (connect, dns) = (addresses.dial.connect, addresses.dns);
+    let (connect, dns) = (addresses.dial.connect, addresses.sources.every);
     let pinned = [15, 1, 30].map(Duration::from_secs);
     assert_eq!([total, connect, dns], pinned);
     assert_eq!((&service.ca, &service.spec.wit, &service.health, &service.fault), (&None, &None, &None, &None));
@@ -130,7 +130,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     let url = |base, weight| PlainAddress { base: Uri::from_static(base), weight };
     assert_eq!(spec.addresses.urls, [url("http://127.0.0.1:5001", 1), url("https://legacy:5003", 1000)]);
     assert!(users.ca.as_ref().is_some_and(|path| path.ends_with("ca.pem") && path.is_absolute()));
-    assert_eq!((spec.addresses.dns, spec.replicas.weight), (Duration::from_secs(60), 7));
+    assert_eq!((spec.addresses.sources.every, spec.replicas.weight), (Duration::from_secs(60), 7));
     assert_eq!(spec.grants.config["page_size"], "50");
     assert_eq!(
         spec.grants.env,

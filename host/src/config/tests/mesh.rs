@@ -20,20 +20,25 @@ macro_rules! component {
 fn wrong_urls_ca_dns_and_weights_are_findings() {
     cases! {
         "[service.a]\nurls = ['ftp://a:1']" =>
-            "2:9", "`urls` must be an http://, https:// or dns+srv:// address, not \"ftp://a:1\"",
+            "2:9", "`urls` must be an address: http, https, dns+srv, consul, etcd, eureka or k8s, not \"ftp://a:1\"",
             "or a DNS name with SRV records: \"dns+srv://_http._tcp.users.internal\"";
         "[service.a]\nurls = ['dns+srv://users']" =>
             "2:9", "`urls` must hold a DNS name of two labels or more", "dns+srv://_http._tcp.users.internal";
+        "[service.a]\nurls = ['consul://c/users?token=x']" =>
+            "2:9", "`urls` must not hold a `token`: write it in `[discovery.consul]`", "consul://10.0.0.2:8500/users";
+        "[service.a]\nurls = ['etcd://e']" => "2:9", "`urls` must name a prefix of keys", "etcd://10.0.0.2:2379/";
+        "[service.a]\nurls = ['eureka://e/u/x']" => "2:9", "`urls` must name one service", "eureka://10.0.0.2:8761/";
+        "[service.a]\nurls = ['k8s://shop']" => "2:9", "`urls` must name one Service", "k8s://shop/users:http";
         "[service.a]\nurls = [5]" =>
             "2:9",
-            "must be an http://, https:// or dns+srv:// address, or { url, weight } \
+            "must be an address: http, https, dns+srv, consul, etcd, eureka or k8s, or { url, weight } \
              with `weight` a whole number of 1 to 1000, not 5",
             "{ url = …, weight = … }";
         "[service.a]\nurls = [['http://a']]" => "2:9", "not a list of 1", "write it in quotes";
         "[service.a]\nurls = [{ url = 'http://a', weight = 0 }]" =>
             "2:38", "`urls` has an entry `weight`, which must be a whole number of 1 to 1000, not 0", "1 to 1000";
         "[service.a]\nurls = [{ url = 'a', weight = 1 }]" =>
-            "2:17", "must be an http://, https:// or dns+srv:// address, not \"a\"", "scheme";
+            "2:17", "must be an address: http, https, dns+srv, consul, etcd, eureka or k8s, not \"a\"", "scheme";
         "[service.a]\nurls = [{ weight = 1 }]" => "2:9", "`urls` has a table without `url`", "{ url = …";
         "[service.a]\nurls = [{ url = 'http://a', wieght = 1 }]" =>
             "2:29", "`urls` has an unknown key `wieght`", "did you mean `weight`?";
@@ -47,7 +52,7 @@ fn wrong_urls_ca_dns_and_weights_are_findings() {
         "[service.a]\nurls = ['https://a']\nca = 'wit'" => "3:6", "`wit` is not a file", "PEM file";
         // The address is wrong, so it is not known whether `ca` has an effect.
         "[service.a]\nurls = ['https:/a']\nca = 'ca.pem'"
-            => "2:9", "must be an http://, https:// or dns+srv:// address", "scheme";
+            => "2:9", "must be an address: http, https, dns+srv, consul, etcd, eureka or k8s", "scheme";
         urls!("dns = '500ms'") => "3:7", "`dns` must be a duration of 1s to 1h, not \"500ms\"", "\"5s\"";
         component!("weight = 1001") => "3:10", "`weight` must be a whole number of 1 to 1000, not 1001", "1000";
     }
