@@ -62,7 +62,7 @@ mod trap_report;
 
 pub use access_line::AccessFormat;
 pub use cache_metrics::{CacheMetrics, CacheOutcome};
-pub use delivery_metrics::{DeliverySample, DeliverySource};
+pub use delivery_metrics::{DeliverySample, DeliverySource, OutboxSample};
 pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
 pub use endpoint_metrics::{EndpointMetrics, LastFailure, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
