@@ -96,7 +96,7 @@ conformance-cache *ARGS: setup
 dashboard-test *ARGS: build-components
     @exec tests/dashboard/run.sh "$@"
 
-# Try the files of deploy/ with promtool and a real Prometheus: `just deploy-test`
+# Try the files of deploy/: the chart with Helm, its pod with a host, the unit, compose, and a real Prometheus
 [group("verify")]
 deploy-test: build-components
     @exec tests/deploy/run.sh
@@ -174,6 +174,12 @@ dashboard:
 [group("build")]
 book: setup
     @exec .ci/book
+
+# Render the plain manifests in deploy/kubernetes anew, after the chart has changed
+[group("build")]
+manifests:
+    @tests/deploy/install.sh
+    .tools/deploy/bin/python tests/deploy/chart.py --write
 
 # Draw rooms and wings anew in docs/ARCHITECTURE.md, from the imports
 [group("build")]

@@ -1,4 +1,4 @@
-//! Atoll, nginx and HAProxy as plain proxies in front of the same upstreams, which answer with files of several sizes.
+//! Atoll, nginx, HAProxy and Caddy as plain proxies in front of the same upstreams, which answer with files of several sizes.
 //!
 //! The claims are those of a team that puts Atoll where a plain proxy stood.
 
@@ -15,7 +15,7 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 /// The first is Atoll, and the claims compare it with the others.
-const SIDES: [Program; 3] = [Program::Atoll, Program::Nginx, Program::Haproxy];
+const SIDES: [Program; 4] = [Program::Atoll, Program::Nginx, Program::Haproxy, Program::Caddy];
 
 /// The sizes of the bodies in bytes, each with its name, which is that of its file.
 const BODIES: [(usize, &str); 4] = [(0, "0"), (1 << 10, "1KiB"), (100 << 10, "100KiB"), (10 << 20, "10MiB")];
@@ -24,7 +24,7 @@ const BODIES: [(usize, &str); 4] = [(0, "0"), (1 << 10, "1KiB"), (100 << 10, "10
 const CONNECTIONS: [usize; 3] = [1, 32, 256];
 
 /// How many upstreams there are.
-const UPSTREAMS: [usize; 2] = [1, 4];
+const UPSTREAMS: [usize; 3] = [1, 2, 4];
 
 /// What is measured in one row of the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +32,15 @@ struct Setting {
     upstreams: usize,
     body: &'static str,
     connections: usize,
+    legs: UpstreamLegs,
+}
+
+/// Whether the upstreams keep their connections.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum UpstreamLegs {
+    Kept,
+    /// An upstream closes each connection after its answer, so that each request needs another one.
+    Fresh,
 }
 
 /// What is measured of one side in one round.
@@ -65,21 +74,24 @@ struct Claim {
 /// # Errors
 /// If a proxy, the upstreams or the load do not run, or a request fails.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
-    let [nginx, haproxy] = proxy::install()?;
+    let ([nginx, haproxy], caddy) = (proxy::install()?, proxy::install_caddy()?);
     let host = atoll::build(plan)?;
     let mut rows = Vec::new();
-    for upstreams in UPSTREAMS {
+    let kept = UPSTREAMS.map(|upstreams| (upstreams, UpstreamLegs::Kept));
+    for (upstreams, legs) in kept.into_iter().chain([(1, UpstreamLegs::Fresh)]) {
         let folder = tempfile::tempdir_in(&plan.scratch)?;
-        let (_upstream, addresses) = start_upstreams(folder.path(), upstreams).await?;
+        let (_upstream, addresses) = start_upstreams(folder.path(), upstreams, legs).await?;
         let mut proxies = Vec::new();
         for (number, side) in SIDES.into_iter().enumerate() {
             let folder = folder.path().join(number.to_string());
             fs::create_dir(&folder)?;
             proxies.push(side.start_plain(&host, &folder, &addresses).await?);
         }
-        for (_, body) in BODIES {
+        // What a connection costs more does not depend on what follows: one small body will do.
+        let bodies = BODIES.iter().filter(|(_, body)| legs == UpstreamLegs::Kept || *body == "1KiB");
+        for (_, body) in bodies {
             for connections in CONNECTIONS {
-                let setting = Setting { upstreams, body, connections };
+                let setting = Setting { upstreams, body, connections, legs };
                 rows.push((setting, setting.measure(plan, &proxies).await?));
             }
         }
@@ -89,10 +101,11 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         if misses.is_empty() { "They hold.".to_owned() } else { format!("Not all hold: {}.", misses.join("; ")) };
     let others: Vec<f64> = rows.iter().flat_map(|(_, row)| row.iter().flatten().map(|it| it.others)).collect();
     let text = format!(
-        "Atoll, nginx {nginx} and HAProxy {haproxy} as plain proxies, in front of one upstream or of four that take \
-         turns: an nginx with one worker that sends files. Each proxy has {WORKERS} workers, no log, no retries, no \
-         health checks and connections that are kept on both sides (in `bench/proxies`); all three run all the \
-         time, and one at a time gets the load: `wrk` with one thread, pinned to one processor. Ratios are taken \
+        "Atoll, nginx {nginx}, HAProxy {haproxy} and Caddy {caddy} as plain proxies, in front of one upstream or of \
+         several that take turns: an nginx with one worker that sends files. Each proxy has {WORKERS} workers, no log, \
+         no retries, no health checks and connections that are kept on both sides (in `bench/proxies`); in the rows \
+         with “fresh” the upstream closes each connection after its answer. All run all the time, and one at a time \
+         gets the load: `wrk` with one thread, pinned to one processor. Ratios are taken \
          within each round. Each figure is the median (least–most) of all rounds. The upstreams and unrelated \
          processes used {:.1} % of the processors.\n\n{}\n\
          Response time and processor time of each:\n\n{}\n\
@@ -105,7 +118,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
 }
 
 /// Starts the upstreams, which are one process with as many addresses.
-async fn start_upstreams(folder: &Path, count: usize) -> anyhow::Result<(Process, Vec<String>)> {
+async fn start_upstreams(folder: &Path, count: usize, legs: UpstreamLegs) -> anyhow::Result<(Process, Vec<String>)> {
     let files = folder.join("files");
     fs::create_dir(&files)?;
     for (size, name) in BODIES {
@@ -114,6 +127,7 @@ async fn start_upstreams(folder: &Path, count: usize) -> anyhow::Result<(Process
     let addresses = (0..count).map(|_| free_address()).collect::<anyhow::Result<Vec<_>>>()?;
     let listens: Vec<_> = addresses.iter().map(|address| format!("listen {address}; ")).collect();
     let settings = include_str!("../proxies/plain-upstream.conf").replace("@LISTENS@", listens.concat().trim_end());
+    let settings = settings.replace("@KEEP@", if legs == UpstreamLegs::Kept { "75s" } else { "0" });
     let file = folder.join("upstream.conf");
     fs::write(&file, settings)?;
     let mut command = proxy::command("nginx");
@@ -123,13 +137,11 @@ async fn start_upstreams(folder: &Path, count: usize) -> anyhow::Result<(Process
 
 impl Setting {
     async fn measure(self, plan: &Plan, proxies: &[Proxy]) -> anyhow::Result<Row> {
-        let Self { upstreams, body, connections } = self;
+        let Self { body, connections, .. } = self;
         alternate(plan.rounds, proxies.len(), async |round, side| {
             if side == 0 {
                 let rounds = plan.rounds;
-                progress(&format!(
-                    "proxy: {body}, {connections} connections, {upstreams} upstreams: round {round} of {rounds}"
-                ));
+                progress(&format!("proxy: {self}: round {round} of {rounds}"));
             }
             let proxy = &proxies[side];
             let load = Load { url: format!("http://{}/{body}", proxy.address), script: None };
@@ -164,6 +176,7 @@ fn rates(rows: &[(Setting, Row)]) -> Table {
         "Atoll, requests/s",
         "of nginx",
         "of HAProxy",
+        "of Caddy",
         "processor, of nginx",
     ]);
     for (setting, row) in rows {
@@ -172,6 +185,7 @@ fn rates(rows: &[(Setting, Row)]) -> Table {
             spread(row, 0, |it| it.rate).to_string(),
             format!("{:.2}", ratio(row, 1, |it| it.rate)),
             format!("{:.2}", ratio(row, 2, |it| it.rate)),
+            format!("{:.2}", ratio(row, 3, |it| it.rate)),
             format!("{:.2}", ratio(row, 1, |it| it.cpu)),
         ]);
     }
@@ -184,26 +198,30 @@ fn costs(rows: &[(Setting, Row)]) -> Table {
         "Atoll, p50 µs",
         "nginx, p50 µs",
         "HAProxy, p50 µs",
+        "Caddy, p50 µs",
         "Atoll, processor µs",
         "nginx, processor µs",
         "HAProxy, processor µs",
+        "Caddy, processor µs",
     ]);
     for (setting, row) in rows {
         let median = |side| format!("{:.0}", spread(row, side, |it| it.median));
         let cpu = |side| format!("{:.1}", spread(row, side, |it| it.cpu));
-        table.row([setting.to_string(), median(0), median(1), median(2), cpu(0), cpu(1), cpu(2)]);
+        let ([m0, m1, m2, m3], [c0, c1, c2, c3]) = ([0, 1, 2, 3].map(median), [0, 1, 2, 3].map(cpu));
+        table.row([setting.to_string(), m0, m1, m2, m3, c0, c1, c2, c3]);
     }
     table
 }
 
 impl std::fmt::Display for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {}, {}", self.upstreams, self.body, self.connections)
+        let legs = if self.legs == UpstreamLegs::Fresh { " (fresh)" } else { "" };
+        write!(f, "{}{legs}, {}, {}", self.upstreams, self.body, self.connections)
     }
 }
 
 fn claims() -> [Claim; 5] {
-    let small = Setting { upstreams: 1, body: "1KiB", connections: 32 };
+    let small = Setting { upstreams: 1, body: "1KiB", connections: 32, legs: UpstreamLegs::Kept };
     let claim = |setting, other, of, what, least, most| Claim { setting, other, of, what, least, most };
     let rate: fn(&Measured) -> f64 = |it| it.rate;
     [
@@ -242,8 +260,9 @@ mod tests {
         let side = |rates: [f64; 3]| {
             rates.iter().map(|rate| Measured { rate: *rate, median: 1.0, cpu: 1e3 / rate, others: 0.0 }).collect()
         };
-        let small = Setting { upstreams: 1, body: "1KiB", connections: 32 };
-        let rows = [(small, vec![side([80.0, 90.0, 10.0]), side([100.0; 3]), side([100.0; 3])])];
+        let small = Setting { upstreams: 1, body: "1KiB", connections: 32, legs: UpstreamLegs::Kept };
+        let others = [100.0; 3];
+        let rows = [(small, vec![side([80.0, 90.0, 10.0]), side(others), side(others), side(others)])];
         let (table, misses) = judge(&rows);
         assert_eq!(misses, ["requests/s of Atoll : HAProxy is 0.80 (0.10–0.90) at 1, 1KiB, 32"], "{table}");
     }

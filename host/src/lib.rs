@@ -6,25 +6,28 @@
 
 // Floors 0 to 2: the vocabulary, logs and metrics, and decisions. They are a crate of their own.
 pub use rules::{
-    balance, base, breaker, cache, coding, contract, diagnosis, egress, fault, identity, limit, recording, retry,
-    route, schedule, telemetry, verdict,
+    balance, base, breaker, cache, coding, contract, diagnosis, egress, fault, identity, limit, membership, recording,
+    retry, route, schedule, telemetry, verdict,
 };
 
-// Floor 3: the discovery table, the database, the audit file, the history, and sockets.
+// Floor 3: the discovery table, the database, the audit file, the history, sockets, and calls to other nodes.
 pub mod archive;
 pub mod audit;
 pub mod events;
 pub mod expectation;
 pub mod listen;
+pub mod peer;
 pub mod registry;
 pub mod saga;
 pub mod state;
 
-// Floor 4: Wasmtime, and a broker of events.
+// Floor 4: Wasmtime, a broker of events, and sources of endpoints.
 pub mod broker;
+pub mod discovery;
 pub mod runtime;
 
-// Floor 5: the making of one service call.
+// Floor 5: the making of one service call, and the table of the nodes.
+pub mod cluster;
 pub mod mesh;
 
 // Floor 6: processes that take several steps or run all the time.

@@ -20,6 +20,7 @@ MUST_ANSWER = (
     "atoll_endpoint_ready",
     "atoll_revision_info",
     "atoll_in_flight",
+    "atoll_waiting",
     "atoll_pool_slots",
     "atoll_state_degraded",
 )
@@ -78,6 +79,11 @@ def queries():
     rule = r"- (?:alert|record): (\S+)\n\s+expr: (?:\|-\n)?((?:.|\n)*?)\n\s+(?:for|labels|- )"
     for name, text in re.findall(rule, rules):
         yield f"rule {name}", " ".join(text.split()).removesuffix(" - record:")
+    adapter = (ROOT / "deploy/prometheus/adapter.yml").read_text()
+    for name, text in re.findall(r"name: \{ as: (\w+) \}\n\s+metricsQuery: (.*)", adapter):
+        for template, value in (("<<.Series>>", name), ("<<.LabelMatchers>>", ""), ("<<.GroupBy>>", "instance")):
+            text = text.replace(template, value)
+        yield f"adapter, {name}", text
     guide = (ROOT / "docs/operations.md").read_text()
     section = guide.split("### Questions")[1].split("\n## ")[0]
     for question, text in re.findall(r"^\| ([^|]*\?) \| `((?:[^`]|\\`)*)` \|", section, re.M):

@@ -8,7 +8,7 @@ use host::breaker;
 use host::mesh::{CallError, Mesh, TrafficSettings};
 use host::registry::Registry;
 use host::retry;
-use host::rollout::{ReplicaSettings, Rollout, ServiceSpec};
+use host::rollout::{ReplicaSettings, Rollout, ServiceSpec, WantedService};
 use host::runtime::{Limits, Runtime, Settings};
 use http_body_util::BodyExt;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// A mesh whose services are fixtures.
 pub struct InProcessMesh {
     mesh: Mesh,
+    runtime: Arc<Runtime>,
+    rollout: Rollout,
 }
 
 /// A plan for the service `name` with limits that suit a test, no retries, and a breaker that never opens.
@@ -52,7 +54,21 @@ impl InProcessMesh {
             let component = runtime.load(&component(fixture)).unwrap();
             rollout.launch(plan, Some((&component, &[])), None).unwrap();
         }
-        Self { mesh: Mesh::new(registry, host::mesh::Settings::default()) }
+        Self { mesh: Mesh::new(registry, host::mesh::Settings::default()), runtime, rollout }
+    }
+
+    /// Exchanges all services for this one, as another manifest that is applied does. What requests of the manifest
+    /// before may need stays until [`InProcessMesh::withdraw`].
+    pub async fn exchange(&self, spec: ServiceSpec, fixture: &str) {
+        let component = self.runtime.load(&component(fixture)).unwrap();
+        let wanted = WantedService { spec, component: Some((&component, &[])), same: false };
+        let prepared = self.rollout.prepare_exchange(vec![wanted], Vec::new(), None).await.unwrap();
+        assert!(self.rollout.exchange(prepared).unwrap().is_empty(), "no service has gone");
+    }
+
+    /// Ends the time in which requests of the manifest before may come.
+    pub fn withdraw(&self) {
+        self.rollout.withdraw(&[]);
     }
 
     /// Sends a GET for `path` to `service`. Returns the status and the body.

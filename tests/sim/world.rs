@@ -153,7 +153,7 @@ impl World {
         let name = self.names[service].clone();
         let idempotent = vec![function(0)];
         let outside = Arc::new(OutsideHosts::new(name.clone(), OutsideSettings::default()));
-        let group = Arc::new(EndpointGroup { name, endpoints, traffic });
+        let group = Arc::new(EndpointGroup::new(name, endpoints, traffic));
         let entry = Service {
             group,
             outside,
@@ -162,6 +162,7 @@ impl World {
             routed: Arc::default(),
             requires: Arc::default(),
             canary: None,
+            before: None,
         };
         self.registry.publish(&self.names[service], entry);
         self.traffics[service].bulkhead.resize(size);

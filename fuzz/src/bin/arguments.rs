@@ -1,24 +1,35 @@
-//! JSON as a value of a WIT type: any bytes are read or refused, and what was read is written and read again the same.
+//! JSON, and the compact form of other nodes, as a value of a WIT type: any bytes are read or refused, and what was
+//! read is written and read again the same.
 //!
 //! The first byte chooses the spelling of names; all kinds of types that have JSON are in the one record.
 #![no_main]
 
 use host::contract::json::{read, write};
-use host::contract::{Alias, Case, Enum, Field, Flags, Names, Record, Type, Variant};
+use host::contract::{Alias, Case, Enum, Field, Flags, Names, Record, Type, Variant, read_compact, write_compact};
 use host::mesh::Value;
 use libfuzzer_sys::fuzz_target;
+use std::iter;
 use std::sync::{Arc, LazyLock};
 
 static TYPE: LazyLock<Type> = LazyLock::new(record);
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, text)) = bytes.split_first() else { return };
+    compact(text);
     let names = [Names::Snake, Names::Camel, Names::Kebab][usize::from(choice) % 3];
     let Ok(value) = read::<Value>(&TYPE, names, text) else { return };
     let written = json(&value, names);
     let again: Value = read(&TYPE, names, &written).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&written)));
     assert_eq!(json(&again, names), written, "a value changed on its way through JSON");
 });
+
+/// The same bytes as another node might send them: a value that is read has these very bytes.
+fn compact(bytes: &[u8]) {
+    let Ok(values) = read_compact::<Value>(iter::once(&*TYPE), bytes) else { return };
+    let mut written = Vec::new();
+    write_compact(&TYPE, &values[0], &mut written).expect("what was read as this type can be written as this type");
+    assert_eq!(written, bytes, "a value has two forms");
+}
 
 fn json(value: &Value, names: Names) -> Vec<u8> {
     let mut text = Vec::new();

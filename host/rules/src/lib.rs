@@ -20,6 +20,7 @@ pub mod egress;
 pub mod fault;
 pub mod identity;
 pub mod limit;
+pub mod membership;
 pub mod recording;
 pub mod retry;
 pub mod route;

@@ -39,13 +39,13 @@ const LOOK: Duration = Duration::from_secs(3600);
 pub(super) fn renew(folder: &Path) -> anyhow::Result<PathBuf> {
     let (authority, authority_key) = (folder.join("authority.pem"), folder.join("authority.key"));
     let (certificate, key) = (folder.join("localhost.pem"), folder.join("localhost.key"));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = now();
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let lasts = |path: &Path, days: u64| expiry(path).is_some_and(|end| end > now + days * DAY);
     let known = lasts(&authority, 1).then(|| read_key(&authority_key)).transpose()?;
     let (issuer_key, is_new) = match known {
         Some(known) => (known, false),
-        None => (KeyPair::generate()?, true),
+        None => (new_key()?, true),
     };
     let params = authority_params(&issuer_key, now);
     if is_new {
@@ -53,7 +53,7 @@ pub(super) fn renew(folder: &Path) -> anyhow::Result<PathBuf> {
         write(&authority, "CERTIFICATE", params.self_signed(&issuer_key)?.der(), 0o644)?;
     }
     if is_new || !key.is_file() || !lasts(&certificate, RENEWED) {
-        let own = KeyPair::generate()?;
+        let own = new_key()?;
         let signed = certificate_params(now)?.signed_by(&own, &Issuer::new(params, issuer_key))?;
         write(&key, "PRIVATE KEY", &own.serialize_der(), 0o600)?;
         write(&certificate, "CERTIFICATE", signed.der(), 0o644)?;
@@ -106,8 +106,18 @@ fn certificate_params(now: u64) -> anyhow::Result<CertificateParams> {
     Ok(params)
 }
 
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// A key of the kind that all certificates here have.
+pub(super) fn new_key() -> anyhow::Result<KeyPair> {
+    Ok(KeyPair::generate()?)
+}
+
 /// From a day ago, since the clocks of containers differ, for so many days.
-fn valid_for(params: &mut CertificateParams, now: u64, days: u64) {
+pub(super) fn valid_for(params: &mut CertificateParams, now: u64, days: u64) {
     let at = |seconds: u64| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
     (params.not_before, params.not_after) = (at(now.saturating_sub(DAY)), at(now + days * DAY));
 }
@@ -118,14 +128,14 @@ fn expiry(path: &Path) -> Option<u64> {
     u64::try_from(CertificateFacts::read(&certificate)?.not_after).ok()
 }
 
-fn read_key(path: &Path) -> anyhow::Result<KeyPair> {
+pub(super) fn read_key(path: &Path) -> anyhow::Result<KeyPair> {
     let key = PrivatePkcs8KeyDer::from_pem_file(path)
         .with_context(|| format!("{} is not the key of the authority beside it; remove both", path.display()))?;
     Ok(KeyPair::try_from(&key)?)
 }
 
 /// Writes a PEM file: into a file beside it, which then takes its place, so that nobody reads half of it.
-fn write(path: &Path, label: &str, der: &[u8], mode: u32) -> std::io::Result<()> {
+pub(super) fn write(path: &Path, label: &str, der: &[u8], mode: u32) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     // A file that a crash left would keep its mode.
     let _ = fs::remove_file(&beside);

@@ -304,12 +304,12 @@ async fn deliver(
     Ok(())
 }
 
-/// The last steps before calls come: the formats of data are read, and host names are resolved for a while. A name that
-/// no server answers for is resolved again later: other services must not wait for it.
+/// The last steps before calls come: the formats of data are read, and sources of endpoints are asked for a while. One
+/// that does not answer is asked again later: other services must not wait for it.
 async fn settle(rollout: &Rollout) -> anyhow::Result<()> {
     rollout.find_numbered_data().await.context("reading the formats of the services' data")?;
-    if timeout(RESOLVING, rollout.resolve()).await.is_err() {
-        tracing::warn!("host names are still being resolved: their addresses get no calls yet");
+    if timeout(RESOLVING, rollout.ask_sources()).await.is_err() {
+        tracing::warn!("sources of endpoints are still being asked: what they name gets no calls yet");
     }
     Ok(())
 }
@@ -330,8 +330,8 @@ async fn coordinate(
     Ok(Some(sagas))
 }
 
-/// Begins the tasks of the host itself: they watch certificates, send traces, resolve names again, take canaries
-/// further, and end faults on purpose.
+/// Begins the tasks of the host itself: they watch certificates, send traces, follow sources of endpoints, take
+/// canaries further, and end faults on purpose.
 fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces: &HostTraces) -> JoinSet<()> {
     let mut upkeep = JoinSet::new();
     tls.watch(manifest, &mut upkeep);
@@ -340,7 +340,7 @@ fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces
         upkeep.spawn(async move { exporter.run(Box::new(move || serving.host().metrics.encode())).await });
     }
     let resolver = running.host();
-    upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
+    upkeep.spawn(async move { resolver.rollout.follow_sources().await });
     let (canaries, renewed) = (running.host(), Arc::clone(running));
     upkeep.spawn(async move { canaries.rollout.attend(|| renewed.host().renew_description()).await });
     let faults = running.host();

@@ -39,7 +39,7 @@ pub use broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, 
 pub use error::BrokerError;
 pub use jet_stream::JetStream;
 pub use rabbit_mq::RabbitMq;
-pub use settings::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret};
+pub use settings::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret, NatsServers};
 
 /// Connects to the broker of these settings. One that is away is no error: it is tried again and again. Takes some
 /// seconds at most.

@@ -33,6 +33,19 @@ pub struct BrokerSettings {
     pub outbox: u64,
 }
 
+/// Servers of NATS, and how this host is let in there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatsServers {
+    /// Each is `host:port`: one is enough, and each may be a member of one cluster of NATS. At least one.
+    pub servers: Vec<String>,
+    /// Whether only TLS will do.
+    pub tls: bool,
+    /// A PEM file of root certificates. `None`: the roots of the system.
+    pub ca: Option<PathBuf>,
+    /// How this host is let in; `None`: as anybody.
+    pub login: Option<BrokerLogin>,
+}
+
 /// How a host is let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokerLogin {

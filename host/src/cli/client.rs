@@ -418,9 +418,13 @@ fn whole(bytes: Bytes) -> UploadBody {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// The bytes of a file, read as they are sent.
+/// The bytes of a file, read as they are sent. `-` is standard input.
 fn file_body(path: &Path) -> io::Result<UploadBody> {
-    let file = std::fs::File::open(path)?;
+    let file = std::fs::File::open(if path == "-" { Path::new("/dev/stdin") } else { path })?;
+    if file.metadata()?.is_dir() {
+        // A folder can be opened, and fails at the first read: in the middle of what the host gets.
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let pieces = try_unfold(file, async |mut file: std::fs::File| {
         let read = spawn_blocking(move || {
             let mut piece = vec![0; PIECE];

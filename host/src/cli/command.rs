@@ -4,6 +4,7 @@ use super::address::AdminAddress;
 use super::apply::{ApplyArgs, DiffArgs};
 use super::audit::AuditVerb;
 use super::cache::CacheVerb;
+use super::cluster::ClusterVerb;
 use super::events::EventsVerb;
 use super::guard::{LimitVerb, MaintenanceVerb};
 use super::key::KeyVerb;
@@ -73,6 +74,7 @@ Examples:
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
   atoll trace --errors             List what went wrong lately; `atoll trace ID` shows one request, span by span
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
+  atoll cluster init pki           Make the authority of a cluster; `certificate NODE` makes that of a node
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
   atoll cache purge --tag users    Take answers out of the gateway's cache
@@ -247,6 +249,10 @@ pub(super) enum Verb {
         /// The folder; made where it is not there
         folder: PathBuf,
     },
+
+    /// Make the certificates by which the nodes of a cluster know each other
+    #[command(subcommand)]
+    Cluster(ClusterVerb),
 
     /// List or check an audit file
     #[command(subcommand)]

@@ -20,6 +20,7 @@ mod apply;
 mod audit;
 mod cache;
 mod client;
+mod cluster;
 mod command;
 mod develop;
 mod doctor;

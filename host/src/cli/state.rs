@@ -49,7 +49,7 @@ pub(super) enum StateVerb {
         /// The service, also one that the manifest does not have any more
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// The file, which must not exist [default: standard output]
+        /// The file, which must not exist [default: `-`, standard output]
         file: Option<PathBuf>,
     },
     /// Put the data of a file into a service
@@ -62,7 +62,7 @@ pub(super) enum StateVerb {
         /// The service
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// A file of `atoll state export`
+        /// A file of `atoll state export`; `-` for standard input
         #[arg(required_unless_present = "snapshot")]
         file: Option<PathBuf>,
         /// A snapshot on the host instead of a file
@@ -132,7 +132,7 @@ pub(super) async fn state(client: &Client, verb: StateVerb) -> anyhow::Result<St
 /// Writes the data of a service into a file, or to standard output.
 async fn export(client: &Client, service: &ServiceName, file: Option<&Path>) -> anyhow::Result<String> {
     let mut pieces = client.export(service).await?;
-    let Some(path) = file else {
+    let Some(path) = file.filter(|path| *path != "-") else {
         while let Some(piece) = pieces.next().await? {
             terminal::pour(&piece)?;
         }

@@ -9,8 +9,8 @@ use super::layout::counted;
 use super::log_format_arg::LogFormatArg;
 use super::replay::ReplayArgs;
 use super::{
-    apply, audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,
-    replay, rollout, saga, schedules, state, table, terminal, test, top, trace,
+    apply, audit, cache, cluster, develop, doctor, editor_files, events, guard, inspection, key, observed,
+    observed_text, order, replay, rollout, saga, schedules, state, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -52,6 +52,7 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Completions { shell } => editor_files::completions(shell),
         Verb::Man { folder } => editor_files::man(&folder),
         Verb::Test(arguments) => test::test(arguments),
+        Verb::Cluster(verb) => Ok(terminal::print(&cluster::execute(&verb)?)?),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");

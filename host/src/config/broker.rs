@@ -37,10 +37,12 @@ pub(super) struct BrokerAddress {
 /// `amqps://` where only TLS will do.
 pub(super) struct BrokerAddressKind;
 
+/// The port of NATS, as IANA has it.
+pub(super) const NATS_PORT: u16 = 4222;
 /// The schemes: whose they are, whether they want TLS, and the port that IANA has for them.
 const SCHEMES: [(&str, BrokerKind, bool, u16); 4] = [
-    ("nats", BrokerKind::JetStream, false, 4222),
-    ("tls", BrokerKind::JetStream, true, 4222),
+    ("nats", BrokerKind::JetStream, false, NATS_PORT),
+    ("tls", BrokerKind::JetStream, true, NATS_PORT),
     ("amqp", BrokerKind::RabbitMq, false, 5672),
     ("amqps", BrokerKind::RabbitMq, true, 5671),
 ];
@@ -111,7 +113,7 @@ fn virtual_host(text: &str) -> Option<String> {
     String::from_utf8(name).ok().filter(|_| !wrong(text))
 }
 
-/// One server with its port; `None` if that is no server.
+/// One server with its port, or the `default` one; `None` if that is no server.
 pub(super) fn server(text: &str, default: u16) -> Option<String> {
     let authority: http::uri::Authority = text.trim().parse().ok()?;
     // `Authority` accepts a port that is not a number, and then says that there is none.

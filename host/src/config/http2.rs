@@ -51,6 +51,7 @@ pub(super) fn read(gateway: &mut Section<'_>) -> Option<Http2Settings> {
         stream_window: window(section.get(&STREAM_WINDOW)),
         connection_window: window(section.get(&CONNECTION_WINDOW)),
         max_age: section.find(&MAX_AGE).map(|found| found.value),
+        unmetered: false,
     };
     section.close();
     wanted.then_some(settings)

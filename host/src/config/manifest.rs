@@ -3,6 +3,7 @@
 use super::audit;
 use super::auth::{self, AuthConfig};
 use super::broker::{self, BrokerConfig};
+use super::cluster;
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::edge_finding_key::EdgeFindingKey;
 use super::encryption;
@@ -71,6 +72,8 @@ pub struct Manifest {
     pub limits: Vec<Arc<RateLimit>>,
     /// The broker that has the logs of the topics; `None`: the host's own database has them.
     pub broker: Option<BrokerConfig>,
+    /// The nodes that this host is one of; `None`: it is alone.
+    pub cluster: Option<crate::cluster::Settings>,
     /// In the order of the manifest; each name stands once.
     pub topics: Vec<TopicConfig>,
     /// In the order of the manifest; each name stands once.
@@ -375,6 +378,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     admin.settings.operators = operators::read_all(&mut root, &admin.settings, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let broker = broker::read(&mut root, folder, env);
+    let cluster = cluster::read(&mut root, folder, env);
     let topics = topic::read_all(&mut root);
     if let Some(broker) = &broker {
         broker::check_topics(broker, &topics.all, root.report);
@@ -406,6 +410,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         mesh,
         limits: limits.all(),
         broker,
+        cluster,
         topics: topics.all,
         saga_bounds,
         sagas,

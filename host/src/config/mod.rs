@@ -20,7 +20,7 @@
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
 //! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`; `operators`;
 //! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
-//! `health`, `subscription`); `broker`; `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`, `own_answer`,
+//! `health`, `subscription`); `broker`; `cluster`; `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`, `own_answer`,
 //! `route_cache`, `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits` and
 //! `mirror`. Below them is the wing `reader`, which reads one table. Beside them `manifest_change` says what differs
 //! between two manifests, and `change_class` what a running host can do about it.
@@ -39,6 +39,7 @@ mod broker;
 mod build;
 mod cache_bounds;
 mod change_class;
+mod cluster;
 mod compress;
 mod cors;
 mod decompress;

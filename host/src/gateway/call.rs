@@ -3,6 +3,7 @@
 use crate::base::{Body, CallContext, DeadlineOwner, ErrorKind, ServiceName};
 use crate::contract::{BoundFunction, Value};
 use crate::mesh::{CallError, Mesh, PinnedFunction};
+use futures_util::TryFutureExt;
 use http::{Request, Response};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -83,25 +84,26 @@ impl Call for Mesh {
         Self::table_number(self)
     }
 
-    async fn call(
+    // No `async` blocks here: each would hold the request twice, and every request would pay for that memory.
+    fn call(
         &self,
         service: &ServiceName,
         request: Request<Body>,
         context: &CallContext,
-    ) -> Result<Response<Body>, CallFailure> {
-        Ok(Self::call(self, service, request, context).await?)
+    ) -> impl Future<Output = Result<Response<Body>, CallFailure>> + Send {
+        Self::call(self, service, request, context).err_into()
     }
 
     fn pin(&self, service: &ServiceName, at: usize, context: &CallContext) -> Result<PinnedFunction, CallFailure> {
         Ok(Self::pin(self, service, at, context)?)
     }
 
-    async fn invoke(
+    fn invoke(
         &self,
         function: &PinnedFunction,
         arguments: Vec<Self::Value>,
         context: &CallContext,
-    ) -> Result<Option<Self::Value>, CallFailure> {
-        Ok(self.invoke_pinned(function, arguments, context).await?)
+    ) -> impl Future<Output = Result<Option<Self::Value>, CallFailure>> + Send {
+        self.invoke_pinned(function, arguments, context).err_into()
     }
 }

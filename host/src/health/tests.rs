@@ -55,7 +55,7 @@ async fn an_endpoint_gets_no_calls_after_three_failed_checks_and_again_after_two
     );
     let stats = Arc::clone(&endpoint.stats);
     let traffic = Arc::new(Traffic::new(TrafficSettings::default()));
-    let group = EndpointGroup { name: name.clone(), endpoints: vec![Arc::new(endpoint)], traffic };
+    let group = EndpointGroup::new(name.clone(), vec![Arc::new(endpoint)], traffic);
     let service = Service {
         group: Arc::new(group),
         outside: Arc::new(OutsideHosts::new(name.clone(), OutsideSettings::default())),
@@ -64,6 +64,7 @@ async fn an_endpoint_gets_no_calls_after_three_failed_checks_and_again_after_two
         routed: Arc::default(),
         requires: Arc::default(),
         canary: None,
+        before: None,
     };
     let registry = Arc::new(Registry::default());
     registry.publish(&name, service);

@@ -108,7 +108,8 @@ where
         let tunnel = StreamTunnel::of(&mut request);
         let exchange = StreamExchange::begin(progress, open.begin(), &request);
         let request = normalize(request, &record);
-        let answer = service(request, Peer { record: Arc::clone(&record), ..peer.clone() });
+        // Boxed: hyper moves the future below into a task of its own, and each move would copy all of this one.
+        let answer = Box::pin(service(request, Peer { record: Arc::clone(&record), ..peer.clone() }));
         let (tasks, drain, open) = (tasks.clone(), drain.clone(), Arc::clone(&open));
         async move {
             // hyper looks for a reset of the stream when this is first pending. A reset that came with the head is
@@ -122,8 +123,8 @@ where
             Ok::<_, Infallible>(exchange.answer(answer))
         }
     });
-    let mut connection =
-        pin!(builder.serve_connection(TokioIo::new(MeteredSocket::new(socket, meter.clone())), service));
+    let socket = MeteredSocket::new(socket, meter.clone(), http2.unmetered);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let tracker = timer.tracker();
     let mut bounds = ConnectionBounds {
         header_timeout: settings.header_timeout,

@@ -36,11 +36,13 @@ pub(super) struct MeteredSocket {
     socket: Socket,
     meter: SharedMeter,
     written: FrameCursor,
+    /// Whether its peer may send as much as it likes.
+    unmetered: bool,
 }
 
 impl MeteredSocket {
-    pub(super) fn new(socket: Socket, meter: SharedMeter) -> Self {
-        Self { socket, meter, written: FrameCursor::default() }
+    pub(super) fn new(socket: Socket, meter: SharedMeter, unmetered: bool) -> Self {
+        Self { socket, meter, written: FrameCursor::default(), unmetered }
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
@@ -66,7 +68,9 @@ impl AsyncRead for MeteredSocket {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
         let counted = self.meter.lock().received(&buffer.filled()[before..], Instant::now());
-        if let Err(excess) = counted {
+        if let Err(excess) = counted
+            && !self.unmetered
+        {
             return Poll::Ready(Err(self.refuse(cx, excess)));
         }
         Poll::Ready(Ok(()))

@@ -64,6 +64,8 @@ pub struct Http2Settings {
     pub connection_window: u32,
     /// How old a connection may get before its client is asked to make a new one; `None`: as old as it likes.
     pub max_age: Option<Duration>,
+    /// Whether its peers may send any number of resets and of frames that carry nothing. For peers that are trusted.
+    pub unmetered: bool,
 }
 
 impl Default for Http2Settings {
@@ -75,6 +77,7 @@ impl Default for Http2Settings {
             stream_window: 64 << 10,
             connection_window: 1 << 20,
             max_age: None,
+            unmetered: false,
         }
     }
 }

@@ -19,6 +19,9 @@ pub struct TryError {
     /// Whether a connection broke off that was sending a request's body. If the endpoint has not got the whole body,
     /// it perhaps refuses such a body (RFC 9112, section 9.5), and that says nothing of how it fares.
     pub cut_off: bool,
+    /// Whether another node was to carry the call out and has not begun it: it may go to another endpoint, whatever it
+    /// does.
+    pub not_begun: bool,
     /// The error below, for whoever logs the whole chain. `detail` already tells what it says.
     #[source]
     pub source: Option<Cause>,
@@ -27,7 +30,7 @@ pub struct TryError {
 impl TryError {
     /// A failure of `kind`, described for the log.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, deadline: None, detail: detail.into(), cut_off: false, source: None }
+        Self { kind, deadline: None, detail: detail.into(), cut_off: false, not_begun: false, source: None }
     }
 
     /// The same failure with the error that caused it.
@@ -39,7 +42,7 @@ impl TryError {
 
 impl From<InvokeError> for TryError {
     fn from(InvokeError { kind, detail, source, .. }: InvokeError) -> Self {
-        Self { kind, deadline: None, detail, cut_off: false, source }
+        Self { kind, deadline: None, detail, cut_off: false, not_begun: false, source }
     }
 }
 

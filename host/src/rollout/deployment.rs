@@ -1,13 +1,15 @@
 //! One service as it is deployed, with its history of revisions and its entry of the discovery table.
 
-use super::addresses::{AddressEndpoints, resolve};
+use super::addresses::AddressEndpoints;
 use super::canary_run::CanaryRun;
 use super::error::SwapError;
+use super::peers::{PeerEndpoints, PeerPlaces};
 use super::spec::ServiceSpec;
 use super::unfinished_calls::DueSweep;
 use crate::archive::HistoryEntry;
 use crate::base::Digest;
 use crate::contract::{BoundFunction, FunctionName};
+use crate::discovery::WatchedSource;
 use crate::mesh::{
     Canary, CanaryWatch, Endpoint, EndpointGroup, EndpointStats, EndpointTarget, OutsideHosts, OutsideSettings,
     RevisionInfo, Service, Traffic,
@@ -17,6 +19,7 @@ use crate::runtime::{
     Grants, InstancePool, Isolation, Limits, PublishGrant, Recorder, RecordingPlace, Revision, Runtime,
 };
 use crate::state::Store;
+use futures_util::future::join_all;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -71,12 +74,19 @@ pub(super) struct RevisionHistory {
 pub(super) struct PublishedEndpoints {
     pub(super) replicas: Vec<Arc<Endpoint>>,
     pub(super) addresses: Vec<AddressEndpoints>,
+    /// Those on other nodes.
+    pub(super) peers: PeerEndpoints,
+    /// The revision that serves.
+    pub(super) stable: Option<Arc<Revision>>,
+    /// What is told of it.
     pub(super) revision: Option<RevisionInfo>,
     /// The functions of the revision that the manifest calls idempotent.
     pub(super) idempotent: Vec<FunctionName>,
     /// The functions that routes call, as the revision has them.
     pub(super) routed: Arc<[BoundFunction]>,
     canary: Option<PublishedCanary>,
+    /// What the table had for the service before another manifest was applied, for requests that began before that.
+    before: Option<Arc<Service>>,
     /// Another deployment of the service has taken its place: nothing of this one is published any more.
     pub(super) retired: bool,
 }
@@ -135,6 +145,11 @@ impl Deployment {
     /// Whether its component could not serve at the end of the start, and none has taken its place.
     pub(super) fn is_left_out(&self) -> bool {
         self.left_out.load(Relaxed)
+    }
+
+    /// Whether its component has instances on this node.
+    pub(super) fn stands_here(&self) -> bool {
+        self.spec.replicas.count > 0
     }
 
     /// Whether the data had a number of a format at the start.
@@ -346,29 +361,85 @@ impl Deployment {
             differs_from_manifest: history.manifest != Some(revision.digest()),
             previous: history.previous.as_ref().map(|revision| revision.digest()),
         });
+        published.stable.clone_from(&history.stable);
+        self.stay_placed(published);
     }
 
-    /// Whether the service has host names, whose addresses may change.
-    pub(super) fn has_names(&self) -> bool {
-        self.addresses().iter().any(AddressEndpoints::is_name)
-    }
-
-    /// Resolves the host names of the service, and publishes the addresses that changed.
-    pub(super) async fn resolve(&self, registry: &Registry<Service>) {
-        if let Some(addresses) = resolve(&self.spec, &self.addresses()).await {
-            self.change(registry, |published| published.addresses = addresses);
+    /// Puts the endpoints on other nodes into the discovery table, if they are others than those there.
+    pub(super) fn place(&self, registry: &Registry<Service>, places: &PeerPlaces) {
+        let mut published = self.published();
+        if self.move_peers(&mut published, places) && !published.retired {
+            registry.publish(&self.spec.name, self.service(&published));
         }
     }
 
-    /// Like [`Deployment::resolve`], but leaves the discovery table as it is.
-    pub(super) async fn resolve_unpublished(&self) {
-        if let Some(addresses) = resolve(&self.spec, &self.addresses()).await {
-            self.published().addresses = addresses;
+    /// Like [`Deployment::place`], but leaves the discovery table as it is.
+    pub(super) fn place_unpublished(&self, places: &PeerPlaces) {
+        self.move_peers(&mut self.published(), places);
+    }
+
+    fn move_peers(&self, published: &mut PublishedEndpoints, places: &PeerPlaces) -> bool {
+        let moved = published.peers.moved(&self.spec, places.of(&self.spec.name), published.stable.as_ref());
+        moved.map(|moved| published.peers = moved).is_some()
+    }
+
+    /// The endpoints on other nodes stay, and are called by the functions of the revision that serves now.
+    pub(super) fn stay_placed(&self, published: &mut PublishedEndpoints) {
+        if let Some(peers) = published.peers.of_revision(&self.spec, published.stable.as_ref()) {
+            published.peers = peers;
         }
     }
 
-    fn addresses(&self) -> Vec<AddressEndpoints> {
-        self.published().addresses.clone()
+    /// What names endpoints of the service, which may change.
+    pub(super) fn sources(&self) -> Vec<Arc<WatchedSource>> {
+        self.published().addresses.iter().filter_map(AddressEndpoints::source).cloned().collect()
+    }
+
+    /// Asks each source that has not been asked. Without `registry` the discovery table stays as it is.
+    pub(super) async fn ask_sources(&self, registry: Option<&Registry<Service>>) {
+        self.renew_addresses(registry);
+        let each = self.sources().into_iter().map(async |source| {
+            source.first().await;
+            self.renew_addresses(registry);
+        });
+        join_all(each).await;
+    }
+
+    /// Follows each source, and publishes what it names. It ends when it is dropped.
+    pub(super) async fn follow_sources(&self, registry: &Registry<Service>) {
+        let each = self.sources().into_iter().map(async |source| {
+            loop {
+                self.renew_addresses(Some(registry));
+                source.next().await;
+            }
+        });
+        join_all(each).await;
+    }
+
+    /// Gives each address the endpoints that its source names now.
+    fn renew_addresses(&self, registry: Option<&Registry<Service>>) {
+        let mut published = self.published();
+        let mut changed = false;
+        for own in &mut published.addresses {
+            if let Some(renewed) = own.renewed(&self.spec) {
+                (*own, changed) = (renewed, true);
+            }
+        }
+        if let Some(registry) = registry.filter(|_| changed && !published.retired) {
+            registry.publish(&self.spec.name, self.service(&published));
+        }
+    }
+
+    /// Notes what the table has for the service now, before this deployment takes its place.
+    pub(super) fn note_before(&self, registry: &Registry<Service>) {
+        self.published().before = registry.snapshot().get(self.spec.name.as_str()).cloned();
+    }
+
+    /// Forgets the service of the manifest before, which no request calls any more.
+    pub(super) fn forget_before(&self, registry: &Registry<Service>) {
+        if self.published().before.is_some() {
+            self.change(registry, |published| published.before = None);
+        }
     }
 
     fn change(&self, registry: &Registry<Service>, change: impl FnOnce(&mut PublishedEndpoints)) {
@@ -398,10 +469,11 @@ impl Deployment {
 
     pub(super) fn service(&self, published: &PublishedEndpoints) -> Service {
         let addresses = published.addresses.iter().flat_map(AddressEndpoints::endpoints);
-        let endpoints: Vec<_> = published.replicas.iter().chain(addresses).cloned().collect();
+        let own = published.replicas.iter().chain(addresses);
+        let endpoints: Vec<_> = own.chain(published.peers.endpoints()).cloned().collect();
         let of_canary = published.canary.as_ref().map_or(0, |canary| canary.replicas.len());
         self.traffic.bulkhead.resize(endpoints.len() + of_canary);
-        let group = EndpointGroup { name: self.spec.name.clone(), endpoints, traffic: Arc::clone(&self.traffic) };
+        let group = EndpointGroup::new(self.spec.name.clone(), endpoints, Arc::clone(&self.traffic));
         Service {
             group: Arc::new(group),
             outside: Arc::clone(&self.outside),
@@ -410,13 +482,13 @@ impl Deployment {
             routed: Arc::clone(&published.routed),
             requires: Arc::clone(&self.spec.requires),
             canary: published.canary.as_ref().map(|canary| self.canary_entry(canary)),
+            before: published.before.clone(),
         }
     }
 
     fn canary_entry(&self, canary: &PublishedCanary) -> Canary {
         let PublishedCanary { replicas, revision, idempotent, routed, watch } = canary.clone();
-        let group =
-            EndpointGroup { name: self.spec.name.clone(), endpoints: replicas, traffic: Arc::clone(&self.traffic) };
+        let group = EndpointGroup::new(self.spec.name.clone(), replicas, Arc::clone(&self.traffic));
         let service = Service {
             group: Arc::new(group),
             outside: Arc::clone(&self.outside),
@@ -425,6 +497,7 @@ impl Deployment {
             routed,
             requires: Arc::clone(&self.spec.requires),
             canary: None,
+            before: None,
         };
         Canary { service: Arc::new(service), watch }
     }

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::MutexGuard as TurnGuard;
 use tokio::time::timeout;
 
-/// How long a host name may take to be resolved before the service is published without its addresses.
-const RESOLVING: Duration = Duration::from_secs(2);
+/// How long a source of endpoints may take before the service is published without them.
+const ASKING: Duration = Duration::from_secs(2);
 
 /// A service as the other manifest wants it.
 pub struct WantedService<'a> {
@@ -122,9 +122,10 @@ impl Rollout {
             }
             _ => next.replace_replicas(&self.runtime, &history, &mut next.published()),
         }
+        next.place_unpublished(&self.places());
         next.history = history.into();
-        if next.has_names() && timeout(RESOLVING, next.resolve_unpublished()).await.is_err() {
-            tracing::warn!(service = %next.spec.name, "its host names are still being resolved");
+        if timeout(ASKING, next.ask_sources(None)).await.is_err() {
+            tracing::warn!(service = %next.spec.name, "its sources of endpoints are still being asked");
         }
         Ok(NextService::New(Arc::new(next), revision))
     }
@@ -140,6 +141,9 @@ impl Rollout {
         let revision: Result<_, LoadError> =
             component.revision(&self.runtime, Arc::clone(&deployment.grants), limits, links);
         let revision = Arc::new(revision?);
+        if !deployment.stands_here() {
+            return Ok(revision);
+        }
         let context = CallContext::new(RequestId::from_random(rand::random()), Instant::now(), limits.timeout);
         deployment.pool(&self.runtime, &revision).rehearse(&context).await.map_err(does_not_start)?;
         let ready = self.run_migration(deployment, &revision).await?;
@@ -194,6 +198,7 @@ impl Rollout {
                     deployments.insert(name, deployment);
                 }
                 NextService::New(deployment, revision) => {
+                    deployment.note_before(&self.registry);
                     running.extend(revision.map(|revision| (name.clone(), revision)));
                     deployments.insert(name, deployment);
                 }
@@ -205,6 +210,8 @@ impl Rollout {
         self.publish_all(&deployments);
         self.replace_deployments(deployments);
         drop(serving);
+        // Meanwhile the services may have moved.
+        self.place_again();
         Ok(gone)
     }
 
@@ -231,11 +238,13 @@ impl Rollout {
         }
     }
 
-    /// Takes services out of the discovery table that [`Rollout::exchange`] has left there.
+    /// Takes out of the discovery table what [`Rollout::exchange`] has left there for requests that began before it:
+    /// the services `gone`, and what those that were exchanged could do before.
     pub fn withdraw(&self, gone: &[ServiceName]) {
         let now = self.deployments();
         let gone: Vec<_> = gone.iter().filter(|name| !now.contains_key(*name)).cloned().collect();
         self.registry.withdraw_all(&gone);
+        now.values().for_each(|deployment| deployment.forget_before(&self.registry));
     }
 }
 

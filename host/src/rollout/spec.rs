@@ -106,7 +106,7 @@ impl GrantSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlainAddress {
     /// Scheme, host and port. If the host is a name, each address that it resolves to is an endpoint. With a scheme of
-    /// [`SrvSource`](super::SrvSource), each record that is found there.
+    /// [`SourceAddress`](crate::discovery::SourceAddress), each endpoint that is found there.
     pub base: Uri,
     /// The weight of each of these endpoints beside the others of the service: 1 to 1,000.
     pub weight: u16,

@@ -163,11 +163,13 @@ impl Rollout {
     }
 }
 
-/// Whether nothing is missing before a revision can serve: its code is there, it has no migration, which may have to
-/// run first, and no migration of another revision has changed its data, which it may not read.
+/// Whether nothing is missing before a revision can serve: it has no instances here, or its code is there, it has no
+/// migration, which may have to run first, and no migration of another revision has changed its data, which it may not
+/// read.
 fn is_finished(revision: &Revision, deployment: Option<&Arc<Deployment>>) -> bool {
     let is_numbered = deployment.is_some_and(|deployment| deployment.is_numbered());
-    revision.uncompiled().is_none() && !Migration::is_of(revision.contract()) && !is_numbered
+    let stands_here = deployment.is_none_or(|deployment| deployment.stands_here());
+    !stands_here || (revision.uncompiled().is_none() && !Migration::is_of(revision.contract()) && !is_numbered)
 }
 
 /// A size as people read it, with one decimal.

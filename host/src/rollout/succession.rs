@@ -40,10 +40,14 @@ impl Deployment {
         if same_policy && same_dial(&old.grants.dial, &new.grants.dial) {
             next.outside = Arc::clone(&self.outside);
         }
-        if old.breaker == new.breaker && same_dial(&old.addresses.dial, &new.addresses.dial) {
-            let addresses = std::mem::take(&mut next.published().addresses);
-            next.published().addresses =
-                addresses.into_iter().map(|one| one.after(&before.addresses)).collect::<Vec<AddressEndpoints>>();
+        let same_endpoints = old.breaker == new.breaker && same_dial(&old.addresses.dial, &new.addresses.dial);
+        let addresses = std::mem::take(&mut next.published().addresses).into_iter();
+        let before_them = &before.addresses;
+        let goes_on =
+            |one: AddressEndpoints| if same_endpoints { one.after(before_them) } else { one.knowing(before_them) };
+        next.published().addresses = addresses.map(goes_on).collect();
+        if old.breaker == new.breaker {
+            next.published().peers = before.peers;
         }
         // Their counters go on with the replicas that follow.
         next.published().replicas = before.replicas;
@@ -70,6 +74,8 @@ impl Deployment {
         let mut published = self.published();
         published.replicas.clone_from(&before.replicas);
         published.revision.clone_from(&before.revision);
+        published.stable.clone_from(&before.stable);
+        self.stay_placed(&mut published);
     }
 }
 

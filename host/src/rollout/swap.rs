@@ -2,6 +2,7 @@
 
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
+use super::peers::PeerPlaces;
 use super::spec::ServiceSpec;
 use super::start_ledger::StartLedger;
 use super::trial::{Trial, TrialGround};
@@ -24,7 +25,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Mutex as TurnMutex, Notify};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 /// The result of a swap or a rollback.
 #[derive(Debug, Clone)]
@@ -66,8 +66,10 @@ pub struct Rollout {
     pub(super) recordings: Arc<RecordingPlace>,
     /// Wakes [`Rollout::attend`]: a canary has begun, or has to go.
     pub(super) wake: Arc<Notify>,
-    /// Wakes [`Rollout::keep_resolved`]: there are other services.
+    /// Wakes [`Rollout::follow_sources`]: there are other services.
     pub(super) replaced: Notify,
+    /// Where the services stand, beside this node.
+    pub(super) places: Mutex<PeerPlaces>,
 }
 
 /// The services by their names.
@@ -80,7 +82,21 @@ impl Rollout {
         let (deployments, serving, ledger) = (ArcSwap::default(), Mutex::default(), Mutex::default());
         let (routes, wake, replaced) = (Mutex::new(routes), Arc::default(), Notify::new());
         let (archive, recordings, wiring) = (None, Arc::default(), TurnMutex::default());
-        Self { runtime, registry, deployments, routes, serving, wiring, ledger, archive, recordings, wake, replaced }
+        let places = Mutex::default();
+        Self {
+            runtime,
+            registry,
+            deployments,
+            routes,
+            serving,
+            wiring,
+            ledger,
+            archive,
+            recordings,
+            wake,
+            replaced,
+            places,
+        }
     }
 
     /// The same host with a history on the disk.
@@ -187,7 +203,7 @@ impl Rollout {
         // Last: what a component breaks says more.
         described.map_err(SwapError::Undescribed)?;
         let serves = self.serving().get(&deployment.spec.name).map(|stable| stable.digest());
-        if serves != Some(revision.digest()) {
+        if serves != Some(revision.digest()) && deployment.stands_here() {
             self.rehearse(deployment, &revision).await?;
         }
         Ok(revision)
@@ -234,26 +250,20 @@ impl Rollout {
         self.serving().get(name).map(|revision| Arc::clone(revision.contract()))
     }
 
-    /// Resolves the host names of all services once.
-    pub async fn resolve(&self) {
+    /// Asks each source of endpoints once.
+    pub async fn ask_sources(&self) {
         let deployments = self.deployments();
-        join_all(with_names(&deployments).map(|deployment| deployment.resolve(&self.registry))).await;
+        join_all(deployments.values().map(|deployment| deployment.ask_sources(Some(&self.registry)))).await;
     }
 
-    /// Resolves the host names of each service again and again, in the interval of its settings. It ends when it is
-    /// dropped.
-    pub async fn keep_resolved(&self) {
+    /// Follows the sources of endpoints of all services. It ends when it is dropped.
+    pub async fn follow_sources(&self) {
         loop {
             let deployments = self.deployments();
-            let each = with_names(&deployments).map(async |deployment| {
-                loop {
-                    sleep(deployment.spec.addresses.dns).await;
-                    deployment.resolve(&self.registry).await;
-                }
-            });
+            let each = deployments.values().map(|deployment| deployment.follow_sources(&self.registry));
             let all = async {
                 join_all(each).await;
-                // There are no names.
+                // There are no sources.
                 pending::<()>().await;
             };
             tokio::select! {
@@ -374,11 +384,6 @@ impl Rollout {
     pub(super) fn serving(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The services with host names.
-fn with_names(deployments: &Deployments) -> impl Iterator<Item = &Arc<Deployment>> {
-    deployments.values().filter(|deployment| deployment.has_names())
 }
 
 impl Swapped {

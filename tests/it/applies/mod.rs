@@ -1,5 +1,6 @@
 //! Manifests that are applied to a running host through the real binary.
 
+mod manifest_before;
 mod plans;
 mod promotions;
 mod random_pairs;

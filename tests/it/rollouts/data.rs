@@ -3,6 +3,8 @@
 use super::keeper::{data, fill, get, manifest, put};
 use super::*;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use tokio::io::AsyncWriteExt;
 
 async fn verb(home: &Home, atoll: &Atoll, arguments: &[&str]) -> (bool, String) {
     let all = [&["state"], arguments, &["--admin", &atoll.admin]].concat();
@@ -33,6 +35,17 @@ async fn an_export_is_imported_elsewhere_and_an_import_overwrites_nothing_unless
     assert!(done && text.contains("30 keys imported, 0 keys there already"), "{text}");
     assert_eq!(entries(&data(&http, &second).await), exported);
     assert_eq!(get(&http, &second, "k007").await.json(), "text 7");
+    // By standard output and standard input, as in a pipe.
+    let poured = from.output(&["state", "export", "keeper", "-", "--admin", &first.admin]).await.stdout;
+    assert_eq!(String::from_utf8(poured.clone()).unwrap().lines().filter(|line| line.contains("\"key\"")).count(), 30);
+    let mut import = to.command(&["state", "import", "keeper", "-", "--admin", &second.admin]);
+    let mut import = import.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(&poured).await.unwrap();
+    let said = String::from_utf8(import.wait_with_output().await.unwrap().stdout).unwrap();
+    assert!(said.contains("0 keys imported, 30 keys there already"), "{said}");
+    let folder = from.folder.path().display().to_string();
+    let (done, text) = verb(&to, &second, &["import", "keeper", &folder]).await;
+    assert!(!done && text.contains("is a directory"), "{text}");
     // Again: nothing to do. With another value: refused as a whole, and the key is named.
     let (done, text) = verb(&to, &second, &["import", "keeper", &file]).await;
     assert!(done && text.contains("0 keys imported, 30 keys there already"), "{text}");

@@ -17,6 +17,8 @@ pub struct CallReport {
     pub queued: Option<Duration>,
     /// Whose deadline ended a try; `None`: none did.
     pub deadline: Option<DeadlineOwner>,
+    /// Whether a call of the service's own failed in the last try.
+    pub dependency_failed: bool,
 }
 
 /// Where the mesh writes the report of one call, and the gateway reads it. Its clones share it.

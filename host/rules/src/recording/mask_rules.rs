@@ -29,6 +29,10 @@ const NAMES: [&str; 16] = [
     "credential",
 ];
 
+/// A name with one of these as a whole word is a secret, too: `otp`, `card-pin`, `idTokenJwt`. They are too short to be
+/// looked for within words: `spinner` is none.
+const WORDS: [&str; 8] = ["jwt", "otp", "totp", "pin", "auth", "ssn", "cvv", "cvc"];
+
 /// The rules by which values are masked: the usual names of secrets, and those of the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MaskRules {
@@ -55,8 +59,10 @@ impl MaskRules {
 
     /// Whether a header or a member of this name is a secret.
     pub fn hides(&self, name: &str) -> bool {
-        let name = canonical(name);
-        NAMES.iter().any(|secret| name.contains(secret)) || self.names.contains(&name)
+        let canonical = canonical(name);
+        NAMES.iter().any(|secret| canonical.contains(secret))
+            || words(name).any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+            || self.names.contains(&canonical)
     }
 
     /// Whether the value at this pointer is a secret, by its steps.
@@ -304,6 +310,18 @@ fn hide(value: &mut Blob, count: &mut usize) {
 /// A name as the rules compare it.
 fn canonical(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
+}
+
+/// The words of a name: `card-pin`, `card_pin`, `card.pin` and `cardPin` have two.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    let parts = name.split(|c: char| !c.is_ascii_alphanumeric());
+    parts.flat_map(|part| {
+        let bytes = part.as_bytes();
+        let begins = |at: &usize| bytes[*at].is_ascii_uppercase() && bytes[at - 1].is_ascii_lowercase();
+        let mut from = 0;
+        let ends: Vec<_> = (1..part.len()).filter(begins).chain([part.len()]).collect();
+        ends.into_iter().map(move |end| &part[std::mem::replace(&mut from, end)..end])
+    })
 }
 
 /// A step of a JSON pointer (RFC 6901, section 4).

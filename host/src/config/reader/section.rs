@@ -178,12 +178,23 @@ impl<'a> Section<'a> {
         variable: &'static str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Sourced<K::Value> {
+        let found = self.find_or_variable(key, variable, env);
+        found.unwrap_or_else(|| Sourced { value: key.default(), origin: ValueOrigin::Absent })
+    }
+
+    /// The value of the variable, or that of the key if the variable is not set, is empty or is wrong.
+    pub(crate) fn find_or_variable<K: ValueKind>(
+        &mut self,
+        key: &'static ManifestKey<K>,
+        variable: &'static str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Option<Sourced<K::Value>> {
         let written = self.find(key);
         let set = env(variable).filter(|text| !text.is_empty()).and_then(|text| {
             let value = Spanned::new(0..0, DeValue::String(text.into()));
             self.read(key, &value, ValueOrigin::Variable(variable))
         });
-        set.or(written).unwrap_or_else(|| Sourced { value: key.default(), origin: ValueOrigin::Absent })
+        set.or(written)
     }
 
     fn read<K: ValueKind>(

@@ -10,6 +10,7 @@ use crate::mesh::clock;
 use crate::mesh::error::{CallError, TryError};
 use crate::mesh::table::bulkhead::{BulkheadPermit, Entered};
 use crate::mesh::table::canary_watch::TossedCall;
+use crate::mesh::table::distance::Distance;
 use crate::mesh::table::endpoint::{Endpoint, EndpointStats};
 use crate::mesh::table::endpoint_group::{EndpointGroup, Picked};
 use crate::mesh::table::service::{Canary, Service};
@@ -34,6 +35,8 @@ pub(super) struct CallInProgress<'a, P> {
     /// The functions of the revision whose types the call has; `None` if they are the same in all revisions.
     routed: Option<&'a Arc<[BoundFunction]>>,
     rng: &'a CallRng,
+    /// How far its endpoints may be.
+    reach: Distance,
     permit: BulkheadPermit,
     /// How the coin fell, if the service has a canary.
     pub(super) tossed: Option<Box<TossedCall>>,
@@ -89,7 +92,14 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         };
         traffic.retry.called(now);
         let (routed, tossed, last, last_span) = (None, None, None, None);
-        Ok(Self { group, context, registry, routed, rng, permit, tossed, tried: 0, last, last_span })
+        // What a handler's commits are bound to is on this node.
+        let reach = if context.event.is_some() || context.guard.is_some() { Distance::Here } else { Distance::Far };
+        Ok(Self { group, context, registry, routed, rng, reach, permit, tossed, tried: 0, last, last_span })
+    }
+
+    /// Lets the call go to endpoints of this node alone.
+    pub(super) fn stay_here(&mut self) {
+        self.reach = Distance::Here;
     }
 
     /// Lets no later try go to a revision that has other functions than `routed`.
@@ -104,7 +114,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
     pub(super) fn next_try(&mut self, kind: CallKind) -> Result<Try<P>, CallError> {
         // The first try begins when the call is let in.
         let now = if self.tried == 0 { self.permit.since() } else { clock::now() };
-        let refusal = match self.group.pick(kind, now, self.rng, self.last.as_ref()) {
+        let refusal = match self.group.pick((kind, self.reach), now, self.rng, self.last.as_ref()) {
             Ok(Picked { endpoint, permit }) => {
                 let Traffic { timeout, total, .. } = &*self.group.traffic;
                 let mut context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
@@ -135,7 +145,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
             }
             Err(refusal) => refusal,
         };
-        if self.leave_canary() {
+        if self.leave_canary() || self.leave_for_manifest_before(kind) {
             return self.next_try(kind);
         }
         // Not counted as a refusal after a try: an endpoint has got the call, so the call fails and is not refused.
@@ -167,6 +177,18 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         let Some(stable) = stable.filter(fits) else { return false };
         self.group = Arc::clone(&stable.group);
         self.tossed = None;
+        true
+    }
+
+    /// Hands a call of a kind that no endpoint takes any more to the service as the manifest before had it: the request
+    /// began under that manifest. False if there is none, or if it has no endpoint for the call either.
+    fn leave_for_manifest_before(&mut self, kind: CallKind) -> bool {
+        let takes = |group: &EndpointGroup<P>| group.endpoints.iter().any(|endpoint| endpoint.target.takes(kind));
+        let Some(registry) = self.registry.filter(|_| !takes(&self.group)) else { return false };
+        let snapshot = registry.snapshot();
+        let before = snapshot.get(self.group.name.as_str()).and_then(|entry| entry.before.as_ref());
+        let Some(before) = before.filter(|before| takes(&before.group)) else { return false };
+        self.group = Arc::clone(&before.group);
         true
     }
 

@@ -55,8 +55,8 @@ pub(super) trait CallPolicy: Send {
         error
     }
 
-    /// What follows a failure of this kind.
-    fn after_failure(&self, kind: ErrorKind, dependency_failed: bool) -> Next;
+    /// What follows this failure.
+    fn after_failure(&self, error: &TryError, dependency_failed: bool) -> Next;
 }
 
 /// An answer that the policy has read and recorded.
@@ -135,6 +135,9 @@ fn conclude<P: Invoke, C: CallPolicy>(
     guard.answered(failed);
     policy.log(&call.group.name, context, failed);
     let dependency_failed = context.dependency_failed();
+    if let Some(report) = &context.report {
+        report.write(|report| report.dependency_failed = dependency_failed);
+    }
     match reply {
         Ok(reply) => {
             let Accepted { answer, next } = policy.accept(reply, guard, &call.group.traffic, dependency_failed);
@@ -161,7 +164,7 @@ fn conclude<P: Invoke, C: CallPolicy>(
             if error.kind.blame() == Blame::Refusal {
                 call.group.traffic.metrics.refused(error.kind.as_str());
             }
-            let next = policy.after_failure(error.kind, dependency_failed);
+            let next = policy.after_failure(&error, dependency_failed);
             Tried { outcome: Err(CallError::of_try(&call.group.name, error)), next }
         }
     }

@@ -171,8 +171,10 @@ impl CallPolicy for HttpCall {
         }
     }
 
-    fn after_failure(&self, kind: ErrorKind, dependency_failed: bool) -> Next {
-        match kind {
+    fn after_failure(&self, error: &TryError, dependency_failed: bool) -> Next {
+        match error.kind {
+            // Another node has not begun it. What was read of the body may have to be sent again.
+            _ if error.not_begun && (self.replay.is_untouched() || self.replay.can_repeat()) => Next::Again,
             // Nothing was sent, so not even a `POST` can have had an effect.
             ErrorKind::Connect if self.replay.is_untouched() => Next::Again,
             ErrorKind::Connect => self.if_safe(),

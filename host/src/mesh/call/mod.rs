@@ -9,6 +9,7 @@ mod engine;
 mod http_call;
 pub(super) mod mesh;
 mod outcall;
+pub(super) mod peer_door;
 pub(super) mod pinned_function;
 mod replay;
 mod try_guard;

@@ -44,6 +44,11 @@ impl<P: Invoke> Mesh<P> {
         if let Some(at) = BoundFunction::position(&service.routed, at) {
             return Ok(PinnedFunction { service, at, tossed });
         }
+        if let Some(before) = &service.before
+            && let Some(at) = BoundFunction::position(&before.routed, at)
+        {
+            return Ok(PinnedFunction { service: Arc::clone(before), at, tossed: None });
+        }
         Err(CallError::new(&service.group.name, ErrorKind::NoEndpoint, "it has no component with the route's function"))
     }
 
@@ -63,7 +68,8 @@ impl<P: Invoke> Mesh<P> {
         call.stay_with(&service.routed);
         call.tossed = tossed.clone();
         let idempotent = service.is_idempotent(&pinned.name);
-        let mut policy = TypedCall::new(&pinned.name, idempotent, DetachedValues::new(arguments));
+        let arguments = DetachedValues::new(arguments);
+        let mut policy = TypedCall::new(&pinned.name, idempotent, arguments).reaching(call.group.reach());
         Ok(engine::run(&mut call, &mut policy).await?.into_values().pop())
     }
 }

@@ -8,6 +8,7 @@ use crate::base::{Blame, CallContext, ErrorKind, OpenSpan, ServiceName, TraceMar
 use crate::breaker::Verdict;
 use crate::contract::{FunctionName, UNAVAILABLE, Value as _};
 use crate::mesh::error::{CallError, TryError};
+use crate::mesh::table::distance::Distance;
 use crate::mesh::table::service::Service;
 use crate::mesh::table::target::{CallKind, Invoke};
 use crate::mesh::table::traffic::Traffic;
@@ -51,7 +52,7 @@ impl<P: Invoke> Mesh<P> {
         let (group, idempotent, tossed) = self.admit(service, context, read)?;
         let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
         call.tossed = tossed;
-        let mut policy = TypedCall::new(function, idempotent, arguments);
+        let mut policy = TypedCall::new(function, idempotent, arguments).reaching(call.group.reach());
         engine::run(&mut call, &mut policy).await
     }
 }
@@ -60,13 +61,20 @@ impl<P: Invoke> Mesh<P> {
 pub(super) struct TypedCall<'a> {
     function: &'a FunctionName,
     idempotent: bool,
+    /// Whether a try may go to another node, which perhaps does not begin it.
+    crosses: bool,
     /// For the next try; `None` if there cannot be one.
     arguments: Option<DetachedValues>,
 }
 
 impl<'a> TypedCall<'a> {
     pub(super) fn new(function: &'a FunctionName, idempotent: bool, arguments: DetachedValues) -> Self {
-        Self { function, idempotent, arguments: Some(arguments) }
+        Self { function, idempotent, crosses: false, arguments: Some(arguments) }
+    }
+
+    /// The same policy of a call whose endpoints reach so far.
+    pub(super) fn reaching(self, reach: Distance) -> Self {
+        Self { crosses: reach > Distance::Here, ..self }
     }
 }
 
@@ -78,7 +86,7 @@ impl CallPolicy for TypedCall<'_> {
 
     fn message(&mut self, again: bool) -> Option<DetachedValues> {
         let arguments = self.arguments.take()?;
-        if again && self.idempotent {
+        if again && (self.idempotent || self.crosses) {
             self.arguments = arguments.copy();
         }
         Some(arguments)
@@ -126,12 +134,14 @@ impl CallPolicy for TypedCall<'_> {
         Accepted { answer: results, next: Next::End }
     }
 
-    fn after_failure(&self, kind: ErrorKind, dependency_failed: bool) -> Next {
-        match kind.blame() {
+    fn after_failure(&self, error: &TryError, dependency_failed: bool) -> Next {
+        match error.kind.blame() {
+            // Another node has not begun it.
+            _ if error.not_begun && self.arguments.is_some() => Next::Again,
             // That this host refused a further try says less than the failure of the try before.
             Blame::Refusal => Next::EndWithPrevious,
             // The call that failed below had its own tries.
-            Blame::Service if !dependency_failed && self.arguments.is_some() => Next::Again,
+            Blame::Service if self.idempotent && !dependency_failed && self.arguments.is_some() => Next::Again,
             Blame::Service | Blame::Client | Blame::Host => Next::End,
         }
     }

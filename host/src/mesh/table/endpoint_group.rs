@@ -1,6 +1,7 @@
 //! The endpoints among which a call picks one, and the policy by which it does.
 
 use super::bulkhead::BulkheadFull;
+use super::distance::Distance;
 use super::endpoint::{Endpoint, EndpointStats};
 use super::target::{CallKind, EndpointTarget, Invoke};
 use super::traffic::Traffic;
@@ -20,6 +21,8 @@ pub struct EndpointGroup<P = EndpointTarget> {
     pub endpoints: Vec<Arc<Endpoint<P>>>,
     /// The policy of its calls; it outlives the group.
     pub traffic: Arc<Traffic>,
+    /// How far the farthest of them is.
+    reach: Distance,
 }
 
 /// The endpoint of the next try.
@@ -59,40 +62,56 @@ enum NotEligible {
 }
 
 impl<P: Invoke> EndpointGroup<P> {
-    /// Picks an endpoint that takes calls of this kind, is ready, has room, and whose breaker grants a permit. `avoid`,
-    /// the endpoint of the try before, is picked only if no other is left.
+    /// The endpoints of `name`, called by the policy of `traffic`.
+    pub fn new(name: ServiceName, endpoints: Vec<Arc<Endpoint<P>>>, traffic: Arc<Traffic>) -> Self {
+        let reach = endpoints.iter().map(|endpoint| endpoint.target.distance()).max().unwrap_or(Distance::Here);
+        Self { name, endpoints, traffic, reach }
+    }
+
+    /// How far the farthest of its endpoints is.
+    pub(crate) fn reach(&self) -> Distance {
+        self.reach
+    }
+
+    /// Picks an endpoint that takes calls of this kind, is ready, has room, and whose breaker grants a permit: one of
+    /// this node, or else one of its zone, or else any, but none beyond `reach`. `avoid`, the endpoint of the try
+    /// before, is picked only if no other is left.
     ///
     /// # Errors
     /// When no endpoint is left: why, and when another call may succeed.
     pub(crate) fn pick(
         &self,
-        kind: CallKind,
+        (kind, reach): (CallKind, Distance),
         now: Instant,
         rng: &CallRng,
         avoid: Option<&Arc<EndpointStats>>,
     ) -> Result<Picked<'_, P>, CallError> {
         let mut obstacles = Obstacles::default();
         let avoided = |endpoint: &Endpoint<P>| avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, &endpoint.stats));
-        if let Some(probed) = self.probe(kind, now, &avoided, &mut obstacles) {
+        if let Some(probed) = self.probe((kind, reach), now, &avoided, &mut obstacles) {
             return Ok(probed);
         }
         let mut random = |below: usize| rng.below(below);
         let load = |index: usize| &self.endpoints[index].stats.load;
-        let open_to_calls = |index: usize| {
-            let endpoint = &self.endpoints[index];
-            self.obstacle(endpoint, kind).is_none()
-                && endpoint.stats.breaker.state(now) == State::Closed
-                && !avoided(endpoint)
-        };
         let balancer = &self.traffic.balancer;
-        let picked = balancer.pick(self.endpoints.len(), load, open_to_calls, now, &mut random, |index| {
-            let endpoint = &self.endpoints[index];
-            if avoided(endpoint) { None } else { self.admit(endpoint, kind, now, &mut obstacles) }
-        });
-        if let Some((index, permit)) = picked {
-            return Ok(Picked { endpoint: &self.endpoints[index], permit });
+        for distance in Distance::up_to(reach.min(self.reach)) {
+            let meant = |endpoint: &Endpoint<P>| endpoint.target.distance() == distance && !avoided(endpoint);
+            let open_to_calls = |index: usize| {
+                let endpoint = &self.endpoints[index];
+                self.obstacle(endpoint, kind).is_none()
+                    && endpoint.stats.breaker.state(now) == State::Closed
+                    && meant(endpoint)
+            };
+            let picked = balancer.pick(self.endpoints.len(), load, open_to_calls, now, &mut random, |index| {
+                let endpoint = &self.endpoints[index];
+                if meant(endpoint) { self.admit(endpoint, kind, now, &mut obstacles) } else { None }
+            });
+            if let Some((index, permit)) = picked {
+                return Ok(Picked { endpoint: &self.endpoints[index], permit });
+            }
         }
-        if let Some(endpoint) = self.endpoints.iter().find(|endpoint| avoided(endpoint))
+        let within = |endpoint: &Endpoint<P>| endpoint.target.distance() <= reach && avoided(endpoint);
+        if let Some(endpoint) = self.endpoints.iter().find(|endpoint| within(endpoint))
             && let Some(permit) = self.admit(endpoint, kind, now, &mut obstacles)
         {
             return Ok(Picked { endpoint, permit });
@@ -104,14 +123,17 @@ impl<P: Invoke> EndpointGroup<P> {
     /// endpoint that has just failed, and one call of many is enough to find out whether it has recovered.
     fn probe(
         &self,
-        kind: CallKind,
+        (kind, reach): (CallKind, Distance),
         now: Instant,
         avoided: &dyn Fn(&Endpoint<P>) -> bool,
         obstacles: &mut Obstacles,
     ) -> Option<Picked<'_, P>> {
         let several = if self.endpoints.len() > 1 { self.endpoints.as_slice() } else { &[] };
-        let half_open =
-            |endpoint: &&Arc<Endpoint<P>>| endpoint.stats.breaker.state(now) == State::HalfOpen && !avoided(endpoint);
+        let half_open = |endpoint: &&Arc<Endpoint<P>>| {
+            endpoint.stats.breaker.state(now) == State::HalfOpen
+                && endpoint.target.distance() <= reach
+                && !avoided(endpoint)
+        };
         let mut waiting = several.iter().filter(half_open);
         waiting.find_map(|endpoint| Some(Picked { endpoint, permit: self.admit(endpoint, kind, now, obstacles)? }))
     }

@@ -5,9 +5,11 @@
 pub(super) mod bulkhead;
 pub(super) mod canary_watch;
 pub(super) mod check;
+pub(super) mod distance;
 pub(super) mod endpoint;
 pub(super) mod endpoint_group;
 pub(super) mod outside;
+pub(super) mod peer_target;
 pub(super) mod readiness;
 pub(super) mod recent_latency;
 pub(super) mod scrape;

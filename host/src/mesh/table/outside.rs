@@ -100,7 +100,7 @@ impl OutsideHosts {
         let endpoint = Endpoint::new(name.to_owned(), target, *breaker, 1, clock::now(), rand::random());
         let traffic = Traffic::new(traffic.clone());
         traffic.bulkhead.resize(1);
-        EndpointGroup { name: self.service.clone(), endpoints: vec![Arc::new(endpoint)], traffic: Arc::new(traffic) }
+        EndpointGroup::new(self.service.clone(), vec![Arc::new(endpoint)], Arc::new(traffic))
     }
 
     fn error(&self, kind: ErrorKind, detail: String) -> CallError {

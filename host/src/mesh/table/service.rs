@@ -41,6 +41,9 @@ pub struct Service<P = EndpointTarget> {
     pub requires: Arc<[Arc<str>]>,
     /// The revision that gets a share of the calls while a rollout judges it; `None`: there is none.
     pub canary: Option<Canary<P>>,
+    /// The service as the manifest before had it, while requests that began under that manifest may still call it in a
+    /// way that only this one knows: by HTTP a service that has only functions now, or a function that is gone.
+    pub before: Option<Arc<Service<P>>>,
 }
 
 /// A revision beside the stable one. It is a whole service, with endpoints and functions of its own; bulkhead, retries
@@ -58,7 +61,7 @@ impl Service {
     pub fn pool(&self) -> Option<&InstancePool> {
         self.group.endpoints.iter().find_map(|endpoint| match &endpoint.target {
             EndpointTarget::Instances(pool) => Some(pool),
-            EndpointTarget::Url { .. } => None,
+            EndpointTarget::Url { .. } | EndpointTarget::Peer(_) => None,
         })
     }
 }

@@ -1,5 +1,7 @@
-//! What an endpoint calls: instances of a component, or an address.
+//! What an endpoint calls: instances of a component, an address, or a service on another node.
 
+use super::distance::Distance;
+use super::peer_target::PeerTarget;
 use crate::base::{Body, CallContext, Digest, ErrorKind, UpgradeOffer};
 use crate::contract::FunctionName;
 use crate::mesh::dial::client::HttpClient;
@@ -24,6 +26,11 @@ pub enum CallKind {
 pub trait Invoke: Send + Sync + 'static {
     /// Whether it takes calls of this kind.
     fn takes(&self, kind: CallKind) -> bool;
+
+    /// How far it is.
+    fn distance(&self) -> Distance {
+        Distance::Here
+    }
 
     /// The component file that its instances run; `None` for an address.
     fn digest(&self) -> Option<Digest> {
@@ -59,19 +66,21 @@ pub enum EndpointTarget {
         /// The connections to it.
         client: HttpClient,
     },
+    /// The service on another node.
+    Peer(Box<PeerTarget>),
 }
 
 impl EndpointTarget {
     /// Whether calls to it leave this host.
     pub(crate) fn is_address(&self) -> bool {
-        matches!(self, Self::Url { .. })
+        matches!(self, Self::Url { .. } | Self::Peer(_))
     }
 
     /// How many instances serve requests or calls now; 0 for an address.
     pub(super) fn instances(&self) -> usize {
         match self {
             Self::Instances(pool) => pool.serving(),
-            Self::Url { .. } => 0,
+            Self::Url { .. } | Self::Peer(_) => 0,
         }
     }
 }
@@ -82,6 +91,7 @@ impl fmt::Display for EndpointTarget {
             Self::Instances(_) => f.write_str("instance"),
             Self::Url { base, at: Some(address), .. } => write!(f, "{base} at {address}"),
             Self::Url { base, at: None, .. } => write!(f, "{base}"),
+            Self::Peer(peer) => write!(f, "{peer} at {}", peer.client.address()),
         }
     }
 }
@@ -93,13 +103,22 @@ impl Invoke for EndpointTarget {
             (Self::Instances(pool), CallKind::Http) => pool.answers_http(),
             (Self::Instances(_), CallKind::Typed) | (Self::Url { .. }, CallKind::Http) => true,
             (Self::Url { .. }, CallKind::Typed) => false,
+            (Self::Peer(peer), CallKind::Http) => peer.answers_http,
+            (Self::Peer(_), CallKind::Typed) => true,
+        }
+    }
+
+    fn distance(&self) -> Distance {
+        match self {
+            Self::Instances(_) | Self::Url { .. } => Distance::Here,
+            Self::Peer(peer) => peer.distance,
         }
     }
 
     fn digest(&self) -> Option<Digest> {
         match self {
             Self::Instances(pool) => Some(pool.digest()),
-            Self::Url { .. } => None,
+            Self::Url { .. } | Self::Peer(_) => None,
         }
     }
 
@@ -108,14 +127,17 @@ impl Invoke for EndpointTarget {
         mut request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, TryError> {
-        // The only place that writes them. A client's own were removed by the gateway, a guest's by the runtime.
-        if let Some(identity) = &context.identity {
-            identity.write_headers(request.headers_mut());
-        }
-        if let Some(trace) = &context.trace
-            && !context.hides_ids()
-        {
-            trace.write_headers(request.headers_mut());
+        // The only place that writes them. A client's own were removed by the gateway, a guest's by the runtime. On
+        // another node they are written there.
+        if !matches!(self, Self::Peer(_)) {
+            if let Some(identity) = &context.identity {
+                identity.write_headers(request.headers_mut());
+            }
+            if let Some(trace) = &context.trace
+                && !context.hides_ids()
+            {
+                trace.write_headers(request.headers_mut());
+            }
         }
         match self {
             Self::Instances(pool) => Ok(pool.invoke(request, context).await?),
@@ -125,6 +147,7 @@ impl Invoke for EndpointTarget {
             // Boxed: the client's future is several times larger than the pool's, and every call of the pool would pay
             // for its size.
             Self::Url { client, .. } => Box::pin(client.send(request, context)).await,
+            Self::Peer(peer) => Box::pin(peer.send(request, context)).await,
         }
     }
 
@@ -137,6 +160,7 @@ impl Invoke for EndpointTarget {
         match self {
             Self::Instances(pool) => Ok(pool.call(function, arguments, context).await?),
             Self::Url { .. } => Err(TryError::new(ErrorKind::NoEndpoint, "an address has no functions")),
+            Self::Peer(peer) => Box::pin(peer.call(function, arguments, context)).await,
         }
     }
 }

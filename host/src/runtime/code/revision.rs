@@ -8,7 +8,7 @@
 use super::handler::{Handler, answers_http};
 use super::linked::{Export, LinkedCode};
 use crate::base::{Digest, ErrorKind};
-use crate::contract::{Contract, FunctionName};
+use crate::contract::{Contract, CrossingFunctions, FunctionName};
 use crate::runtime::context::context::Context;
 use crate::runtime::engine::Runtime;
 use crate::runtime::error::InvokeError;
@@ -41,6 +41,8 @@ pub struct Revision {
     source: Option<Arc<Path>>,
     loaded: OnceLock<Box<LinkedCode>>,
     loading: Mutex<Option<Loading>>,
+    /// Its functions as other nodes know them, from the first call of one on.
+    crossing: OnceLock<Arc<CrossingFunctions>>,
     /// A load has failed and was logged.
     failed: AtomicBool,
     /// The bytes of its component until that is compiled; then 0.
@@ -72,6 +74,7 @@ impl Revision {
             source,
             loaded,
             loading: Mutex::default(),
+            crossing: OnceLock::new(),
             failed: AtomicBool::new(false),
             uncompiled: AtomicU64::new(0),
         }
@@ -122,6 +125,11 @@ impl Revision {
     /// What it offers to other services and needs of them.
     pub fn contract(&self) -> &Arc<Contract> {
         &self.contract
+    }
+
+    /// Its functions, as other nodes know them.
+    pub fn crossing(&self) -> &Arc<CrossingFunctions> {
+        self.crossing.get_or_init(|| Arc::new(CrossingFunctions::of(&self.contract)))
     }
 
     /// Which services answer its imports.

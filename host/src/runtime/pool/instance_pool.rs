@@ -8,7 +8,7 @@ use super::guest_body::GuestBody;
 use super::guest_span::GuestSpan;
 use super::kept_instances::{KeptCall, KeptInstances};
 use crate::base::{Body, CallContext, Digest, ErrorKind, SpanOwner, UnreadContent};
-use crate::contract::FunctionName;
+use crate::contract::{CrossingFunctions, FunctionName};
 use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
@@ -136,6 +136,11 @@ impl InstancePool {
     /// The component file of its revision.
     pub fn digest(&self) -> Digest {
         self.revision.digest()
+    }
+
+    /// The functions of its revision, as other nodes know them.
+    pub fn crossing(&self) -> &Arc<CrossingFunctions> {
+        self.revision.crossing()
     }
 
     /// Whether its instances answer HTTP by themselves.

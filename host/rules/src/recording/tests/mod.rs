@@ -46,6 +46,18 @@ fn debug_output_shows_no_bytes() {
 }
 
 #[test]
+fn short_names_of_secrets_are_found_as_whole_words() {
+    let rules = MaskRules::default();
+    for secret in ["pin", "PIN", "cardPin", "card_pin", "x-otp-code", "idTokenJwt", "auth", "basic.auth", "CVC", "SSN"]
+    {
+        assert!(rules.hides(secret), "{secret}");
+    }
+    for plain in ["spinner", "pinned", "author", "hotplate", "shopping", "authority", "id", "", "-", "Ünpin"] {
+        assert!(!rules.hides(plain), "{plain}");
+    }
+}
+
+#[test]
 fn a_copy_for_outside_has_no_secret_and_says_how_many_it_lacks() {
     let rules = MaskRules::new(["/ok/email", "Name"]);
     let copy = rules.masked(&recording());

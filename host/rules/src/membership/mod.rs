@@ -1,0 +1,38 @@
+//! Floor 2: what a node knows of the other nodes of its cluster, and for how long it may believe it.
+//!
+//! Owns the vocabulary of a cluster ([`NodeName`], [`NodeRow`], [`ServiceRow`], [`ClusterView`]) and three rules: when a
+//! holder may still act on its lease ([`LeaseClaim`]), which rows of other nodes count ([`MemberTable`]), and who leads
+//! ([`Campaign`]). The view is handed on as `tokio::sync::watch::Receiver<Arc<ClusterView>>`: a reader takes the newest
+//! whole view without waiting, and whoever keeps connections to nodes is woken by a change of it.
+//!
+//! What always holds:
+//! - A holder counts its lease from before it sent the renewal, on its own monotonic clock, and stops a margin before
+//!   the end: when the store lets somebody else have the lease, the holder has stopped.
+//! - Each tenure of a lease has a [`Fence`] above all before it. What a lease guards is written with the fence, and a
+//!   write with an older one is refused: a holder that slept and wakes up does no harm.
+//! - A row counts if its node has a lease of the same incarnation.
+//! - Silence of the registry is not the death of the fleet: while it is away, and until this node's own connection was
+//!   up for a whole lease, nobody leaves the view; and then not more than a share of the nodes in one lease, unless
+//!   somebody has looked and found them dead.
+//! - The view always has this node itself.
+//!
+//! Never: reads a clock, sends anything, or knows NATS (`cluster` does).
+//!
+//! Tests: beside each file, and in `tests/`: the table against a naive model, and a seeded simulation of hundreds of
+//! nodes on a clock of its own, with mutants that it catches.
+
+mod campaign;
+mod lease_claim;
+mod member_table;
+mod node_name;
+mod node_row;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use campaign::Campaign;
+pub use lease_claim::{Fence, LeaseClaim, LeaseTerms};
+pub use member_table::{EvictionRule, MemberTable};
+pub use node_name::{InvalidNodeName, NodeName, ZoneName};
+pub use node_row::{Incarnation, NodeRow, ServiceRow, Standing};
+pub use view::ClusterView;

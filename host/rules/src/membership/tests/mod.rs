@@ -1,0 +1,10 @@
+//! The table, and all rules together in a simulation.
+
+mod checks;
+mod faults;
+mod fleet;
+mod registry;
+mod sim_rng;
+mod simulation;
+mod table;
+mod world;
