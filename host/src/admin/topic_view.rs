@@ -164,6 +164,15 @@ pub struct TopicView {
     /// The bytes of the events that wait here for the broker; `None` without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbox_bytes: Option<u64>,
+    /// How many they are; `None` without a broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox_events: Option<u64>,
+    /// How many seconds ago the oldest of them was published; `None` if none waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox_seconds: Option<u64>,
+    /// Why the broker does nothing for the topic now; `None` while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker_error: Option<String>,
     /// Its subscriptions.
     pub subscriptions: Vec<SubscriptionView>,
 }

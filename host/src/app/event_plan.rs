@@ -119,7 +119,7 @@ fn topic(
     services: EventServices<'_>,
     findings: &mut LateFindings<'_>,
 ) -> Topic {
-    let TopicConfig { name, payload, retention, span } = config;
+    let TopicConfig { name, payload, retention, span, .. } = config;
     let names = manifest.gateway.names;
     let payload = payload.as_ref().map_or(PayloadType::Any, |wanted| {
         match type_of(wanted, name, services) {

@@ -34,7 +34,7 @@ use crate::acme::CertificateKeeper;
 use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
-use crate::broker::{Broker, JetStream};
+use crate::broker;
 use crate::cluster::Cluster;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::health;
@@ -287,11 +287,11 @@ async fn deliver(
 ) -> anyhow::Result<()> {
     let broker = match &manifest.broker {
         Some(broker) => {
-            Some(JetStream::connect(&broker.settings).await.context("connecting to the broker of the events")?)
+            Some(broker::connect(&broker.settings).await.context("connecting to the broker of the events")?)
         }
         None => None,
     };
-    let broker = broker.as_ref().map(|broker| broker as &dyn Broker);
+    let broker = broker.as_deref();
     let started = events.start(store, Arc::clone(&mesh), host.tracer.clone(), broker).await;
     let started = started.context("reading the topics")?;
     if let Some(deliveries) = started.map(Arc::new) {

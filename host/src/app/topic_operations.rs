@@ -8,9 +8,10 @@ use crate::delivery::{
     DeadLetter, Deliveries, DeliveryError, LoggedEvent, RebuildOrder, RebuiltSubscription, ReplayStart,
     SubscriptionReport, TopicReport,
 };
-use crate::events::{NewEvent, TopicName, cloud_event};
-use crate::telemetry::{DeliverySample, DeliverySource};
+use crate::events::{NewEvent, RefusedEvent, TopicName, cloud_event};
+use crate::telemetry::{DeliverySample, DeliverySource, OutboxSample};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Carries out an order. `None`: the manifest has no topics.
 pub(super) async fn carry_out(
@@ -80,14 +81,24 @@ fn last_of(deliveries: &Deliveries, name: &TopicName) -> u64 {
 }
 
 fn topic(TopicReport { topic, subscriptions }: &TopicReport) -> TopicView {
+    let outbox = topic.outbox();
     TopicView {
         name: topic.name.to_string(),
         payload: topic.payload.name().map(str::to_owned),
         last: topic.last(),
         bytes: topic.bytes(),
-        outbox_bytes: topic.outbox_bytes(),
+        outbox_bytes: outbox.as_ref().map(|outbox| outbox.bytes),
+        outbox_events: outbox.as_ref().map(|outbox| outbox.events),
+        outbox_seconds: outbox.as_ref().and_then(|outbox| outbox.oldest).map(seconds_since),
+        broker_error: outbox.and_then(|outbox| outbox.failure),
         subscriptions: subscriptions.iter().map(subscription).collect(),
     }
+}
+
+/// The seconds since a time, in milliseconds since 1970.
+fn seconds_since(time: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_millis(time)).as_secs()
 }
 
 fn subscription(report: &SubscriptionReport) -> SubscriptionView {
@@ -117,6 +128,8 @@ fn dead_letter(topic: &TopicName, DeadLetter { number, tries, latest, record }: 
 pub(super) fn refusal(error: DeliveryError) -> OperationError {
     let kind = match &error {
         DeliveryError::Unknown(_) => OperationErrorKind::NoTopic,
+        DeliveryError::NoLetter(_) => OperationErrorKind::NoLetter,
+        DeliveryError::Refused(RefusedEvent::Full { .. }) => OperationErrorKind::TopicFull,
         DeliveryError::Refused(_) => OperationErrorKind::BadEvent,
         DeliveryError::LogStays(_) => OperationErrorKind::Conflict,
         DeliveryError::NotRebuilt(_) | DeliveryError::Stopping => OperationErrorKind::Conflict,
@@ -146,6 +159,20 @@ impl DeliverySource for DeliverySamples {
             subscriptions.into_iter().map(move |report| sample(&name, report)).collect::<Vec<_>>()
         };
         self.0.report().into_iter().flat_map(of).collect()
+    }
+
+    fn outboxes(&self) -> Vec<OutboxSample> {
+        let sample = |TopicReport { topic, .. }: TopicReport| {
+            let outbox = topic.outbox()?;
+            Some(OutboxSample {
+                topic: topic.name.to_string(),
+                events: outbox.events,
+                bytes: outbox.bytes,
+                seconds: outbox.oldest.map_or(0, seconds_since),
+                failing: outbox.failure.is_some(),
+            })
+        };
+        self.0.report().into_iter().filter_map(sample).collect()
     }
 
     fn topics(&self) -> Vec<(String, u64, u64)> {

@@ -50,8 +50,8 @@ pub struct LogExtent {
 
 /// A broker.
 pub trait Broker: Send + Sync {
-    /// The log of a topic there.
-    fn log(&self, topic: &TopicName) -> Arc<dyn BrokerLog>;
+    /// The log of a topic there. `writer` names this host among all that append to it, for ever.
+    fn log(&self, topic: &TopicName, writer: &str) -> Arc<dyn BrokerLog>;
 }
 
 /// The log of one topic in a broker. Each operation ends within some seconds.
@@ -64,8 +64,14 @@ pub trait BrokerLog: Send + Sync {
     /// After an error a beginning of them may be there, or all, and may even come later.
     fn append<'a>(&'a self, events: &'a [OutgoingEvent]) -> BrokerFuture<'a, u64>;
 
-    /// What it has, as whoever orders the log says.
+    /// What it has, as whoever orders the log says: after an append that failed, whatever of it will ever be there is
+    /// counted, or the broker knows the ids of what comes later.
     fn extent(&self) -> BrokerFuture<'_, LogExtent>;
+
+    /// Whether it keeps all events, and does not tell how many bytes they have: then nothing can be removed.
+    fn keeps_all(&self) -> bool {
+        false
+    }
 
     /// Removes the events up to this number.
     fn drop_until(&self, number: u64) -> BrokerFuture<'_, ()>;

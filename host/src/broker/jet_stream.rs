@@ -1,6 +1,7 @@
 //! The connection to a NATS server with JetStream.
 
 use super::error::BrokerError;
+use super::request_time::{LONGEST, no_answer, pause};
 use super::settings::{BrokerLogin, BrokerSettings, NatsServers};
 use crate::events::longest;
 use async_nats::connection::State;
@@ -10,11 +11,6 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long one request may take. A server that has lost its leader answers nothing until it has one.
-pub(super) const LONGEST: Duration = Duration::from_secs(5);
-/// The first pause between two tries to connect. A fleet that comes back all at once would be a storm (openobserve
-/// #13676), so pauses are random, and grow.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// What a message has beside its payload at most: its headers, with a key that is written with `%`.
 const ENVELOPE: usize = 8 << 10;
 /// How many messages wait for a reader of this host at most: the client drops further ones. A page is shorter.
@@ -174,10 +170,6 @@ impl JetStream {
     }
 }
 
-pub(super) fn no_answer() -> BrokerError {
-    BrokerError::Away(format!("no answer within {} s", LONGEST.as_secs()))
-}
-
 fn options(nats: &NatsServers, pace: LinkPace) -> ConnectOptions {
     // Without echo: what this host publishes is no news for it.
     let mut options = ConnectOptions::new()
@@ -199,11 +191,6 @@ fn options(nats: &NatsServers, pace: LinkPace) -> ConnectOptions {
         Some(BrokerLogin::Token(token)) => options.token(token.expose().to_owned()),
         None => options,
     }
-}
-
-fn pause(tries: usize, most: Duration) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(most);
-    doubled.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }
 
 fn lets_nobody_in(kind: ConnectErrorKind) -> bool {

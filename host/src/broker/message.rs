@@ -15,7 +15,7 @@ const KEY: &str = "ce-partitionkey";
 const TIME: &str = "ce-time";
 const TRACE: &str = "ce-traceparent";
 /// The longest publisher that an event keeps, in bytes.
-const LONGEST_SOURCE: usize = 255;
+pub(super) const LONGEST_SOURCE: usize = 255;
 
 /// The headers of an event.
 pub(super) fn headers(topic: &TopicName, event: &OutgoingEvent) -> HeaderMap {
@@ -59,7 +59,7 @@ pub(super) fn stored(message: &Message) -> Option<StoredEvent> {
 }
 
 /// The beginning of a text, of at most `most` bytes.
-fn cut(mut text: String, most: usize) -> String {
+pub(super) fn cut(mut text: String, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.truncate(end);
     text

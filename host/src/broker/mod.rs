@@ -14,19 +14,41 @@
 //! Never: knows who is called, keeps anything on this disk, waits without a bound.
 //!
 //! Within the room: [`BrokerLog`] is what a broker must do for a topic; another broker is another implementation of it
-//! and of [`Broker`]. [`JetStream`] does it with NATS.
+//! and of [`Broker`]. [`JetStream`] does it with NATS (`jet_stream`, `topic_stream`, `stream_config`, `message`),
+//! [`RabbitMq`] with streams over AMQP 0.9.1 (`rabbit_…`, `stream_tail`, `recent_events`).
 //!
-//! Tests: of the messages beside them, and with real servers in `tests/it/brokers`.
+//! Tests: of the messages beside them, and with real servers in `tests/it/topics`.
 
 mod broker_log;
 mod error;
 mod jet_stream;
 mod message;
+mod rabbit_link;
+mod rabbit_message;
+mod rabbit_mq;
+mod rabbit_socket;
+mod rabbit_stream;
+mod recent_events;
+mod request_time;
 mod settings;
 mod stream_config;
+mod stream_tail;
 mod topic_stream;
 
 pub use broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
 pub use error::BrokerError;
 pub use jet_stream::{JetStream, LinkPace};
-pub use settings::{BrokerLogin, BrokerSettings, LoginSecret, NatsServers};
+pub use rabbit_mq::RabbitMq;
+pub use settings::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret, NatsServers};
+
+/// Connects to the broker of these settings. One that is away is no error: it is tried again and again. Takes some
+/// seconds at most.
+///
+/// # Errors
+/// [`BrokerError::Login`] and [`BrokerError::Unfit`].
+pub async fn connect(settings: &BrokerSettings) -> Result<std::sync::Arc<dyn Broker>, BrokerError> {
+    Ok(match settings.kind {
+        BrokerKind::JetStream => std::sync::Arc::new(JetStream::connect(settings).await?),
+        BrokerKind::RabbitMq => std::sync::Arc::new(RabbitMq::connect(settings).await?),
+    })
+}

@@ -3,18 +3,31 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// Which broker it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerKind {
+    /// NATS with JetStream.
+    JetStream,
+    /// RabbitMQ with its streams.
+    RabbitMq,
+}
+
 /// The broker of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerSettings {
+    /// Which one.
+    pub kind: BrokerKind,
     /// The servers, `host:port`: one is enough, and each may be a member of one cluster. At least one.
     pub servers: Vec<String>,
+    /// The virtual host of RabbitMQ; `/` is its own default.
+    pub vhost: String,
     /// Whether only TLS will do.
     pub tls: bool,
     /// A PEM file of root certificates. `None`: the roots of the system.
     pub ca: Option<PathBuf>,
     /// How this host is let in; `None`: as anybody.
     pub login: Option<BrokerLogin>,
-    /// On how many servers of a cluster a stream is kept that this host creates: 1 to 5.
+    /// On how many servers of a cluster a stream of NATS is kept that this host creates: 1 to 5.
     pub replicas: u8,
     /// The most bytes of one topic's events that wait here for the broker.
     pub outbox: u64,

@@ -6,7 +6,8 @@
 
 use super::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
 use super::error::BrokerError;
-use super::jet_stream::{JetStream, LONGEST, no_answer};
+use super::jet_stream::JetStream;
+use super::request_time::{LONGEST, no_answer};
 use super::{message, stream_config};
 use crate::events::TopicName;
 use async_nats::Subscriber;
@@ -192,7 +193,7 @@ fn payload(event: &OutgoingEvent) -> Bytes {
 }
 
 impl Broker for JetStream {
-    fn log(&self, topic: &TopicName) -> Arc<dyn BrokerLog> {
+    fn log(&self, topic: &TopicName, _: &str) -> Arc<dyn BrokerLog> {
         Arc::new(TopicStream::new(self.clone(), topic))
     }
 }

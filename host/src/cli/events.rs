@@ -269,7 +269,20 @@ fn topics(topics: &[TopicView]) -> String {
         };
         topic.subscriptions.iter().map(row).collect()
     });
-    lay_out(COLUMNS, rows)
+    lay_out(COLUMNS, rows) + &topics.iter().filter_map(outbox).collect::<String>()
+}
+
+/// What waits for the broker, and why; `None` if nothing does and nothing is wrong.
+fn outbox(topic: &TopicView) -> Option<String> {
+    let events = topic.outbox_events?;
+    let since = topic.outbox_seconds.map(|seconds| format!(", the oldest for {}", age(seconds)));
+    let waiting = match events {
+        0 => "nothing waits for the broker".to_owned(),
+        1 => format!("1 event waits for the broker{}", since.unwrap_or_default()),
+        _ => format!("{events} events wait for the broker{}", since.unwrap_or_default()),
+    };
+    let failure = topic.broker_error.as_ref().map(|error| format!(": {error}"));
+    (events > 0 || failure.is_some()).then(|| format!("{}: {waiting}{}\n", topic.name, failure.unwrap_or_default()))
 }
 
 fn dead_letters(letters: &[DeadLetterView]) -> String {
@@ -327,6 +340,9 @@ mod tests {
             last: 19,
             bytes: 2049,
             outbox_bytes: None,
+            outbox_events: None,
+            outbox_seconds: None,
+            broker_error: None,
             subscriptions,
         };
         let expected = "\
@@ -336,6 +352,19 @@ orders.placed      19    3  mailer       12      1m          2     1  7 (key o-1
 quiet              19    3  -             -       -          -     -  -
 ";
         assert_eq!(topics(&[topic("orders.placed", vec![one, two]), topic("quiet", vec![])]), expected);
+        let waiting = |outbox_events, outbox_seconds, error: Option<&str>| {
+            let broker_error = error.map(str::to_owned);
+            outbox(&TopicView { outbox_events, outbox_seconds, broker_error, ..topic("t", vec![]) })
+        };
+        for (events, seconds, error, expected) in [
+            (Some(0), None, None, None),
+            (Some(1), Some(75), None, Some("t: 1 event waits for the broker, the oldest for 1m\n")),
+            (Some(7), Some(5), Some("away"), Some("t: 7 events wait for the broker, the oldest for 5s: away\n")),
+            (Some(0), None, Some("away"), Some("t: nothing waits for the broker: away\n")),
+            (None, None, None, None),
+        ] {
+            assert_eq!(waiting(events, seconds, error).as_deref(), expected);
+        }
         assert_eq!((topics(&[]), dead_letters(&[])), ("no topics\n".into(), "no dead letters\n".into()));
     }
 }

@@ -75,7 +75,19 @@ impl CliError {
             Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-recording") => {
                 "`atoll replay` lists the recordings".into()
             }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-topic") => {
+                "`atoll events list` lists the topics and who subscribes to them".into()
+            }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-letter") => {
+                "`atoll events dead TOPIC SERVICE` lists its dead letters".into()
+            }
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
+            Self::Refused { kind, .. } if kind.ends_with(":event-refused") => {
+                "nothing was published: correct the event, and publish it again".into()
+            }
+            Self::Refused { kind, .. } if kind.ends_with(":topic-full") => {
+                "nothing was published: `atoll events list` shows what the topic waits for".into()
+            }
             Self::Refused { kind, .. } if kind.ends_with(":data-refused") => {
                 "a file of `atoll state export` is needed, as it was written".into()
             }

@@ -5,9 +5,11 @@ use super::reader::finding::{Span, ValueOrigin};
 use super::reader::key::ManifestKey;
 use super::reader::kind::{CountKind, KindError, TextKind, ValueKind, refused};
 use super::reader::measure::{MIB, SizeKind, TIB};
+use super::reader::report::Report;
 use super::reader::section::Section;
 use super::secret::{self, SecretKind};
-use crate::broker::{BrokerLogin, BrokerSettings, LoginSecret};
+use super::topic::TopicConfig;
+use crate::broker::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret};
 use std::path::Path;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -24,26 +26,39 @@ pub struct BrokerConfig {
 /// The servers of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BrokerAddress {
+    kind: BrokerKind,
+    vhost: String,
     /// Each is `host:port`.
     servers: Vec<String>,
     tls: bool,
 }
 
-/// `nats://HOST:PORT`, with more servers of the cluster after commas; `tls://` where only TLS will do.
+/// `nats://HOST:PORT` or `amqp://HOST:PORT/VHOST`, with more servers of the cluster after commas; `tls://` and
+/// `amqps://` where only TLS will do.
 pub(super) struct BrokerAddressKind;
 
 /// The port of NATS, as IANA has it.
-const PORT: u16 = 4222;
+pub(super) const NATS_PORT: u16 = 4222;
+/// The schemes: whose they are, whether they want TLS, and the port that IANA has for them.
+const SCHEMES: [(&str, BrokerKind, bool, u16); 4] = [
+    ("nats", BrokerKind::JetStream, false, NATS_PORT),
+    ("tls", BrokerKind::JetStream, true, NATS_PORT),
+    ("amqp", BrokerKind::RabbitMq, false, 5672),
+    ("amqps", BrokerKind::RabbitMq, true, 5671),
+];
 
 impl ValueKind for BrokerAddressKind {
     type Value = BrokerAddress;
 
     fn accepts(&self) -> String {
-        "a NATS address, as \"nats://127.0.0.1:4222\" or \"tls://a:4222,b:4222\"".into()
+        "an address of NATS or RabbitMQ, as \"nats://127.0.0.1:4222\", \"tls://a:4222,b:4222\" or \"amqps://a/shop\""
+            .into()
     }
 
     fn help(&self) -> String {
-        "write nats:// or tls://, a host and perhaps a port; more servers of one cluster follow after commas".into()
+        "write nats:// or tls:// for NATS, amqp:// or amqps:// for RabbitMQ, a host and perhaps a port; more servers \
+         of one cluster follow after commas"
+            .into()
     }
 
     #[cfg(test)]
@@ -62,23 +77,48 @@ impl ValueKind for BrokerAddressKind {
             return Err(problem("must not hold a user, a password or a token", help.into()));
         }
         let (scheme, hosts) = text.split_once("://").ok_or_else(|| refused(self, value))?;
-        if ["amqp", "amqps", "kafka"].contains(&scheme) {
-            let help = "use NATS with JetStream, \"nats://HOST:4222\", or leave `broker` out: then events are in the \
-                        host's own database";
+        if scheme == "kafka" {
+            let help = "use \"nats://HOST:4222\" or \"amqp://HOST:5672\", or leave `broker` out: then events are in \
+                        the host's own database";
             return Err(problem(&format!("names a broker, {scheme}, that Atoll does not speak to"), help.into()));
         }
-        let servers: Option<Vec<_>> = hosts.split(',').map(server).collect();
-        let servers = servers.filter(|_| ["nats", "tls"].contains(&scheme)).ok_or_else(|| refused(self, value))?;
-        Ok(BrokerAddress { servers, tls: scheme == "tls" })
+        let known = SCHEMES.iter().find(|known| known.0 == scheme);
+        let (_, kind, tls, port) = *known.ok_or_else(|| refused(self, value))?;
+        let (hosts, vhost) = match hosts.split_once('/').filter(|_| kind == BrokerKind::RabbitMq) {
+            // Clients of AMQP read this as the virtual host without a name, and nobody means it.
+            Some((_, "")) => {
+                let help = "leave the `/` at the end out for the virtual host `/`, or name another one behind it";
+                return Err(problem("ends with `/`, which names a virtual host without a name", help.into()));
+            }
+            Some((hosts, vhost)) => (hosts, virtual_host(vhost).ok_or_else(|| refused(self, value))?),
+            None => (hosts, "/".to_owned()),
+        };
+        let servers: Option<Vec<_>> = hosts.split(',').map(|text| server(text, port)).collect();
+        Ok(BrokerAddress { kind, vhost, servers: servers.ok_or_else(|| refused(self, value))?, tls })
     }
 }
 
-/// One server with its port; `None` if that is no server.
-pub(super) fn server(text: &str) -> Option<String> {
+/// The name of a virtual host in an address, in which `%2F` is a `/`.
+fn virtual_host(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut name = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        // `from_str_radix` takes a sign.
+        let digits = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        name.push(u8::from_str_radix(digits, 16).ok()?);
+        name.extend_from_slice(rest.as_bytes());
+    }
+    let wrong = |text: &str| text.contains(['/', '?', '#', ',']) || text.chars().any(char::is_whitespace);
+    String::from_utf8(name).ok().filter(|_| !wrong(text))
+}
+
+/// One server with its port, or the `default` one; `None` if that is no server.
+pub(super) fn server(text: &str, default: u16) -> Option<String> {
     let authority: http::uri::Authority = text.trim().parse().ok()?;
     // `Authority` accepts a port that is not a number, and then says that there is none.
     let port = authority.as_str().strip_prefix(authority.host())?;
-    let number = if port.is_empty() { PORT } else { authority.port_u16().filter(|port| *port > 0)? };
+    let number = if port.is_empty() { default } else { authority.port_u16().filter(|port| *port > 0)? };
     (!authority.host().is_empty()).then(|| format!("{}:{number}", authority.host()))
 }
 
@@ -86,7 +126,7 @@ static BROKER: ManifestKey<BrokerAddressKind> = ManifestKey::without_default(
     "broker",
     BrokerAddressKind,
     "A broker that has the logs of all topics, in place of the host's own database: NATS with JetStream, server 2.11 \
-     or later. The section needs it.",
+     or later, or RabbitMQ with its streams, 3.10 or later. The section needs it.",
 );
 static OUTBOX: ManifestKey<SizeKind> = ManifestKey::new(
     "outbox",
@@ -99,13 +139,13 @@ static REPLICAS: ManifestKey<CountKind<u8>> = ManifestKey::new(
     "replicas",
     CountKind { min: 1, max: 5 },
     "1",
-    "On how many servers of a cluster each stream is kept. It counts when the host creates a stream.",
+    "On how many servers of a cluster each stream of NATS is kept. It counts when the host creates a stream.",
 );
 static CA: ManifestKey<PathKind> = ManifestKey::without_default(
     "ca",
     PathKind,
     "A PEM file of root certificates, against which the broker's certificate is checked. Absent: the roots of the \
-     system. Only with `tls://`.",
+     system. Only with `tls://` or `amqps://`.",
 );
 static USER: ManifestKey<TextKind> = ManifestKey::without_default(
     "user",
@@ -135,24 +175,50 @@ pub(super) fn read(
 ) -> Option<BrokerConfig> {
     let (there, report) = (root.has("events"), root.report);
     let mut section = root.section("events");
-    let (broker, outbox, replicas) = (section.find(&BROKER), section.get(&OUTBOX), section.get(&REPLICAS));
+    let (broker, outbox, replicas) = (section.find(&BROKER), section.get(&OUTBOX), section.get_sourced(&REPLICAS));
     if there && section.lacks(BROKER.name) {
         let origin = ValueOrigin::Text(section.span.clone());
         let help = "add broker = \"nats://127.0.0.1:4222\", or leave the section out";
         report.push_if_whole(origin, "`[events]` has no `broker`, and nothing else to say", help);
     }
     let ca = section.find(&CA);
+    let token = section.first_of(&[TOKEN.name]);
     let login = login(&mut section, folder, env);
     section.close();
     let broker = broker?;
     let span = broker.span()?;
-    let BrokerAddress { servers, tls } = broker.value;
+    let BrokerAddress { kind, vhost, servers, tls } = broker.value;
+    if kind == BrokerKind::RabbitMq {
+        if let Some(span) = replicas.span() {
+            let help = "leave `replicas` out: RabbitMQ keeps a stream on all servers of its cluster, or on as many as \
+                        `initial-cluster-size` of a policy of its own says";
+            report.push_if_whole(ValueOrigin::Text(span), "`replicas` has no effect with RabbitMQ", help);
+        }
+        if let Some((_, span)) = token {
+            let help = "write user = \"NAME\" and password = { from_env = \"RABBITMQ_PASSWORD\" } in place of it";
+            report.push_if_whole(ValueOrigin::Text(span), "RabbitMQ lets nobody in by a `token`", help);
+        }
+    }
     if let Some(ca) = ca.as_ref().filter(|_| !tls) {
-        let message = "`ca` has no effect, since the broker is not tls://";
-        report.push_if_whole(ca.origin.clone(), message, "write tls:// in `broker`, or leave `ca` out");
+        let message = "`ca` has no effect, since the broker is not tls:// or amqps://";
+        report.push_if_whole(ca.origin.clone(), message, "write tls:// or amqps:// in `broker`, or leave `ca` out");
     }
     let ca = ca.map(|found| CERTIFICATES.resolve(&found, folder, report));
-    Some(BrokerConfig { settings: BrokerSettings { servers, tls, ca, login, replicas, outbox }, span })
+    let replicas = replicas.value;
+    Some(BrokerConfig { settings: BrokerSettings { kind, servers, vhost, tls, ca, login, replicas, outbox }, span })
+}
+
+/// Refuses what a topic asks of its log and the broker cannot do.
+pub(super) fn check_topics(broker: &BrokerConfig, topics: &[TopicConfig], report: &Report) {
+    let unable = topics.iter().filter(|_| broker.settings.kind == BrokerKind::RabbitMq);
+    for (key, span) in unable.flat_map(|topic| &topic.bounds) {
+        let message = format!("RabbitMQ cannot remove what all subscribers have settled, as `{key}` wants");
+        let help = format!(
+            "leave `{key}` out: then the stream keeps all events. A policy of RabbitMQ's own (`max-age`, \
+             `max-length-bytes`) bounds it, whatever subscribers have settled"
+        );
+        report.push(ValueOrigin::Text(span.clone()), message, help);
+    }
 }
 
 /// How this host is let in: `user` with `password`, or `token`.
@@ -192,7 +258,7 @@ pub(super) fn login(
 
 #[cfg(test)]
 mod tests {
-    use crate::broker::{BrokerLogin, BrokerSettings, LoginSecret};
+    use crate::broker::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret};
     use crate::config::Manifest;
     use std::path::Path;
 
@@ -206,7 +272,9 @@ mod tests {
     fn a_broker_has_its_port_and_its_bounds_and_its_secret_does_not_print() {
         let read = parse("[events]\nbroker = 'nats://a'\n").unwrap().unwrap();
         let expected = BrokerSettings {
+            kind: BrokerKind::JetStream,
             servers: vec!["a:4222".into()],
+            vhost: "/".into(),
             tls: false,
             ca: None,
             login: None,
@@ -220,18 +288,42 @@ mod tests {
         assert_eq!(read.login, Some(BrokerLogin::User("atoll".into(), LoginSecret::new("s3cret".into()))));
         assert!(!format!("{read:?}").contains("s3cret"));
         assert_eq!(parse("").unwrap(), None);
+        for (address, servers, vhost, tls) in [
+            ("amqp://a", vec!["a:5672".to_owned()], "/", false),
+            ("amqps://a,b:1/shop", vec!["a:5671".into(), "b:1".into()], "shop", true),
+            ("amqp://a/%2Fshop%2f", vec!["a:5672".into()], "/shop/", false),
+        ] {
+            let read = parse(&format!("[events]\nbroker = '{address}'\n")).unwrap().unwrap();
+            assert_eq!((read.kind, &*read.servers), (BrokerKind::RabbitMq, &*servers), "{address}");
+            assert_eq!((&*read.vhost, read.tls), (vhost, tls), "{address}");
+        }
     }
 
     #[test]
     fn what_a_broker_cannot_be_or_cannot_keep_is_a_finding() {
         for (text, message, help) in [
             ("outbox = '1GiB'", "`[events]` has no `broker`", "add broker"),
-            ("broker = 'amqp://a'", "`broker` names a broker, amqp, that Atoll does not speak to", "JetStream"),
-            ("broker = 'kafka://a'", "`broker` names a broker, kafka, that Atoll does not speak to", "JetStream"),
+            ("broker = 'kafka://a'", "`broker` names a broker, kafka, that Atoll does not speak to", "nats://"),
+            ("broker = 'amqp://a/'", "`broker` ends with `/`, which names a virtual host without", "leave the `/`"),
+            ("broker = 'amqp://a/b/c'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
+            ("broker = 'amqp://a/%2'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
+            ("broker = 'nats://a/b'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
+            ("broker = 'amqp://a'\nreplicas = 3", "`replicas` has no effect with RabbitMQ", "initial-cluster-size"),
+            ("broker = 'amqp://a'\ntoken = { from_env = 'SECRET' }", "lets nobody in by a `token`", "password"),
+            (
+                "broker = 'amqp://a'\n[topic.t]\nretention = '1d'\n",
+                "RabbitMQ cannot remove what all subscribers have settled, as `retention` wants",
+                "max-age",
+            ),
+            (
+                "broker = 'amqp://a'\n[topic.t]\nsize = '1GiB'\n",
+                "RabbitMQ cannot remove what all subscribers have settled, as `size` wants",
+                "max-age",
+            ),
             ("broker = 'nats://u:s3cret@a'", "`broker` must not hold a user, a password", "refer to the secret"),
-            ("broker = 'nats://a:0'", "`broker` must be a NATS address", "after commas"),
-            ("broker = 'nats://'", "`broker` must be a NATS address", "after commas"),
-            ("broker = 'http://a'", "`broker` must be a NATS address", "after commas"),
+            ("broker = 'nats://a:0'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
+            ("broker = 'nats://'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
+            ("broker = 'http://a'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
             ("broker = 'nats://a'\nuser = 'u'", "`user` has no `password`", "from_env"),
             ("broker = 'nats://a'\npassword = { from_env = 'SECRET' }", "`password` has no `user`", "add user"),
             ("broker = 'nats://a'\ntoken = 's3cret'", "`token` must not stand in the manifest", "from_env"),

@@ -1,6 +1,6 @@
 //! `[cluster]`: the nodes that this host is one of.
 
-use super::broker::{self, CERTIFICATES};
+use super::broker::{self, CERTIFICATES, NATS_PORT, server};
 use super::reader::address::SocketAddressKind;
 use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
@@ -45,7 +45,7 @@ impl ValueKind for NatsAddressKind {
             return Err(vec![KindError { span: value.span(), message, help }]);
         }
         let (scheme, hosts) = text.split_once("://").ok_or_else(|| refused(self, value))?;
-        let servers: Option<Vec<_>> = hosts.split(',').map(broker::server).collect();
+        let servers: Option<Vec<_>> = hosts.split(',').map(|text| server(text, NATS_PORT)).collect();
         let servers = servers.filter(|_| ["nats", "tls"].contains(&scheme)).ok_or_else(|| refused(self, value))?;
         Ok((servers, scheme == "tls"))
     }

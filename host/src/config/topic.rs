@@ -22,6 +22,8 @@ pub struct TopicConfig {
     pub retention: Retention,
     /// Where the type is written; without one, where the topic is.
     pub(crate) span: Span,
+    /// The keys that bound its log, as far as they are written, and where.
+    pub(super) bounds: Vec<(&'static str, Span)>,
 }
 
 /// A type of an interface: `shop:orders/events#order-placed`.
@@ -89,6 +91,7 @@ pub(super) fn read_all(root: &mut Section<'_>) -> Topics {
     for (key, mut section) in sections {
         let payload = section.find(&PAYLOAD);
         let retention = Retention { age: section.get(&RETENTION), size: section.get(&SIZE) };
+        let bounds = [RETENTION.name, SIZE.name].into_iter().filter_map(|name| section.first_of(&[name])).collect();
         section.refuse_tables(|below| {
             let (name, help) = (key.get_ref(), "a name with dots stands in quotes");
             (
@@ -101,7 +104,7 @@ pub(super) fn read_all(root: &mut Section<'_>) -> Topics {
             Ok(name) => {
                 let span = payload.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span());
                 let payload = payload.map(|found| found.value);
-                topics.all.push(TopicConfig { name, payload, retention, span });
+                topics.all.push(TopicConfig { name, payload, retention, span, bounds });
             }
             Err(invalid) => {
                 let help = "rename it; a name with dots stands in quotes: [topic.\"orders.placed\"]";

@@ -1,5 +1,6 @@
 //! All topics and subscriptions of the host: what starts and stops their tasks, and what operators ask of them.
 
+use super::broker_health::BrokerHealth;
 use super::dead_letter::DeadLetter;
 use super::dispatcher::Dispatcher;
 use super::error::DeliveryError;
@@ -114,8 +115,11 @@ impl Deliveries {
             change_log(store, &topic, &ours, absent.contains(&topic.name)).await?;
             let log = match broker {
                 Some(broker) => {
-                    topic.count_outbox(Outbox::new(store, &topic).bytes().await?);
-                    EventLog::Brokered(broker.log(&topic.name))
+                    let outbox = Outbox::new(store, &topic);
+                    let (events, bytes) = outbox.extent().await?;
+                    topic.count_outbox(events, bytes);
+                    let writer = outbox.text(Outbox::ORIGIN).await?.unwrap_or_default();
+                    EventLog::Brokered(broker.log(&topic.name, &writer))
                 }
                 None => EventLog::embedded(store, &topic),
             };
@@ -136,10 +140,10 @@ impl Deliveries {
             tasks.spawn(dispatcher.run());
             delivered.push(one);
         }
-        let (mut keepers, mut turns) = (JoinSet::new(), BTreeMap::new());
+        let (mut keepers, mut turns, health) = (JoinSet::new(), BTreeMap::new(), Arc::default());
         for (topic, log) in &logs {
             let turn = RetentionTurn::default();
-            keep(store, (topic, log), &delivered, (absent, &turn), &mut keepers);
+            keep((store, &health), (topic, log), &delivered, (absent, &turn), &mut keepers);
             turns.insert(topic.name.clone(), turn);
         }
         let (tasks, keepers) = (Mutex::new(tasks), Mutex::new(keepers));
@@ -226,8 +230,9 @@ impl Deliveries {
         let bucket = self.store.bucket(&topic.bucket());
         let committed = bucket.commit(Transaction { writes, ..Transaction::default() }).await;
         let committed = committed.inspect_err(|_| topic.may_have_more())?;
-        topic.published(1, bytes);
-        Ok(committed.sums.first().copied().expect("an appended event has a number"))
+        let number = committed.sums.first().copied().expect("an appended event has a number");
+        topic.published(number, 1, bytes);
+        Ok(number)
     }
 
     /// At most `most` dead letters of a subscription whose numbers are above `after`.
@@ -248,18 +253,26 @@ impl Deliveries {
     /// way already, or damaged.
     ///
     /// # Errors
-    /// There is no such subscription, the store fails, or the host is stopping.
+    /// There is no such subscription or letter, the store fails, or the host is stopping.
     pub async fn resend(&self, topic: &str, service: &str, number: Option<u64>) -> Result<usize, DeliveryError> {
+        let one = self.subscription(topic, service)?;
+        if let Some(number) = number {
+            let found = one.notes.dead_letters(number.saturating_sub(1), 1).await?;
+            if found.first().is_none_or(|letter| letter.number != number) {
+                let text = format!("`{service}` has no dead letter {number} of `{topic}`");
+                return Err(DeliveryError::NoLetter(text));
+            }
+        }
         let (answer, answered) = oneshot::channel();
         let order = SubscriptionOrder::Resend { number, answer };
-        self.subscription(topic, service)?.orders.send(order).await.map_err(|_| DeliveryError::Stopping)?;
+        one.orders.send(order).await.map_err(|_| DeliveryError::Stopping)?;
         Ok(answered.await.map_err(|_| DeliveryError::Stopping)??)
     }
 }
 
 /// Begins the tasks that a topic needs beside its subscriptions.
 fn keep(
-    store: &Store,
+    (store, health): (&Store, &Arc<BrokerHealth>),
     (topic, log): (&Arc<Topic>, &EventLog),
     delivered: &[Delivered],
     (absent, turn): (&[TopicName], &RetentionTurn),
@@ -271,15 +284,19 @@ fn keep(
     // What nobody advances holds all events back.
     let held = absent.iter().filter(|name| **name == topic.name).map(|_| Settled::default());
     let settled = ours().map(|one| one.settled.clone()).chain(held).collect();
-    keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled, turn.clone()));
+    if !log.keeps_all() {
+        keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled, turn.clone()));
+    }
     let EventLog::Brokered(log) = log else { return };
     let (topic, log, news) = (Arc::clone(topic), Arc::clone(log), Arc::new(Notify::new()));
     let waiting = Arc::clone(&news);
     topic.on_waiting(move || waiting.notify_one());
     let subscriptions = ours().map(|one| (one.notes.clone(), one.orders.clone())).collect();
-    keepers.spawn(LogWatch { topic: Arc::clone(&topic), log: Arc::clone(&log), subscriptions }.run());
-    let outbox = Outbox::new(store, &topic);
-    keepers.spawn(Relay { topic, outbox, log, news }.run());
+    let watch =
+        LogWatch { topic: Arc::clone(&topic), log: Arc::clone(&log), subscriptions, health: Arc::clone(health) };
+    keepers.spawn(watch.run());
+    let (outbox, health) = (Outbox::new(store, &topic), Arc::clone(health));
+    keepers.spawn(Relay { topic, outbox, log, news, health }.run());
 }
 
 impl Delivered {

@@ -191,6 +191,7 @@ impl<H: Handle> Delivering<H> {
                 // Numbers between have gone with the retention, before this subscription was there.
                 self.progress.settle(self.read + 1, event.number - 1);
                 self.read = event.number;
+                self.given.subscription.topic.has(event.number);
                 if !self.progress.is_settled(event.number) {
                     self.admit(event);
                 }

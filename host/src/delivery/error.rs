@@ -11,6 +11,9 @@ pub enum DeliveryError {
     /// The manifest has no such topic, or the service does not subscribe to it.
     #[error("{0}")]
     Unknown(String),
+    /// The subscription has no such dead letter.
+    #[error("{0}")]
+    NoLetter(String),
     /// The event is refused.
     #[error("{0}")]
     Refused(#[from] RefusedEvent),

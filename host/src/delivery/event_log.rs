@@ -66,6 +66,11 @@ impl EventLog {
         Self::Embedded(store.bucket(&topic.bucket()))
     }
 
+    /// As [`BrokerLog::keeps_all`].
+    pub(super) fn keeps_all(&self) -> bool {
+        matches!(self, Self::Brokered(log) if log.keeps_all())
+    }
+
     /// At most `most` events whose numbers are above `after`.
     pub(super) async fn after(&self, after: u64, most: usize) -> Result<EventPage, LogError> {
         match self {

@@ -22,7 +22,7 @@ pub(super) async fn change_log(
     absent: bool,
 ) -> Result<(), DeliveryError> {
     let (outbox, name) = (Outbox::new(store, topic), &topic.name);
-    let to_broker = topic.outbox_bytes().is_some();
+    let to_broker = topic.outbox().is_some();
     if outbox.text(Outbox::ORIGIN).await?.is_some() == to_broker {
         return Ok(());
     }

@@ -1,8 +1,9 @@
 //! Looks at a broker's log: what others have published, how large it is, and whether it has lost its end.
 
+use super::broker_health::{BrokerHealth, BrokerTask};
 use super::hold::{Hold, Restart, SubscriptionOrder};
 use super::notes::Notes;
-use crate::broker::{BrokerLog, LogExtent};
+use crate::broker::{BrokerError, BrokerLog, LogExtent};
 use crate::events::Topic;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub(super) struct LogWatch {
     pub(super) log: Arc<dyn BrokerLog>,
     /// Its subscriptions: their notes, and the way to their tasks.
     pub(super) subscriptions: Vec<(Notes, mpsc::Sender<SubscriptionOrder>)>,
+    pub(super) health: Arc<BrokerHealth>,
 }
 
 impl LogWatch {
@@ -27,7 +29,12 @@ impl LogWatch {
         let mut compared = false;
         loop {
             let before = self.topic.last();
-            if let Some(LogExtent { last, bytes }) = self.extent(before).await {
+            let extent = self.extent(before).await;
+            match &extent {
+                Ok(_) => self.health.works(&self.topic, BrokerTask::Watch),
+                Err(error) => self.health.failed(&self.topic, BrokerTask::Watch, &error.to_string()),
+            }
+            if let Ok(LogExtent { last, bytes }) = extent {
                 let shorter = last < before;
                 if shorter || !compared {
                     compared = self.compare(last).await;
@@ -44,15 +51,15 @@ impl LogWatch {
         }
     }
 
-    /// What the log has; `None` if nobody knows. That it ends before `before`, it must say twice: a server that has
+    /// What the log has. That it ends before `before`, it must say twice: a server that has
     /// just become the leader, or is none any more, may be behind.
-    async fn extent(&self, before: u64) -> Option<LogExtent> {
-        let first = self.log.extent().await.ok()?;
+    async fn extent(&self, before: u64) -> Result<LogExtent, BrokerError> {
+        let first = self.log.extent().await?;
         if first.last >= before {
-            return Some(first);
+            return Ok(first);
         }
         sleep(LOOK).await;
-        self.log.extent().await.ok()
+        self.log.extent().await
     }
 
     /// Waits until the next look, and tells at once what others publish.
@@ -83,7 +90,7 @@ impl LogWatch {
                 continue;
             }
             // It may have got more meanwhile.
-            let Some(LogExtent { last, .. }) = self.extent(progress.highest()).await else { return false };
+            let Ok(LogExtent { last, .. }) = self.extent(progress.highest()).await else { return false };
             if progress.highest() <= last {
                 continue;
             }

@@ -25,6 +25,7 @@
 //!
 //! Tests: `tests/`, with a handler of their own over the real store.
 
+mod broker_health;
 mod dead_letter;
 mod deliveries;
 mod dispatcher;

@@ -41,9 +41,12 @@ impl Outbox {
         &self.0
     }
 
-    /// The bytes of all that wait.
-    pub(super) async fn bytes(&self) -> Result<u64, StateError> {
-        Ok(counted(&self.0).await?.1)
+    /// How many events wait, and their bytes.
+    pub(super) async fn extent(&self) -> Result<(u64, u64), StateError> {
+        let (last, bytes) = counted(&self.0).await?;
+        // They go in the order of their numbers, which have no gap but those of damaged ones.
+        let first = page(&self.0, 0, 1).await?.events.first().map(|event| event.number);
+        Ok((first.map_or(0, |first| (last + 1).saturating_sub(first)), bytes))
     }
 
     /// What stands under `key`, as text.
@@ -89,7 +92,7 @@ impl Outbox {
             (Topic::GONE.to_vec(), Change::Add(bytes)),
         ];
         self.0.commit(Transaction { writes, ..Transaction::default() }).await?;
-        topic.relayed(bytes);
+        topic.relayed(1, bytes);
         Ok(())
     }
 
@@ -101,7 +104,7 @@ impl Outbox {
         writes.push((Topic::GONE.to_vec(), Change::Add(bytes)));
         writes.push((Self::MARK.to_vec(), Change::Put(mark.to_string().into_bytes())));
         self.0.commit(Transaction { writes, ..Transaction::default() }).await?;
-        topic.relayed(bytes);
+        topic.relayed(sizes.len() as u64, bytes);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! log has had since its mark before it sends anything: the broker's own memory of ids lasts for minutes, and an outage
 //! lasts longer.
 
+use super::broker_health::{BrokerHealth, BrokerTask};
 use super::event_log::LogError;
 use super::outbox::{Outbox, WaitingEvents};
 use crate::broker::BrokerLog;
@@ -29,6 +30,7 @@ pub(super) struct Relay {
     pub(super) log: Arc<dyn BrokerLog>,
     /// Wakes it after an event was published.
     pub(super) news: Arc<Notify>,
+    pub(super) health: Arc<BrokerHealth>,
 }
 
 /// What a look at the outbox has led to.
@@ -49,6 +51,7 @@ impl Relay {
                 Ok(step) => {
                     if failures > 0 {
                         tracing::info!(target: "delivery", topic = %self.topic.name, "the broker takes events again");
+                        self.health.works(&self.topic, BrokerTask::Relay);
                         failures = 0;
                     }
                     if step == RelayStep::Idle {
@@ -58,8 +61,9 @@ impl Relay {
                 }
                 Err(error) => {
                     (certain, failures) = (false, failures + 1);
+                    let error = error.with_causes();
+                    self.health.failed(&self.topic, BrokerTask::Relay, &error);
                     if failures == 1 {
-                        let error = error.with_causes();
                         let what = "events wait for the broker";
                         tracing::warn!(target: "delivery", topic = %self.topic.name, error, "{what}");
                     }
@@ -72,6 +76,7 @@ impl Relay {
     /// Sends the oldest events. `certain`: whether none of the outbox can be with the broker.
     pub(super) async fn step(&self, certain: &mut bool) -> Result<RelayStep, LogError> {
         let waiting = self.outbox.head(&self.topic).await?;
+        self.topic.waits_since(waiting.events.first().map(|event| event.record.time));
         if waiting.events.is_empty() {
             return Ok(RelayStep::Idle);
         }
@@ -87,9 +92,10 @@ impl Relay {
         // Whatever happens from here on, until it is on disk: the future may be dropped, too.
         *certain = false;
         let last = self.log.append(&waiting.events).await?;
+        let bytes = waiting.sizes.iter().map(|(_, bytes)| bytes).sum();
+        self.topic.extended(last, if self.log.keeps_all() { 0 } else { bytes });
         self.outbox.settle(&self.topic, &waiting.sizes, last).await?;
         *certain = true;
-        self.topic.extended(last, waiting.sizes.iter().map(|(_, bytes)| bytes).sum());
         Ok(RelayStep::Moved)
     }
 

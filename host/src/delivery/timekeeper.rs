@@ -220,7 +220,8 @@ impl<F: Fire> Timekeeper<F> {
         let bytes = record.len() as u64;
         let version = match self.done().await {
             Ok((Some(done), _)) if done >= due => {
-                topic.published(1, bytes);
+                // A commit of which nobody knew. Its number is learned when it is read.
+                topic.published(0, 1, bytes);
                 return TryEnd::Handled;
             }
             Ok((_, version)) => version,
@@ -231,8 +232,8 @@ impl<F: Fire> Timekeeper<F> {
         let beside = vec![Beside { bucket: topic.bucket(), checks: Vec::new(), writes }];
         let checks = vec![(DONE.to_vec(), version)];
         match self.bucket.commit(Transaction { checks, beside, ..settled(due) }).await {
-            Ok(_) => {
-                topic.published(1, bytes);
+            Ok(committed) => {
+                topic.published(committed.sums.first().copied().unwrap_or_default(), 1, bytes);
                 TryEnd::Handled
             }
             Err(error) => {

@@ -32,5 +32,5 @@ pub use event_record::{DamagedRecord, EventRecord};
 pub use lanes::Lanes;
 pub use payload_type::{PayloadMisfit, PayloadType};
 pub use progress::Progress;
-pub use topic::{NewEvent, RefusedEvent, Retention, Topic, longest};
+pub use topic::{NewEvent, OutboxReport, RefusedEvent, Retention, Topic, longest};
 pub use topic_name::{InvalidTopicName, TopicName};

@@ -5,8 +5,8 @@ use super::payload_type::{PayloadMisfit, PayloadType};
 use super::topic_name::TopicName;
 use crate::base::ServiceName;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The bounds of one event.
@@ -49,7 +49,26 @@ struct OutboxFill {
     bound: u64,
     /// Below 0 for the moment in which an event is with the broker before its publisher has counted it.
     bytes: AtomicI64,
+    /// As `bytes`.
+    events: AtomicI64,
+    /// When its oldest event was published, in milliseconds since 1970, as its relay has read; 0 if it has none.
+    oldest: AtomicU64,
+    /// Why the broker does nothing now.
+    failure: Mutex<Option<String>>,
     on_waiting: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// What waits in the outbox of a topic, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxReport {
+    /// Its events.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest of them was published, in milliseconds since 1970.
+    pub oldest: Option<u64>,
+    /// Why the broker does nothing now; `None` while it does.
+    pub failure: Option<String>,
 }
 
 /// An event that is to be published.
@@ -97,7 +116,14 @@ impl Topic {
     /// The same topic, whose log is in a broker. At most about `bound` bytes of its events wait for the broker.
     #[must_use]
     pub fn with_outbox(self, bound: u64) -> Self {
-        let outbox = OutboxFill { bound, bytes: AtomicI64::new(0), on_waiting: OnceLock::new() };
+        let outbox = OutboxFill {
+            bound,
+            bytes: AtomicI64::new(0),
+            events: AtomicI64::new(0),
+            oldest: AtomicU64::new(0),
+            failure: Mutex::new(None),
+            on_waiting: OnceLock::new(),
+        };
         Self { outbox: Some(outbox), ..self }
     }
 
@@ -162,14 +188,16 @@ impl Topic {
         let _ = self.bytes.fetch_update(Relaxed, Relaxed, less);
     }
 
-    /// So many events, with so many bytes, are on disk: tells whoever delivers, or moves them to the broker.
-    pub fn published(&self, events: u64, bytes: u64) {
+    /// So many events, with so many bytes, are on disk, the latest with the number `last`: tells whoever delivers, or
+    /// moves them to the broker.
+    pub fn published(&self, last: u64, events: u64, bytes: u64) {
         if let Some(outbox) = &self.outbox {
             outbox.bytes.fetch_add(signed(bytes), Relaxed);
+            outbox.events.fetch_add(signed(events), Relaxed);
             outbox.on_waiting.get().into_iter().for_each(|tell| tell());
             return;
         }
-        self.last.fetch_add(events, Relaxed);
+        self.last.fetch_max(last, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
         self.tell();
     }
@@ -183,22 +211,49 @@ impl Topic {
         }
     }
 
-    /// The bytes of the events that wait for the broker; `None` without one.
-    pub fn outbox_bytes(&self) -> Option<u64> {
-        Some(self.outbox.as_ref()?.bytes())
+    /// Whoever delivers has read the event of this number: it may be one whose commit nobody knew of.
+    pub fn has(&self, number: u64) {
+        self.last.fetch_max(number, Relaxed);
+    }
+
+    /// What waits for the broker; `None` without one.
+    pub fn outbox(&self) -> Option<OutboxReport> {
+        let outbox = self.outbox.as_ref()?;
+        Some(OutboxReport {
+            events: outbox.events.load(Relaxed).try_into().unwrap_or(0),
+            bytes: outbox.bytes(),
+            oldest: Some(outbox.oldest.load(Relaxed)).filter(|oldest| *oldest > 0),
+            failure: outbox.failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        })
     }
 
     /// What was found in the outbox when the host started.
-    pub fn count_outbox(&self, bytes: u64) {
+    pub fn count_outbox(&self, events: u64, bytes: u64) {
         if let Some(outbox) = &self.outbox {
             outbox.bytes.store(signed(bytes), Relaxed);
+            outbox.events.store(signed(events), Relaxed);
         }
     }
 
-    /// Events that had so many bytes in the outbox are with the broker.
-    pub fn relayed(&self, bytes: u64) {
+    /// So many events that had so many bytes in the outbox are with the broker.
+    pub fn relayed(&self, events: u64, bytes: u64) {
         if let Some(outbox) = &self.outbox {
             outbox.bytes.fetch_sub(signed(bytes), Relaxed);
+            outbox.events.fetch_sub(signed(events), Relaxed);
+        }
+    }
+
+    /// The oldest event of the outbox was published at this time, in milliseconds since 1970; `None`: it has none.
+    pub fn waits_since(&self, oldest: Option<u64>) {
+        if let Some(outbox) = &self.outbox {
+            outbox.oldest.store(oldest.unwrap_or(0), Relaxed);
+        }
+    }
+
+    /// The broker does nothing now, and why; `None`: it does.
+    pub fn broker_fails(&self, failure: Option<String>) {
+        if let Some(outbox) = &self.outbox {
+            *outbox.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
         }
     }
 
@@ -261,13 +316,19 @@ mod tests {
             assert!(matches!(topic.admit(long, "a", 7), Err(RefusedEvent::TooLong(_))));
         }
         let full = |reason| RefusedEvent::Full { topic: TopicName::new("a.b").unwrap(), reason };
-        topic.published(1, 1249);
+        topic.published(1, 1, 1249);
         assert!(topic.admit(event(1, 2), "a", 7).is_ok());
-        topic.published(1, 1);
+        topic.published(2, 1, 1);
         assert_eq!(topic.admit(event(1, 2), "a", 7), Err(full("its subscribers are behind")));
         topic.dropped(1249);
         assert_eq!((topic.last(), topic.bytes()), (2, 1));
         assert!(topic.admit(event(1, 2), "a", 7).is_ok());
+        // Nobody knew of the commit of number 3 before it was read, and number 4 is counted once.
+        topic.has(3);
+        assert_eq!(topic.last(), 3);
+        topic.has(4);
+        topic.published(4, 1, 1);
+        assert_eq!(topic.last(), 4);
     }
 
     #[test]
@@ -275,22 +336,30 @@ mod tests {
         let retention = Retention { age: Duration::from_secs(1), size: 1000 };
         let topic = Topic::new(TopicName::new("a.b").unwrap(), PayloadType::Any, retention).with_outbox(500);
         let event = || NewEvent { key: None, payload: "{}".into() };
-        topic.count_outbox(300);
-        topic.published(2, 199);
+        topic.count_outbox(3, 300);
+        topic.published(5, 2, 199);
         assert!(topic.admit(event(), "a", 7).is_ok());
-        topic.published(1, 1);
+        topic.published(6, 1, 1);
+        topic.waits_since(Some(7));
+        topic.broker_fails(Some("away".into()));
+        let report = OutboxReport { events: 6, bytes: 500, oldest: Some(7), failure: Some("away".into()) };
+        assert_eq!(topic.outbox(), Some(report));
         let reason = "its broker is away, or takes no more events";
         let full = RefusedEvent::Full { topic: topic.name.clone(), reason };
         assert_eq!((topic.admit(event(), "a", 7), topic.last(), topic.bytes()), (Err(full), 0, 0));
-        topic.relayed(400);
-        topic.relayed(150);
-        assert_eq!(topic.outbox_bytes(), Some(0));
+        topic.relayed(6, 400);
+        topic.relayed(1, 150);
+        topic.waits_since(None);
+        topic.broker_fails(None);
+        let empty = OutboxReport { events: 0, bytes: 0, oldest: None, failure: None };
+        assert_eq!(topic.outbox(), Some(empty.clone()));
         // It was with the broker before its publisher has counted it.
-        topic.published(1, 150);
+        topic.published(7, 1, 150);
         topic.extended(3, 400);
         // That its log is full, the relay has to know: events are still taken.
         topic.extended(2, 2000);
         assert!(topic.is_full() && topic.admit(event(), "a", 7).is_ok());
-        assert_eq!((topic.last(), topic.bytes(), topic.outbox_bytes()), (3, 2400, Some(100)));
+        assert_eq!((topic.last(), topic.bytes()), (3, 2400));
+        assert_eq!(topic.outbox(), Some(OutboxReport { bytes: 100, ..empty }));
     }
 }

@@ -1,10 +1,8 @@
-//! What only a broker has: servers that will not do, an outbox, and others who publish on the same subjects.
+//! What only NATS has: servers that will not do, and others who publish on the same subjects.
 
 use super::super::atoll::{Home, eventually};
 use super::nats_server::NatsServer;
-use super::{Book, MANIFEST};
-use http::Method;
-use serde_json::json;
+use super::{Book, MANIFEST, refused};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -31,17 +29,6 @@ pub async fn fake_server(answer: fn(&str) -> Option<String>) -> String {
         }
     });
     address
-}
-
-/// Starts a host that must not start. Returns what it says.
-async fn refused(broker: &str, keys: &str, variables: &[(&str, &str)]) -> String {
-    let home = Home::new(&format!("[events]\nbroker = '{broker}'\n{keys}\n{MANIFEST}"));
-    home.link_cache();
-    let mut command = home.command(&["run", "atoll.toml"]);
-    command.envs(variables.iter().copied());
-    let output = command.output().await.unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,47 +59,6 @@ async fn a_host_that_is_not_let_in_does_not_start_and_does_not_print_its_secret(
     let complaint = refused(&address.await, keys, &variables).await;
     assert!(complaint.contains("the broker refuses the connection: authorization violation"), "{complaint}");
     assert!(!complaint.contains("s3cret-of-nats"), "{complaint}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_broker_a_host_starts_and_takes_events_until_the_outbox_is_full() {
-    let Some(mut server) = NatsServer::start().await else { return };
-    let home = Home::new(&format!("[events]\nbroker = '{}'\noutbox = '1MiB'\n{MANIFEST}", server.address()));
-    server.kill().await;
-    let host = home.start().await;
-    let book = Book::of(&host);
-    book.entry("first", "k", "").await;
-    let publish = async |n: usize| {
-        let entry = json!({ "id": format!("l{n}"), "key": "k", "mode": "x".repeat(400 << 10) });
-        book.put("entries", &entry).await.status.as_u16()
-    };
-    let mut taken = 0;
-    let refused = loop {
-        match publish(taken).await {
-            status if (200..300).contains(&status) => taken += 1,
-            status => break status,
-        }
-    };
-    assert_eq!((refused, taken), (503, 3));
-    let topics = book.admin("/v1/topics").await;
-    assert!(topics[0]["outbox_bytes"].as_u64() > Some(1 << 20), "{topics}");
-    // One topic's outbox is full, and the other's is not.
-    let other = json!({ "payload": 1 });
-    let other = book.http.json(Method::POST, &format!("{}/v1/topics/untyped/events", book.admin), &other).await;
-    assert!(other.status.is_success(), "{other:?}");
-    server.start_again().await;
-    eventually("what waited is handled", async || {
-        (book.value("reader", "order/k").await == "first l0 l1 l2 ").then_some(())
-    })
-    .await;
-    eventually("the outbox is empty", async || {
-        let topics = book.admin("/v1/topics").await;
-        let sent = |at: usize, last: u64| topics[at]["last"] == last && topics[at]["outbox_bytes"] == 0;
-        (sent(0, 4) && sent(2, 1)).then_some(())
-    })
-    .await;
-    assert_eq!(publish(3).await / 100, 2);
-    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

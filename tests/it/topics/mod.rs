@@ -6,8 +6,11 @@ pub mod jet_stream;
 mod manifest_errors;
 pub mod nats_server;
 mod promises;
+mod rabbit_mq;
+mod rabbit_server;
 mod rebuilds;
 mod schedules;
+mod secured;
 mod traced;
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};
@@ -57,6 +60,17 @@ method = "GET"
 path = "/echoes"
 call = "echoes/get"
 "#;
+
+/// Starts a host with this broker, and further keys of `[events]`, that must not start. Returns what it says.
+async fn refused(broker: &str, keys: &str, variables: &[(&str, &str)]) -> String {
+    let home = Home::new(&format!("[events]\nbroker = '{broker}'\n{keys}\n{MANIFEST}"));
+    home.link_cache();
+    let mut command = home.command(&["run", "atoll.toml"]);
+    command.envs(variables.iter().copied());
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
 
 /// A client of a host with the topics of [`MANIFEST`].
 #[derive(Clone)]

@@ -20,14 +20,22 @@ pub struct NatsServer {
     folder: TempDir,
     child: Option<Child>,
     port: u16,
+    /// Further arguments.
+    arguments: Vec<String>,
 }
 
 impl NatsServer {
     /// A running server; `None` if there is no `nats-server`, which `just brokers` installs.
     pub async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// A running server with further arguments.
+    pub async fn start_with(arguments: &[&str]) -> Option<Self> {
         let binary = binary()?;
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self { binary, folder, child: None, port: 0 };
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut server = Self { binary, folder, child: None, port: 0, arguments };
         server.start_again().await;
         Some(server)
     }
@@ -42,14 +50,20 @@ impl NatsServer {
         fs::create_dir(&ports).unwrap();
         let mut command = Command::new(&self.binary);
         command.args(["--addr", "127.0.0.1", "--port", &port, "--jetstream", "--store_dir"]).arg(folder);
+        command.args(&self.arguments);
         command.arg("--ports_file_dir").arg(&ports).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         self.child = Some(command.spawn().unwrap());
         self.port = eventually("the server listens", async || {
             let file = fs::read_dir(&ports).unwrap().next()?.unwrap().path();
             let text: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-            text["nats"][0].as_str()?.rsplit_once(':')?.1.parse().ok()
+            let address = text["nats"][0].as_str().or_else(|| text["tls"][0].as_str());
+            address?.rsplit_once(':')?.1.parse().ok()
         })
         .await;
+        if !self.arguments.is_empty() {
+            // The client below knows no TLS.
+            return;
+        }
         // Its API answers a moment later than it listens.
         let mut client = self.client().await;
         eventually("JetStream answers", async || client.ask("$JS.API.INFO", "").await.ok()).await;

@@ -1,9 +1,10 @@
-//! The promises of `docs/events.md`, each written once and held over every log: the host's own database, and JetStream
-//! on a real server that is killed, stopped and paused. Without a server (`just brokers` installs one) those of
-//! JetStream pass, and say so.
+//! The promises of `docs/events.md`, each written once and held over every log: the host's own database, JetStream, and
+//! RabbitMQ, on real servers that are killed, stopped and paused. Without a server (`just brokers` installs them) those
+//! over it pass, and say so.
 
 use super::super::atoll::{Atoll, Home, TIMEOUT, eventually};
 use super::nats_server::NatsServer;
+use super::rabbit_server::RabbitServer;
 use super::{Book, MANIFEST};
 use http::Method;
 use rand::RngExt;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub enum TestedLog {
     Embedded,
     JetStream(Box<NatsServer>),
+    RabbitMq(Box<RabbitServer>),
 }
 
 /// What happens to a broker.
@@ -25,6 +27,22 @@ enum BrokerTrouble {
     Paused,
 }
 
+/// What happens to a server, whichever it is.
+macro_rules! trouble_of {
+    ($server:ident, $trouble:ident, $away:ident) => {{
+        match $trouble {
+            BrokerTrouble::Killed => $server.kill().await,
+            BrokerTrouble::Stopped => $server.stop().await,
+            BrokerTrouble::Paused => $server.pause(),
+        }
+        tokio::time::sleep($away).await;
+        match $trouble {
+            BrokerTrouble::Paused => $server.go_on(),
+            _ => $server.start_again().await,
+        }
+    }};
+}
+
 impl TestedLog {
     fn home(&self) -> Home {
         self.home_with("")
@@ -32,30 +50,38 @@ impl TestedLog {
 
     /// A home whose `[events]` has more keys.
     fn home_with(&self, keys: &str) -> Home {
+        let address = match self {
+            Self::Embedded => return Home::new(MANIFEST),
+            Self::JetStream(server) => server.address(),
+            Self::RabbitMq(server) => server.address(),
+        };
+        Home::new(&format!("[events]\nbroker = '{address}'\n{keys}\n{MANIFEST}"))
+    }
+
+    async fn kill(&mut self) {
         match self {
-            Self::Embedded => Home::new(MANIFEST),
-            Self::JetStream(server) => {
-                Home::new(&format!("[events]\nbroker = '{}'\n{keys}\n{MANIFEST}", server.address()))
-            }
+            Self::Embedded => {}
+            Self::JetStream(server) => server.kill().await,
+            Self::RabbitMq(server) => server.kill().await,
+        }
+    }
+
+    async fn start_again(&mut self) {
+        match self {
+            Self::Embedded => {}
+            Self::JetStream(server) => server.start_again().await,
+            Self::RabbitMq(server) => server.start_again().await,
         }
     }
 
     /// Takes the broker away for a moment; the host's own database goes with the host alone.
     async fn trouble(&mut self, trouble: BrokerTrouble) {
-        let Self::JetStream(server) = self else { return };
         let away = Duration::from_millis(rand::rng().random_range(20..400));
-        match trouble {
-            BrokerTrouble::Killed => server.kill().await,
-            BrokerTrouble::Stopped => server.stop().await,
-            BrokerTrouble::Paused => {
-                server.pause();
-                tokio::time::sleep(away).await;
-                server.go_on();
-                return;
-            }
+        match self {
+            Self::Embedded => {}
+            Self::JetStream(server) => trouble_of!(server, trouble, away),
+            Self::RabbitMq(server) => trouble_of!(server, trouble, away),
         }
-        tokio::time::sleep(away).await;
-        server.start_again().await;
     }
 }
 
@@ -75,6 +101,13 @@ macro_rules! promises {
                 super::$promise(super::TestedLog::JetStream(Box::new(server))).await;
             })*
         }
+        mod rabbit_mq {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::RabbitServer::start().await else { return };
+                super::$promise(super::TestedLog::RabbitMq(Box::new(server))).await;
+            })*
+        }
     };
 }
 
@@ -85,6 +118,7 @@ promises! {
     a_try_that_is_repeated_has_its_effect_once
     crashes_of_the_host_lose_nothing_and_double_nothing
     crashes_of_the_broker_lose_nothing_and_double_nothing
+    a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full
 }
 
 fn order(keys: usize, key: usize, events: usize) -> String {
@@ -106,13 +140,15 @@ async fn logged(book: &Book, topic: &str) -> Vec<String> {
     }
 }
 
-/// Waits until the log has so many events, and all are settled.
+/// Waits until the log has so many events, none waits for the broker, and all are settled.
 async fn settled(book: &Book, topic: &str, events: usize) -> Value {
     eventually("all events are in the log and settled", async || {
         let topics = book.admin("/v1/topics").await;
         let found = topics.as_array().unwrap().iter().find(|one| one["name"] == topic).unwrap().clone();
         let one = found["subscriptions"][0].clone();
-        (found["last"].as_u64() >= Some(events as u64) && one["lag"] == 0).then_some(one)
+        // A broker's numbers may have gaps: the last one alone says little.
+        let sent = found["outbox_bytes"].as_u64().is_none_or(|bytes| bytes == 0);
+        (found["last"].as_u64() >= Some(events as u64) && sent && one["lag"] == 0).then_some(one)
     })
     .await
 }
@@ -321,4 +357,81 @@ async fn crashes_of_the_broker_lose_nothing_and_double_nothing(mut log: TestedLo
     assert!(published.values().all(|(acknowledged, _)| *acknowledged), "{published:?}");
     account(&host, &published).await;
     host.stop().await;
+}
+
+async fn a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full(mut log: TestedLog) {
+    if matches!(log, TestedLog::Embedded) {
+        return;
+    }
+    let home = log.home_with("outbox = '1MiB'");
+    log.kill().await;
+    let host = home.start().await;
+    let book = Book::of(&host);
+    book.entry("first", "k", "").await;
+    let publish = async |n: usize| {
+        let entry = json!({ "id": format!("l{n}"), "key": "k", "mode": "x".repeat(400 << 10) });
+        book.put("entries", &entry).await.status.as_u16()
+    };
+    let mut taken = 0;
+    let refused = loop {
+        match publish(taken).await {
+            status if (200..300).contains(&status) => taken += 1,
+            status => break status,
+        }
+    };
+    assert_eq!((refused, taken), (503, 3));
+    away(&home, &host).await;
+    // One topic's outbox is full, and the other's is not.
+    let event = json!({ "payload": 1 });
+    let other = book.http.json(Method::POST, &format!("{}/v1/topics/untyped/events", book.admin), &event).await;
+    assert!(other.status.is_success(), "{other:?}");
+    log.start_again().await;
+    eventually("what waited is handled", async || {
+        (book.value("reader", "order/k").await == "first l0 l1 l2 ").then_some(())
+    })
+    .await;
+    eventually("nothing waits, and nothing is wrong", async || {
+        let topics = book.admin("/v1/topics").await;
+        let sent = |topic: &Value| {
+            topic["outbox_bytes"] == 0 && topic["outbox_events"] == 0 && topic["broker_error"].is_null()
+        };
+        (topics.as_array().unwrap().iter().all(sent)).then_some(())
+    })
+    .await;
+    for topic in ["entries", "untyped"] {
+        let events = book.admin(&format!("/v1/topics/{topic}/events?after=0")).await;
+        assert_eq!(events["events"].as_array().unwrap().len(), if topic == "entries" { 4 } else { 1 }, "{topic}");
+    }
+    assert_eq!(publish(3).await / 100, 2);
+    let changes = home.output(&["changes", "--admin", &host.admin]).await;
+    let changes = String::from_utf8_lossy(&changes.stdout).into_owned();
+    let times = |kind: &str| changes.lines().filter(|line| line.contains(kind)).count();
+    assert_eq!((times("broker-lost"), times("broker-back")), (1, 1), "{changes}");
+    host.stop().await;
+}
+
+/// A host whose broker is away says so wherever an operator looks.
+async fn away(home: &Home, host: &Atoll) {
+    let book = Book::of(host);
+    let topics = eventually("the loss is seen", async || {
+        let topics = book.admin("/v1/topics").await;
+        topics[0]["broker_error"].as_str().is_some_and(|error| error.contains("cannot be reached")).then_some(topics)
+    })
+    .await;
+    assert!(topics[0]["outbox_bytes"].as_u64() > Some(1 << 20), "{topics}");
+    assert_eq!(topics[0]["outbox_events"], 4, "{topics}");
+    assert!(topics[0]["outbox_seconds"].is_u64(), "{topics}");
+    let list = home.output(&["events", "list", "--admin", &host.admin]).await;
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(list.contains("entries: 4 events wait for the broker, the oldest for "), "{list}");
+    let metrics = book.http.get(&format!("{}/metrics", host.admin)).await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for line in [r#"atoll_outbox_events{topic="entries"} 4"#, r#"atoll_outbox_failing{topic="entries"} 1"#] {
+        assert!(metrics.contains(line), "{line} is missing");
+    }
+    let payload = format!("{{\"id\":\"o\",\"key\":\"k\",\"mode\":\"{}\"}}", "x".repeat(100));
+    let refused = home.output(&["events", "publish", "entries", &payload, "--admin", &host.admin]).await;
+    let refused = String::from_utf8_lossy(&refused.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(refused.contains("the topic `entries` is full: its broker is away"), "{refused}");
+    assert!(refused.contains("`atoll events list` shows what the topic waits for"), "{refused}");
 }

@@ -31,12 +31,29 @@ pub struct DeliverySample {
     pub cpu: Duration,
 }
 
+/// The outbox of a topic, at the time of a scrape.
+#[derive(Debug, Clone)]
+pub struct OutboxSample {
+    /// The topic.
+    pub topic: String,
+    /// Events that wait for the broker.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many seconds ago the oldest of them was published; 0 if none waits.
+    pub seconds: u64,
+    /// Whether the broker does nothing for the topic now.
+    pub failing: bool,
+}
+
 /// The topics and subscriptions that exist at the time of a scrape.
 pub trait DeliverySource: Send + Sync + 'static {
     /// Every subscription.
     fn subscriptions(&self) -> Vec<DeliverySample>;
     /// Every topic: its name, the number of its latest event, the bytes of its events.
     fn topics(&self) -> Vec<(String, u64, u64)>;
+    /// Every outbox; none without a broker.
+    fn outboxes(&self) -> Vec<OutboxSample>;
 }
 
 /// Writes them at each scrape.
@@ -62,6 +79,7 @@ impl Collector for DeliveryScrape {
         for (topic, _, bytes) in &topics {
             gauge(*bytes).encode(family.encode_family(&[("topic", topic.as_str())])?)?;
         }
+        write_outboxes(&mut encoder, &self.0.outboxes())?;
         let samples = self.0.subscriptions();
         let help = "Events of the topic that the service has not settled";
         write_gauge(&mut encoder, "delivery_lag", help, &samples, |sample| sample.lag)?;
@@ -93,6 +111,24 @@ impl Collector for DeliveryScrape {
 
 fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn write_outboxes(encoder: &mut DescriptorEncoder<'_>, outboxes: &[OutboxSample]) -> Result<(), fmt::Error> {
+    type Value = fn(&OutboxSample) -> u64;
+    let families: [(&str, &str, Value); 4] = [
+        ("outbox_events", "Events of the topic that wait for the broker", |one| one.events),
+        ("outbox_bytes", "Bytes of events of the topic that wait for the broker", |one| one.bytes),
+        ("outbox_oldest_seconds", "Seconds since the oldest of them was published", |one| one.seconds),
+        ("outbox_failing", "1 while the broker does nothing for the topic, otherwise 0", |one| u64::from(one.failing)),
+    ];
+    // Without a broker there are no such metrics.
+    for (name, help, value) in families.into_iter().filter(|_| !outboxes.is_empty()) {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for one in outboxes {
+            gauge(value(one)).encode(family.encode_family(&[("topic", one.topic.as_str())])?)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_gauge(

@@ -69,6 +69,10 @@ pub enum ChangeKind {
     ManifestApplied,
     /// A name behind `urls` has other addresses.
     AddressesChanged,
+    /// The broker of the events does not do what it is asked.
+    BrokerLost,
+    /// The broker of the events does all that it is asked again.
+    BrokerBack,
 }
 
 static CHANGES: NumberedRing<HostChange> = NumberedRing::new(MOST);
@@ -97,6 +101,8 @@ impl ChangeKind {
             Self::LeftOut => "left-out",
             Self::ManifestApplied => "manifest-applied",
             Self::AddressesChanged => "addresses-changed",
+            Self::BrokerLost => "broker-lost",
+            Self::BrokerBack => "broker-back",
         }
     }
 }

@@ -20,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::Format;
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
@@ -62,6 +63,11 @@ pub(super) struct LogCounts {
 
 /// The filter when `ATOLL_LOG` is not set or not valid, in the syntax of `tracing_subscriber`'s `EnvFilter`.
 const DEFAULT_FILTER: &str = "info";
+/// Libraries that say at `info` what the host says itself, again and again while a broker is away. `ATOLL_LOG` may name
+/// them.
+const LOUD: [(&str, LevelFilter); 1] = [("async_nats", LevelFilter::WARN)];
+/// Libraries that say nothing, whatever `ATOLL_LOG` says: a password is in what they write at `trace`.
+const SILENT: [&str; 3] = ["lapin", "amq_protocol", "async_rs"];
 /// The most bytes that wait for a slow reader of standard output: there is a line for each address.
 const ANNOUNCEMENTS: usize = 64 << 10;
 /// How long the host waits at its end, and at a panic, for a slow reader to take the last lines.
@@ -107,16 +113,40 @@ pub fn init(format: Option<LogFormat>) -> io::Result<()> {
         return Ok(());
     }
 
-    let filter = EnvFilter::try_from_env("ATOLL_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let wanted = EnvFilter::try_from_env("ATOLL_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let limit = LimitLayer { limits, queue: Arc::clone(&errors) };
     let format =
         SwitchedFormat { switch, pretty: Format::default(), json: Format::default().json().flatten_event(true) };
     let writer = layer().event_format(format).with_writer(QueueWriter(errors)).with_ansi(io::stderr().is_terminal());
-    let started = tracing_subscriber::registry().with(filter).with(limit).with(writer).with(MemoryLayer).try_init();
+    let spoken = filter_fn(|metadata| may_speak(metadata.target()));
+    let started = tracing_subscriber::registry()
+        .with(bounded(wanted))
+        .with(spoken)
+        .with(limit)
+        .with(writer)
+        .with(MemoryLayer)
+        .try_init();
     // This fails only if another log runs already, in a process that starts the host twice: a test.
     drop(started);
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// What is logged of what is wanted.
+fn bounded(wanted: EnvFilter) -> EnvFilter {
+    let text = wanted.to_string();
+    let loud = LOUD.into_iter().filter(|(target, _)| !text.contains(target));
+    loud.fold(wanted, |filter, (target, most)| {
+        filter.add_directive(format!("{target}={most}").parse().expect("a target and a level are a directive"))
+    })
+}
+
+/// Whether a line with this target may be written at all. A directive could not say it: one for a part of the library
+/// would go before it.
+fn may_speak(target: &str) -> bool {
+    SILENT
+        .iter()
+        .all(|silent| target.strip_prefix(silent).is_none_or(|rest| !rest.is_empty() && !rest.starts_with(':')))
 }
 
 /// Bounds and formats the log as `settings` say. Without a log it does nothing.
@@ -241,5 +271,21 @@ impl Write for QueuedLine<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loud_library_is_bounded_unless_it_is_named_and_one_with_secrets_is_silent_in_any_case() {
+        for (wanted, loud) in [("info", "async_nats=warn"), ("info,async_nats=trace", "async_nats=trace")] {
+            let text = bounded(EnvFilter::new(wanted)).to_string();
+            assert!(text.split(',').any(|directive| directive == loud), "{text}");
+        }
+        for (target, may) in [("lapin", false), ("lapin::frames", false), ("lapin2", true), ("async_nats::x", true)] {
+            assert_eq!(may_speak(target), may, "{target}");
+        }
     }
 }

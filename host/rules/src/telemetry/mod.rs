@@ -65,7 +65,7 @@ mod trap_report;
 pub use access_line::AccessFormat;
 pub use cache_metrics::{CacheMetrics, CacheOutcome};
 pub use cluster_metrics::{ClusterSample, ClusterSource};
-pub use delivery_metrics::{DeliverySample, DeliverySource};
+pub use delivery_metrics::{DeliverySample, DeliverySource, OutboxSample};
 pub use discovery_metrics::{DiscoverySample, DiscoverySource};
 pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
 pub use endpoint_metrics::{EndpointMetrics, LastFailure, RequestCounts};

@@ -5,6 +5,7 @@ use crate::broker::{Broker, BrokerError, BrokerFuture, BrokerLog, LogExtent, Out
 use crate::delivery::DeliveryError;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::relay::{Relay, RelayStep};
+use crate::events::OutboxReport;
 use crate::state::{Change, Transaction, sequence_key};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -113,7 +114,7 @@ impl BrokerLog for FakeLog {
 struct FakeBroker(Arc<FakeLog>);
 
 impl Broker for FakeBroker {
-    fn log(&self, _: &TopicName) -> Arc<dyn BrokerLog> {
+    fn log(&self, _: &TopicName, _: &str) -> Arc<dyn BrokerLog> {
         let log: Arc<FakeLog> = Arc::clone(&self.0);
         log
     }
@@ -169,6 +170,7 @@ async fn each_event_arrives_once_and_in_order_whatever_becomes_of_an_append() {
             outbox: Outbox::new(&store, &topic),
             log: log.clone(),
             news: Arc::new(Notify::new()),
+            health: Arc::default(),
         };
         let (mut expected, mut one, mut certain) = (Vec::new(), relay(), false);
         let foreign = EventRecord { time: 1, source: "b".into(), key: None, payload: "{}".into(), trace: None };
@@ -194,7 +196,7 @@ async fn each_event_arrives_once_and_in_order_whatever_becomes_of_an_append() {
         certain = false;
         while one.step(&mut certain).await.unwrap() == RelayStep::Moved {}
         assert_eq!(log.keys(), expected, "seed {seed}");
-        assert_eq!(topic.outbox_bytes(), Some(0));
+        assert_eq!(topic.outbox().map(|outbox| (outbox.events, outbox.bytes, outbox.oldest)), Some((0, 0, None)));
     }
 }
 
@@ -219,7 +221,13 @@ async fn a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full() {
     drop(deliveries);
     let topic = brokered(200);
     let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
-    assert!(topic.outbox_bytes() >= Some(200));
+    let waiting = topic.outbox().unwrap();
+    assert!(waiting.bytes >= 200 && waiting.events == taken as u64, "{waiting:?}");
+    eventually("what is wrong is seen", async || {
+        let OutboxReport { oldest, failure, .. } = topic.outbox().unwrap();
+        oldest.is_some() && failure.is_some_and(|failure| failure.contains("told to be"))
+    })
+    .await;
     *log.away.lock().unwrap() = false;
     eventually("all is handled", async || keys(&script).len() == taken).await;
     assert_eq!(log.keys(), (0..taken).map(|n| format!("k{n}")).collect::<Vec<_>>());
@@ -230,6 +238,10 @@ async fn a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full() {
     log.add(None, record);
     eventually("the event of others is handled", async || keys(&script).last().is_some_and(|key| key == "other")).await;
     assert_eq!(keys(&script).len(), taken + 1);
+    eventually("nothing waits, and nothing is wrong", async || {
+        topic.outbox() == Some(OutboxReport { events: 0, bytes: 0, oldest: None, failure: None })
+    })
+    .await;
     deliveries.stop(TIMEOUT).await;
 }
 

@@ -106,9 +106,9 @@ impl CommitScope {
                 published.iter().for_each(|(topic, ..)| topic.may_have_more());
             }
         })?;
-        // Each event has a number among the sums. A commit that was made before has none: it has told already.
+        // A commit that was made before has no sums: it has told already.
         if !committed.sums.is_empty() {
-            published.iter().for_each(|(topic, events, bytes)| topic.published(*events, *bytes));
+            tell(&published, &committed.sums);
         }
         Ok(committed)
     }
@@ -144,6 +144,20 @@ impl CommitScope {
             (Arc::clone(topic), events, bytes)
         });
         Ok(published.collect())
+    }
+}
+
+/// Tells the topics what they have got. The last sums of a commit are theirs: of each the numbers of its events, and
+/// the bytes that it has had.
+fn tell(published: &[(Arc<Topic>, u64, u64)], sums: &[u64]) {
+    let mut left = sums;
+    for (topic, events, bytes) in published.iter().rev() {
+        let own = usize::try_from(*events).unwrap_or(usize::MAX).saturating_add(1);
+        let (before, own) = left.split_at(left.len().saturating_sub(own));
+        left = before;
+        // The one before the bytes is the last number.
+        let last = own.iter().rev().nth(1).copied().unwrap_or_default();
+        topic.published(last, *events, *bytes);
     }
 }
 

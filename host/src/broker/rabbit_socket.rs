@@ -1,0 +1,187 @@
+//! The sockets of lapin: plain ones, and those that rustls secures with ring. lapin's own TLS would bring the ciphers
+//! of another library along.
+
+use super::error::BrokerError;
+use super::settings::BrokerSettings;
+use async_rs::Tokio;
+use async_rs::traits::{Executor, Reactor, RuntimeKit};
+use async_rs::util::Task;
+use futures_util::Stream;
+use futures_util::io::{AsyncRead, AsyncWrite};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::convert::Infallible;
+use std::future::ready;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+
+/// Bytes in both directions.
+trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// A connection to a server, which ends when the sender of `end` is dropped. lapin alone would keep the socket, and a
+/// thread and 8 MiB for it, until the server answers.
+pub(super) struct RabbitSocket {
+    stream: Box<dyn Duplex>,
+    end: oneshot::Receiver<Infallible>,
+}
+
+impl RabbitSocket {
+    /// Connects to `server`, `host:port`, as `settings` say.
+    ///
+    /// # Errors
+    /// It cannot be reached, or does not prove who it is: then the inner error is one of rustls.
+    pub(super) async fn open(
+        server: &str,
+        tls: Option<&Arc<ClientConfig>>,
+        end: oneshot::Receiver<Infallible>,
+    ) -> io::Result<Self> {
+        let stream = TcpStream::connect(server).await?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = tls else { return Ok(Self { stream: Box::new(stream), end }) };
+        let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
+        Ok(Self { stream: Box::new(stream), end })
+    }
+
+    fn ended(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        // Nothing is ever sent: it is ready when the sender is gone.
+        Pin::new(&mut self.end).poll(context).map(|_| io::ErrorKind::ConnectionAborted.into())
+    }
+}
+
+impl AsyncRead for RabbitSocket {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(error) = self.ended(context) {
+            return Poll::Ready(Err(error));
+        }
+        let mut to = ReadBuf::new(to);
+        let read = tokio::io::AsyncRead::poll_read(Pin::new(&mut self.stream), context, &mut to);
+        read.map_ok(|()| to.filled().len())
+    }
+}
+
+impl AsyncWrite for RabbitSocket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(error) = self.ended(context) {
+            return Poll::Ready(Err(error));
+        }
+        tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.stream), context, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.ended(context) {
+            return Poll::Ready(Err(error));
+        }
+        tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.stream), context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.stream), context)
+    }
+}
+
+/// What secures the connections; `None`: they are plain.
+///
+/// # Errors
+/// [`BrokerError::Login`]: the certificates cannot be read.
+pub(super) fn client_tls(settings: &BrokerSettings) -> Result<Option<Arc<ClientConfig>>, BrokerError> {
+    if !settings.tls {
+        return Ok(None);
+    }
+    let roots = match &settings.ca {
+        Some(ca) => own_roots(ca)?,
+        None => {
+            let mut roots = RootCertStore::empty();
+            // Systems have old roots that no library reads any more. They are left out.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots
+        }
+    };
+    if roots.is_empty() {
+        let what = "there are no root certificates: install those of the system, or name a PEM file with `ca`";
+        return Err(BrokerError::Login(what.to_owned()));
+    }
+    // The provider is named here, and not installed for the process: no dependency can replace it.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| BrokerError::Login(error.to_string()))?;
+    Ok(Some(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
+}
+
+fn own_roots(pem: &Path) -> Result<RootCertStore, BrokerError> {
+    let wrong = |error: &dyn std::error::Error| BrokerError::Login(format!("{}: {error}", pem.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(pem).map_err(|error| wrong(&error))? {
+        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+    }
+    Ok(roots)
+}
+
+/// What lapin asks of a runtime: that of this process, with our sockets.
+#[derive(Clone, Debug)]
+pub(super) struct RabbitKit(Tokio);
+
+impl RabbitKit {
+    /// The runtime in which it is called.
+    pub(super) fn current() -> Self {
+        Self(Tokio::current())
+    }
+}
+
+impl RuntimeKit for RabbitKit {}
+
+impl Executor for RabbitKit {
+    type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
+
+    fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
+        self.0.block_on(future)
+    }
+
+    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<Self::Task<T>> {
+        self.0.spawn(future)
+    }
+
+    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
+        self.0.spawn_blocking(work)
+    }
+}
+
+impl Reactor for RabbitKit {
+    type TcpStream = RabbitSocket;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    fn register<H: Read + Write + AsFd + AsRawFd + Send + 'static>(
+        &self,
+        socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        self.0.register(socket)
+    }
+
+    fn sleep(&self, time: Duration) -> Self::Sleep {
+        self.0.sleep(time)
+    }
+
+    fn interval(&self, time: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        self.0.interval(time)
+    }
+
+    /// Never asked: [`RabbitSocket::open`] makes each connection.
+    fn tcp_connect_addr(&self, _: SocketAddr) -> impl Future<Output = io::Result<RabbitSocket>> + Send + 'static {
+        ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+}
