@@ -224,6 +224,23 @@ impl RabbitStream {
         Ok(page)
     }
 
+    /// The number of the first message that the stream still has. It has one.
+    async fn first_message(&self) -> Result<u64, BrokerError> {
+        let connection = self.broker.reading.connection().await?;
+        let reading = async {
+            let first = AMQPValue::LongString("first".into());
+            let (channel, mut messages) = consume(&connection, self.topic.as_str(), first, 1).await?;
+            let Some(delivery) = messages.next().await else {
+                return Err(BrokerError::Away("the server has ended the reading of a stream".to_owned()));
+            };
+            let delivery = delivery.map_err(|error| told(&error))?;
+            let first = rabbit_message::seen(&delivery).ok_or_else(no_offset)?;
+            let _ = channel.close(200, "".into()).await;
+            Ok(first.number)
+        };
+        bounded(LONGEST, reading, (&self.broker.reading, &connection)).await
+    }
+
     /// The number of the latest event below `end`; 0 if there is none.
     async fn last_event_before(&self, end: u64) -> Result<u64, BrokerError> {
         let (mut end, (mut step, growth)) = (end, BACK);
@@ -333,6 +350,11 @@ impl BrokerLog for RabbitStream {
             let tail = self.complete_tail().await?;
             Ok(LogExtent { last: tail.reach().last_event, bytes: 0 })
         })
+    }
+
+    fn begins_with(&self, first: u64) -> BrokerFuture<'_, bool> {
+        // Marks stand before the first event.
+        Box::pin(async move { Ok(first <= 1 || self.first_message().await? == 1) })
     }
 
     fn keeps_all(&self) -> bool {

@@ -211,9 +211,9 @@ pub(super) fn read(
 }
 
 /// Refuses what a topic asks of its log and the broker cannot do.
-pub(super) fn check_topics(broker: &BrokerConfig, topics: &[TopicConfig], report: &Report) {
-    let unable = topics.iter().filter(|_| broker.settings.kind == BrokerKind::RabbitMq);
-    for (key, span) in unable.flat_map(|topic| &topic.bounds) {
+pub(super) fn check_topics(broker: Option<&BrokerConfig>, topics: &[TopicConfig], report: &Report) {
+    let is_unable = broker.is_some_and(|broker| broker.settings.kind == BrokerKind::RabbitMq);
+    for (key, span) in topics.iter().filter(|_| is_unable).flat_map(|topic| &topic.bounds) {
         let message = format!("RabbitMQ cannot remove what all subscribers have settled, as `{key}` wants");
         let help = format!(
             "leave `{key}` out: then the stream keeps all events. A policy of RabbitMQ's own (`max-age`, \
