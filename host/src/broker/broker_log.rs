@@ -68,6 +68,11 @@ pub trait BrokerLog: Send + Sync {
     /// counted, or the broker knows the ids of what comes later.
     fn extent(&self) -> BrokerFuture<'_, LogExtent>;
 
+    /// Whether no event has ever stood before number `first`, that of its first event now.
+    fn begins_with(&self, first: u64) -> BrokerFuture<'_, bool> {
+        Box::pin(async move { Ok(first <= 1) })
+    }
+
     /// Whether it keeps all events, and does not tell how many bytes they have: then nothing can be removed.
     fn keeps_all(&self) -> bool {
         false

@@ -42,7 +42,8 @@ struct LinkState {
 /// A connection. Its socket is closed with it.
 pub(super) struct RabbitConnection {
     inner: Connection,
-    _end: oneshot::Sender<Infallible>,
+    /// `None`: the socket was closed before.
+    end: Mutex<Option<oneshot::Sender<Infallible>>>,
 }
 
 impl Deref for RabbitConnection {
@@ -92,6 +93,8 @@ impl RabbitLink {
         if state.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
             state.connection = None;
         }
+        // Others may have it still.
+        drop(connection.end.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -116,7 +119,7 @@ async fn connect(settings: &Arc<BrokerSettings>, name: &str) -> Result<RabbitCon
             properties,
         );
         match timeout(LONGEST, opened).await {
-            Ok(Ok(inner)) => return Ok(RabbitConnection { inner, _end: end }),
+            Ok(Ok(inner)) => return Ok(RabbitConnection { inner, end: Mutex::new(Some(end)) }),
             Ok(Err(error)) => failure = told_at_connecting(&error),
             Err(_) => failure = no_answer(),
         }

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio_rustls::TlsConnector;
 
 /// Bytes in both directions.
@@ -35,7 +36,8 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Duplex for 
 /// thread and 8 MiB for it, until the server answers.
 pub(super) struct RabbitSocket {
     stream: Box<dyn Duplex>,
-    end: oneshot::Receiver<Infallible>,
+    /// `None`: it has ended.
+    end: Option<oneshot::Receiver<Infallible>>,
 }
 
 impl RabbitSocket {
@@ -50,6 +52,7 @@ impl RabbitSocket {
     ) -> io::Result<Self> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
+        let end = Some(end);
         let Some(tls) = tls else { return Ok(Self { stream: Box::new(stream), end }) };
         let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -58,16 +61,22 @@ impl RabbitSocket {
         Ok(Self { stream: Box::new(stream), end })
     }
 
-    fn ended(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        // Nothing is ever sent: it is ready when the sender is gone.
-        Pin::new(&mut self.end).poll(context).map(|_| io::ErrorKind::ConnectionAborted.into())
+    /// Whether it has ended. Nothing is ever sent: `end` is ready when the sender is gone, and must not be asked again.
+    fn has_ended(&mut self) -> bool {
+        let ended = self.end.as_mut().is_none_or(|end| matches!(end.try_recv(), Err(TryRecvError::Closed)));
+        if ended {
+            self.end = None;
+        }
+        ended
     }
 }
 
 impl AsyncRead for RabbitSocket {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(error) = self.ended(context) {
-            return Poll::Ready(Err(error));
+        // Somebody always waits to read: who reads is woken at the end.
+        if self.end.as_mut().is_none_or(|end| Pin::new(end).poll(context).is_ready()) {
+            self.end = None;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let mut to = ReadBuf::new(to);
         let read = tokio::io::AsyncRead::poll_read(Pin::new(&mut self.stream), context, &mut to);
@@ -77,15 +86,15 @@ impl AsyncRead for RabbitSocket {
 
 impl AsyncWrite for RabbitSocket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(error) = self.ended(context) {
-            return Poll::Ready(Err(error));
+        if self.has_ended() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.stream), context, from)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.ended(context) {
-            return Poll::Ready(Err(error));
+        if self.has_ended() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.stream), context)
     }

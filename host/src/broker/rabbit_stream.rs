@@ -154,10 +154,10 @@ impl RabbitStream {
         let id = format!("atoll-{:032x}", rand::random::<u128>());
         self.send(&writer, [(rabbit_message::mark(&id), &[][..])]).await?;
         let number = self.number_of(&tail, &id).await?;
-        let (first, last_event) = (tail.recent().first(), tail.recent().last_event());
-        if last_event == 0 {
-            let found = self.last_event_before(first.unwrap_or(number)).await?;
-            tail.recent().found_last_event(found);
+        let reach = tail.reach();
+        if reach.last_event == 0 {
+            let found = self.last_event_before(reach.first.unwrap_or(number)).await?;
+            tail.found_last_event(found);
         }
         *agreed = Some((writer.id, tail.id));
         Ok(tail)
@@ -212,16 +212,33 @@ impl RabbitStream {
 
     async fn read(&self, after: u64, most: usize) -> Result<StoredPage, BrokerError> {
         let mut tail = self.tail().await?;
-        if tail.recent().last() == 0 {
+        if tail.reach().last == 0 {
             tail = self.complete_tail().await?;
         }
         if let Some(page) = tail.after(after, most) {
             return Ok(page);
         }
-        let (until, last_event) = (tail.recent().last(), tail.recent().last_event());
-        let mut page = self.read_old(after, most, until).await?;
-        page.more = page.events.last().is_some_and(|last| last.number < last_event);
+        let reach = tail.reach();
+        let mut page = self.read_old(after, most, reach.last).await?;
+        page.more = page.events.last().is_some_and(|last| last.number < reach.last_event);
         Ok(page)
+    }
+
+    /// The number of the first message that the stream still has. It has one.
+    async fn first_message(&self) -> Result<u64, BrokerError> {
+        let connection = self.broker.reading.connection().await?;
+        let reading = async {
+            let first = AMQPValue::LongString("first".into());
+            let (channel, mut messages) = consume(&connection, self.topic.as_str(), first, 1).await?;
+            let Some(delivery) = messages.next().await else {
+                return Err(BrokerError::Away("the server has ended the reading of a stream".to_owned()));
+            };
+            let delivery = delivery.map_err(|error| told(&error))?;
+            let first = rabbit_message::seen(&delivery).ok_or_else(no_offset)?;
+            let _ = channel.close(200, "".into()).await;
+            Ok(first.number)
+        };
+        bounded(LONGEST, reading, (&self.broker.reading, &connection)).await
     }
 
     /// The number of the latest event below `end`; 0 if there is none.
@@ -331,9 +348,13 @@ impl BrokerLog for RabbitStream {
     fn extent(&self) -> BrokerFuture<'_, LogExtent> {
         Box::pin(async move {
             let tail = self.complete_tail().await?;
-            let last = tail.recent().last_event();
-            Ok(LogExtent { last, bytes: 0 })
+            Ok(LogExtent { last: tail.reach().last_event, bytes: 0 })
         })
+    }
+
+    fn begins_with(&self, first: u64) -> BrokerFuture<'_, bool> {
+        // Marks stand before the first event.
+        Box::pin(async move { Ok(first <= 1 || self.first_message().await? == 1) })
     }
 
     fn keeps_all(&self) -> bool {

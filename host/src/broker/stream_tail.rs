@@ -34,6 +34,17 @@ pub(super) struct StreamTail {
     task: JoinHandle<()>,
 }
 
+/// How far a tail is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TailReach {
+    /// The oldest message that is remembered.
+    pub(super) first: Option<u64>,
+    /// The latest message; 0 if none was seen.
+    pub(super) last: u64,
+    /// The latest event; 0 if none was seen.
+    pub(super) last_event: u64,
+}
+
 struct TailState {
     recent: Mutex<RecentEvents>,
     /// How many messages came, and why no more come.
@@ -65,14 +76,20 @@ impl StreamTail {
         self.state.came.borrow().1.clone()
     }
 
-    /// What was seen.
-    pub(super) fn recent(&self) -> MutexGuard<'_, RecentEvents> {
-        self.state.recent()
+    /// How far it is.
+    pub(super) fn reach(&self) -> TailReach {
+        let recent = self.state.recent();
+        TailReach { first: recent.first(), last: recent.last(), last_event: recent.last_event() }
+    }
+
+    /// As [`RecentEvents::found_last_event`].
+    pub(super) fn found_last_event(&self, number: u64) {
+        self.state.recent().found_last_event(number);
     }
 
     /// As [`RecentEvents::after`].
     pub(super) fn after(&self, after: u64, most: usize) -> Option<StoredPage> {
-        self.recent().after(after, most)
+        self.state.recent().after(after, most)
     }
 
     /// Waits for the message with this id, and answers with its number.
@@ -83,7 +100,7 @@ impl StreamTail {
         let mut came = self.state.came.subscribe();
         loop {
             let end = came.borrow_and_update().1.clone();
-            if let Some(number) = self.recent().number_of(id) {
+            if let Some(number) = self.state.recent().number_of(id) {
                 return Ok(number);
             }
             if let Some(end) = end {

@@ -100,6 +100,9 @@ impl ValueKind for BrokerAddressKind {
 
 /// The name of a virtual host in an address, in which `%2F` is a `/`.
 fn virtual_host(text: &str) -> Option<String> {
+    if text.contains(['/', '?', '#', ',']) || text.chars().any(char::is_whitespace) {
+        return None;
+    }
     let mut parts = text.split('%');
     let mut name = parts.next()?.as_bytes().to_vec();
     for part in parts {
@@ -109,8 +112,7 @@ fn virtual_host(text: &str) -> Option<String> {
         name.push(u8::from_str_radix(digits, 16).ok()?);
         name.extend_from_slice(rest.as_bytes());
     }
-    let wrong = |text: &str| text.contains(['/', '?', '#', ',']) || text.chars().any(char::is_whitespace);
-    String::from_utf8(name).ok().filter(|_| !wrong(text))
+    String::from_utf8(name).ok()
 }
 
 /// One server with its port, or the `default` one; `None` if that is no server.
@@ -209,9 +211,9 @@ pub(super) fn read(
 }
 
 /// Refuses what a topic asks of its log and the broker cannot do.
-pub(super) fn check_topics(broker: &BrokerConfig, topics: &[TopicConfig], report: &Report) {
-    let unable = topics.iter().filter(|_| broker.settings.kind == BrokerKind::RabbitMq);
-    for (key, span) in unable.flat_map(|topic| &topic.bounds) {
+pub(super) fn check_topics(broker: Option<&BrokerConfig>, topics: &[TopicConfig], report: &Report) {
+    let is_unable = broker.is_some_and(|broker| broker.settings.kind == BrokerKind::RabbitMq);
+    for (key, span) in topics.iter().filter(|_| is_unable).flat_map(|topic| &topic.bounds) {
         let message = format!("RabbitMQ cannot remove what all subscribers have settled, as `{key}` wants");
         let help = format!(
             "leave `{key}` out: then the stream keeps all events. A policy of RabbitMQ's own (`max-age`, \

@@ -384,9 +384,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let broker = broker::read(&mut root, folder, env);
     let cluster = cluster::read(&mut root, folder, env);
     let topics = topic::read_all(&mut root);
-    if let Some(broker) = &broker {
-        broker::check_topics(broker, &topics.all, root.report);
-    }
+    broker::check_topics(broker.as_ref(), &topics.all, root.report);
     let mut services = service::read_all(&mut root, folder, env, &topics);
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());

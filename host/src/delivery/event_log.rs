@@ -66,6 +66,14 @@ impl EventLog {
         Self::Embedded(store.bucket(&topic.bucket()))
     }
 
+    /// As [`BrokerLog::begins_with`].
+    pub(super) async fn begins_with(&self, first: u64) -> Result<bool, LogError> {
+        match self {
+            Self::Embedded(_) => Ok(first <= 1),
+            Self::Brokered(log) => Ok(log.begins_with(first).await?),
+        }
+    }
+
     /// As [`BrokerLog::keeps_all`].
     pub(super) fn keeps_all(&self) -> bool {
         matches!(self, Self::Brokered(log) if log.keeps_all())

@@ -76,7 +76,9 @@ impl Deliveries {
             }
             let first = self.first_of(topic).await?;
             let floor = match order.from {
-                ReplayStart::Beginning if first > 1 => return Err(DeliveryError::NotRebuilt(gone(topic, first))),
+                ReplayStart::Beginning if !self.topic(topic.name.as_str())?.1.begins_with(first).await? => {
+                    return Err(DeliveryError::NotRebuilt(gone(topic, first)));
+                }
                 ReplayStart::Beginning => 0,
                 ReplayStart::After(number) if number > topic.last() => {
                     return Err(DeliveryError::NotRebuilt(beyond(topic, number)));

@@ -69,7 +69,7 @@ async fn refused(broker: &str, keys: &str, variables: &[(&str, &str)]) -> String
     command.envs(variables.iter().copied());
     let output = command.output().await.unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A client of a host with the topics of [`MANIFEST`].
