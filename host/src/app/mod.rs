@@ -87,6 +87,7 @@ mod snapshot_folder;
 mod spooled_data;
 mod stand_ins;
 mod start_end;
+mod state_refusals;
 mod swap_refusal;
 mod test_bench;
 mod test_order;

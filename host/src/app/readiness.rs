@@ -13,6 +13,8 @@ impl HostOperations {
             HostReadiness::Starting
         } else if !self.partial && !self.left_out_services().is_empty() {
             HostReadiness::Incomplete
+        } else if self.store.as_ref().is_some_and(|store| store.metrics().is_away()) {
+            HostReadiness::StoreAway
         } else if self.store.as_ref().is_some_and(|store| !store.takes_writes()) {
             HostReadiness::ReadOnly
         } else {

@@ -44,7 +44,7 @@ use crate::recording::RecordingStore;
 use crate::registry::Registry;
 use crate::rollout::Rollout;
 use crate::runtime::{RecordingPlace, Runtime};
-use crate::state::{StateError, Store};
+use crate::state::Store;
 use crate::telemetry;
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -391,7 +391,8 @@ async fn prepare(
     places: &mut RoutedPlaces,
 ) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
     // A saga that has not ended goes on with its own definition, whose functions are checked as those of the manifest.
-    let has_sagas = !draft.manifest.sagas.is_empty() || draft.manifest.state.path.exists();
+    let state = &draft.manifest.state;
+    let has_sagas = !draft.manifest.sagas.is_empty() || state.remote.is_some() || state.path.exists();
     let early = if has_sagas { Some(open_store(&draft.manifest).await?) } else { None };
     let pinned = pinned_sagas(early.as_ref().and_then(|(store, _)| store.as_ref())).await?;
     let assembly = assemble(draft, runtime, (Compile::Later, partial), (places, pinned)).await?;
@@ -459,18 +460,18 @@ pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<St
     }
     let (settings, snapshots) = (manifest.state.clone(), SnapshotFolder::beside(&manifest.state.path));
     let by_state = manifest.caches_by_state();
-    let open = move || {
-        let store = Store::open(&settings)?;
+    let store = Store::connect(&settings).await.context("opening the store")?;
+    let opened = store.clone();
+    let prepare = move || {
         // The folder is that of the host that has the database open.
         if let Err(error) = SnapshotFolder::sweep(&snapshots) {
             tracing::warn!(path = %snapshots.display(), %error, "what is not whole there stays");
         }
         if by_state {
-            store.switch_watches_on();
+            opened.switch_watches_on();
         }
-        Ok::<_, StateError>(store)
     };
-    let store = spawn_blocking(open).await.context("opening the store")??;
+    spawn_blocking(prepare).await.context("opening the store")?;
     let counts = quotas::keep(&manifest.limits, &store).await.context("reading the counts of quotas")?;
     Ok((Some(store), counts))
 }

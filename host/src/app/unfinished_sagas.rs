@@ -27,13 +27,13 @@ pub(super) async fn store(settings: &state::Settings) -> anyhow::Result<Option<S
 
 /// As [`store`], where another host may keep the database open for `wait`.
 async fn store_within(settings: &state::Settings, wait: Duration) -> anyhow::Result<Option<Store>> {
-    if !settings.path.exists() {
+    // A database server may be shared, and then has no sagas.
+    if settings.remote.as_ref().map_or_else(|| !settings.path.exists(), |remote| remote.shared) {
         return Ok(None);
     }
     let (path, begun, mut told) = (settings.path.display(), Instant::now(), false);
     let store = loop {
-        let copy = settings.clone();
-        match spawn_blocking(move || Store::open(&copy)).await.context("opening the store")? {
+        match Store::connect(settings).await {
             Ok(store) => break store,
             Err(StateError::NotADatabase { .. }) => return Ok(None),
             // It may be that of the host before, which is still draining.

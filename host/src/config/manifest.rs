@@ -27,6 +27,7 @@ use super::route::{self, Route};
 use super::saga::{self, SagaConfig};
 use super::schedule::{self, ScheduleConfig};
 use super::service::{self, ServiceConfig, Services};
+use super::state_backend::{self, StateSpans};
 use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
 use super::topic::{self, TopicConfig};
@@ -55,6 +56,8 @@ pub struct Manifest {
     pub auth: Vec<AuthConfig>,
     /// The database of all services.
     pub state: state::Settings,
+    /// Where its backend is written; `None`: it is the file.
+    pub state_spans: Option<StateSpans>,
     /// The audit file; `None`: nothing is recorded.
     pub audit: Option<crate::audit::Settings>,
     /// Where revisions are kept; `None`: what is swapped in lasts until the host restarts.
@@ -358,12 +361,14 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
 
     let mut section = root.section("state");
+    let (remote, state_spans) = state_backend::read(&mut section, folder, env).unzip();
     let state = state::Settings {
         path: DATABASE.resolve(section.get_or_variable(&PATH, STATE_PATH, env), folder, root.report),
         max_batch: section.get(&MAX_BATCH).into(),
         queue: in_memory(section.get(&QUEUE)),
         cache: in_memory(section.get(&PAGES)),
         encryption: encryption::read(&mut section, folder, env),
+        remote,
     };
     section.close();
 
@@ -403,6 +408,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         admin,
         auth: policies.all,
         state,
+        state_spans,
         log,
         telemetry,
         audit,

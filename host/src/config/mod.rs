@@ -18,9 +18,9 @@
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
-//! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`; `operators`;
-//! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
-//! `health`, `subscription`); `broker`; `cluster`; `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`,
+//! `secret`; `encryption`; `state_backend`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`;
+//! `operators`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`,
+//! `resilience`, `health`, `subscription`); `broker`; `cluster`; `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`,
 //! `own_answer`, `route_cache`, `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`,
 //! `header_edits` and `mirror`. Below them is the wing `reader`, which reads one table. Beside them `manifest_change`
 //! says what differs between two manifests, and `change_class` what a running host can do about it.
@@ -80,6 +80,7 @@ mod saga_binding;
 mod schedule;
 mod secret;
 mod service;
+mod state_backend;
 mod subscription;
 mod telemetry;
 mod telemetry_logs;
@@ -111,6 +112,7 @@ pub use saga::{SagaConfig, StepSpans};
 pub use schedule::{ScheduleConfig, ScheduleTarget};
 pub use secret::SecretText;
 pub use service::ServiceConfig;
+pub use state_backend::StateSpans;
 pub use subscription::{SubscriptionConfig, TopicUse};
 pub use telemetry::TelemetryConfig;
 pub use tls::{GatewayTlsConfig, Redirect, TlsConfig};

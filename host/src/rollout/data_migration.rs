@@ -65,6 +65,7 @@ impl Rollout {
         if !has_migration && data == UNNUMBERED {
             return Ok(None);
         }
+        bucket.check_alone().map_err(|error| run.store(error))?;
         let overlay = Overlay::over(bucket).await.map_err(|error| run.store(error))?;
         let migration = if has_migration { Some(run.on(&overlay)?) } else { None };
         let to = match &migration {

@@ -1,6 +1,7 @@
 //! What a database must do to hold the services' data.
 
 use super::backend_future::BackendFuture;
+use super::error::StateError;
 use super::frozen_bucket::FrozenBucket;
 use super::key_watches::KeyWatches;
 use super::state_key::StateKey;
@@ -78,6 +79,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Begins to look at watches with each change. Blocks for as long as a change is under way.
     fn switch_watches_on(&self);
+
+    /// An error if other hosts may write the same data at the same time.
+    fn check_alone(&self) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// Finishes the commits that wait, refuses later ones, and closes the database. Blocks until then. A second call
     /// does nothing.

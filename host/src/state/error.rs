@@ -122,6 +122,43 @@ pub enum StateError {
         /// Whether it was told that something is too large.
         too_large: bool,
     },
+    /// The database server is away, or refuses to serve now. Nothing was applied; try again later.
+    #[error("{place} is away: {problem}")]
+    Unavailable {
+        /// The server and the database.
+        place: String,
+        /// What it says, or what has happened to the connection.
+        problem: String,
+        /// A cause of `atoll_state_failed_commits_total`.
+        cause: &'static str,
+    },
+    /// The database server will not do as it is, or as the manifest says that it is. Nothing was applied.
+    #[error("{place} cannot be used: {problem}")]
+    Unfit {
+        /// The server and the database.
+        place: String,
+        /// Why, and what to do where that is known.
+        problem: String,
+    },
+    /// Another host has the data on the database server.
+    #[error(
+        "the data `{namespace}` on {place} are in use by another host: stop that host, give this one another \
+         `namespace` in [state], or say `shared = true` on both"
+    )]
+    Taken {
+        /// The server and the database.
+        place: String,
+        /// What the data are called there.
+        namespace: String,
+    },
+    /// The database server cannot do what was asked for, ever.
+    #[error("{place} cannot {what}; docs/state-backends.md says which backend can")]
+    Unsupported {
+        /// The server and the database.
+        place: String,
+        /// What it was asked for.
+        what: &'static str,
+    },
     /// The disk failed, or is full. A commit that fails so is on disk whole or not at all, and only reading can tell
     /// which.
     #[error("{}: {problem}", .path.display())]
@@ -174,14 +211,24 @@ impl StateError {
             | Self::NotEncrypted { .. }
             | Self::WrongKey { .. }
             | Self::Corrupt { .. }
+            | Self::Unavailable { .. }
+            | Self::Unfit { .. }
+            | Self::Taken { .. }
+            | Self::Unsupported { .. }
             | Self::Io { .. } => Some(ErrorKind::Host),
         }
     }
 
     /// Why a commit that failed with this error did not reach the disk: a cause of `atoll_state_failed_commits_total`.
     pub(super) fn write_cause(&self) -> &'static str {
-        let Self::Io { source, .. } = self else {
-            return if matches!(self, Self::Corrupt { .. }) { "damaged" } else { "io" };
+        let source = match self {
+            Self::Io { source, .. } => source,
+            Self::Corrupt { .. } => return "damaged",
+            Self::Unavailable { cause, .. } => return cause,
+            Self::Unfit { .. } => return "away",
+            // Reads go on.
+            Self::Taken { .. } => return "read-only",
+            _ => return "io",
         };
         match source.as_ref().and_then(StorageCause::system_error).map(io::Error::kind) {
             // EFBIG is a limit on the file's size: for the store the same as a full disk.
@@ -192,13 +239,24 @@ impl StateError {
     }
 
     /// Whether another try can help: after a new read for [`StateError::Conflict`], after a while for
-    /// [`StateError::Overloaded`].
+    /// [`StateError::Overloaded`] and [`StateError::Unavailable`].
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Conflict { .. } | Self::Overloaded)
+        matches!(self, Self::Conflict { .. } | Self::Overloaded | Self::Unavailable { .. })
+    }
+
+    /// What is wrong, without the place, where the error has both.
+    pub(super) fn problem(&self) -> String {
+        match self {
+            Self::Unavailable { problem, .. } | Self::Unfit { problem, .. } => problem.clone(),
+            other => other.to_string(),
+        }
     }
 
     /// The text that the guest may see: no path, nothing of the host.
     pub fn for_guest(&self) -> String {
+        if matches!(self, Self::Unavailable { .. } | Self::Taken { .. }) {
+            return "the store is away; nothing was changed, try again later".into();
+        }
         if self.kind() == Some(ErrorKind::Host) { "the store failed".into() } else { self.to_string() }
     }
 

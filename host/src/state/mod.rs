@@ -26,23 +26,30 @@
 //! read, calls a service.
 //!
 //! Within the room: [`Store`] and [`Bucket`] are what other rooms use. [`Backend`] is what a database must do. The
-//! wing `embedded` does it with redb, in [`Embedded`].
+//! wing `embedded` does it with redb, in [`Embedded`]. The wing `remote` does it with a database server, over what the
+//! wings of servers ask: `postgres`.
 //!
 //! Tests are in `tests/`: a model, the sharing of syncs, failures of the disk, and crash images at seeded points.
 
 mod absent_backend;
 mod backend;
 mod backend_future;
+mod batch_plan;
 mod bucket_export;
 mod bucket_import;
 mod bucket_lines;
+mod commit_queue;
 mod cursors;
 mod data_format;
 mod embedded;
 mod error;
+mod fair_queue;
 mod frozen_bucket;
 mod key_watches;
 mod overlay;
+mod postgres;
+mod remote;
+mod remote_settings;
 mod state_key;
 mod store;
 #[cfg(test)]
@@ -62,6 +69,7 @@ pub use error::{StateError, StorageCause};
 pub use frozen_bucket::{FrozenBucket, ValueForm};
 pub use key_watches::{KeyWatch, KeyWatches};
 pub use overlay::Overlay;
+pub use remote_settings::{BackendPassword, RemoteKind, RemoteSettings};
 pub use state_key::StateKey;
 pub use store::{Bucket, Store};
 pub use transaction::{

@@ -7,17 +7,28 @@ use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
 use super::frozen_bucket::FrozenBucket;
 use super::key_watches::{KeyWatch, Watched};
+use super::postgres::PostgresDatabase;
+use super::remote::RemoteBackend;
+use super::remote_settings::{RemoteKind, RemoteSettings};
 use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::{ReadStanding, ServiceName};
 use crate::telemetry::StoreMetrics;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep};
 
 /// The most reads of one service that run at once; further reads wait. A read holds one of the threads (by default
 /// 512) of the runtime's blocking pool, and a service that reads without end must not take them all.
 const MOST_READS: usize = 8;
+
+/// How long a start waits for a database server that is away, or whose data another host has: the host before this one
+/// may be ending, and the server may notice the end of one that was killed a little later.
+const START_WAIT: Duration = Duration::from_secs(15);
+/// The time between two tries.
+const START_AGAIN: Duration = Duration::from_millis(100);
 
 /// The data of all services.
 #[derive(Clone)]
@@ -34,6 +45,37 @@ impl Store {
     /// [`StateError::Io`]. Each names the file and what to do.
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         Ok(Self::new(Arc::new(Embedded::open(settings)?)))
+    }
+
+    /// Opens what `settings` name: the file, or the data on a database server, for which it waits some seconds. The
+    /// runtime that it is called in has to run until the store is closed.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StateError::Unavailable`], [`StateError::Taken`] and [`StateError::Unfit`] of a server.
+    pub async fn connect(settings: &Settings) -> Result<Self, StateError> {
+        let Some(remote) = settings.remote.clone() else {
+            let settings = settings.clone();
+            return tokio::task::spawn_blocking(move || Self::open(&settings)).await.unwrap_or(Err(StateError::Closed));
+        };
+        let until = Instant::now() + START_WAIT;
+        loop {
+            match Self::connect_once(settings, &remote).await {
+                Err(StateError::Unavailable { .. } | StateError::Taken { .. }) if Instant::now() < until => {
+                    sleep(START_AGAIN).await;
+                }
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn connect_once(settings: &Settings, remote: &RemoteSettings) -> Result<Self, StateError> {
+        let bounds = (settings.queue, settings.max_batch);
+        let backend: Arc<dyn Backend> = match remote.kind {
+            RemoteKind::Postgres => {
+                Arc::new(RemoteBackend::start(PostgresDatabase::connect(remote).await?, &remote.place(), bounds)?)
+            }
+        };
+        Ok(Self::new(backend))
     }
 
     /// No store: each operation answers [`StateError::Closed`].
@@ -238,6 +280,14 @@ impl Bucket {
     /// As there, except for the bounds.
     pub async fn commit_whole(&self, transaction: Transaction) -> Result<Committed, StateError> {
         self.backend.commit_over_bound(&self.name, transaction).await
+    }
+
+    /// For what must not be done while other hosts write the data.
+    ///
+    /// # Errors
+    /// [`StateError::Unsupported`]: they may.
+    pub fn check_alone(&self) -> Result<(), StateError> {
+        self.backend.check_alone()
     }
 
     /// A bucket of the host's own, about this one. `kind`: what it is for.

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Why a commit did not reach the disk.
-const CAUSES: [&str; 5] = ["full", "read-only", "sync", "damaged", "io"];
+const CAUSES: [&str; 7] = ["full", "read-only", "sync", "damaged", "io", "away", "in-doubt"];
 
 /// Whether the store takes writes, and the commits that it could not write.
 pub struct StoreMetrics {
     failed: KindCounters<{ CAUSES.len() }>,
     degraded: AtomicBool,
+    /// Whether a database server was away when it was asked last.
+    away: AtomicBool,
     /// How long batches of commits took, with their sync to the disk.
     batches: Histogram<{ BATCH.len() }>,
     /// The size of the database's file.
@@ -33,6 +35,7 @@ impl Default for StoreMetrics {
         Self {
             failed: KindCounters::new(&CAUSES),
             degraded: AtomicBool::new(false),
+            away: AtomicBool::new(false),
             batches: Histogram::new(&BATCH),
             bytes: AtomicU64::new(0),
         }
@@ -43,19 +46,34 @@ impl StoreMetrics {
     /// A batch of commits has reached the disk after so long. The file has so many bytes then.
     pub fn wrote(&self, took: Duration, bytes: u64) {
         self.degraded.store(false, Relaxed);
+        self.away.store(false, Relaxed);
         self.batches.observe(took);
         self.bytes.store(bytes, Relaxed);
     }
 
-    /// So many commits have not reached the disk, by `cause`: `full`, `read-only`, `sync`, `damaged` or `io`.
+    /// So many commits have not reached the disk, by `cause`: `full`, `read-only`, `sync`, `damaged`, `io`, `away`, or
+    /// `in-doubt` where nobody knows.
     pub fn failed(&self, cause: &str, commits: usize) {
         self.degraded.store(true, Relaxed);
         (0..commits).for_each(|_| self.failed.count(cause));
     }
 
-    /// Whether the last commit that was tried did not reach the disk.
+    /// Whether the last commit that was tried did not reach the disk, or the database server is away.
     pub fn is_degraded(&self) -> bool {
-        self.degraded.load(Relaxed)
+        self.degraded.load(Relaxed) || self.is_away()
+    }
+
+    /// A database server was asked whether it is there. One that is takes writes again as well.
+    pub fn set_away(&self, is_away: bool) {
+        let was_away = self.away.swap(is_away, Relaxed);
+        if was_away && !is_away {
+            self.degraded.store(false, Relaxed);
+        }
+    }
+
+    /// Whether the database server was away when it was asked last.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Relaxed)
     }
 }
 
@@ -71,7 +89,8 @@ impl fmt::Debug for StoreCollector {
 impl Collector for StoreCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let degraded = ConstGauge::new(i64::from(self.0.is_degraded()));
-        let help = "1 while the last commit that was tried did not reach the disk, otherwise 0";
+        let help =
+            "1 while the last commit that was tried did not reach the disk, or a database server is away, otherwise 0";
         degraded.encode(encoder.encode_descriptor("state_degraded", help, None, degraded.metric_type())?)?;
         let batches = self.0.batches.snapshot();
         let help = "Seconds that a batch of commits took, with its sync to the disk";
@@ -79,7 +98,8 @@ impl Collector for StoreCollector {
         let bytes = ConstGauge::new(i64::try_from(self.0.bytes.load(Relaxed)).unwrap_or(i64::MAX));
         let help = "Bytes of the database's file, after the last batch of commits";
         bytes.encode(encoder.encode_descriptor("state_file_bytes", help, None, bytes.metric_type())?)?;
-        let help = "Commits that did not reach the disk, by cause: full, read-only, sync, damaged or io";
+        let help =
+            "Commits that did not reach the disk, by cause: full, read-only, sync, damaged, io, away or in-doubt";
         let mut family = encoder.encode_descriptor("state_failed_commits", help, None, MetricType::Counter)?;
         for (cause, count) in self.0.failed.iter() {
             count.encode(family.encode_family(&[("cause", cause)])?)?;

@@ -108,7 +108,16 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     let path = "/var/lib/atoll/state.redb".into();
     let key = state::StateKey::new(*b"01234567890123456789012345678901");
     let encryption = Some(state::Encryption { key: key.clone(), previous: Some(key) });
-    assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20, encryption });
+    let remote = manifest.state.remote.clone();
+    let found = remote.as_ref().expect("a backend");
+    assert_eq!((found.servers.clone(), &*found.database), (vec![("db.internal".into(), 5433)], "shop"));
+    assert_eq!((&*found.user, &*found.namespace, found.tls), ("atoll", "shop", true));
+    assert!(found.shared && !found.durable && found.password.is_some());
+    assert!(found.ca.as_ref().is_some_and(|path| path.ends_with("ca.pem")));
+    assert_eq!(
+        manifest.state,
+        state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20, encryption, remote }
+    );
     let log = LogSettings {
         queue: 1 << 20,
         repeats: 5,

@@ -2,33 +2,27 @@
 
 use super::database::Database;
 use super::disk;
-use super::fair_queue::{FairQueue, LaneBound, PushError};
 use super::sealing::Encryption;
 use super::value_cache::ValueCache;
 use crate::base::ServiceName;
 use crate::state::backend::Backend;
 use crate::state::backend_future::BackendFuture;
+use crate::state::commit_queue::CommitQueue;
 use crate::state::error::{StateError, StorageCause};
+use crate::state::fair_queue::LaneBound;
 use crate::state::frozen_bucket::FrozenBucket;
 use crate::state::key_watches::KeyWatches;
+use crate::state::remote_settings::RemoteSettings;
 use crate::state::state_key::StateKey;
-use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
+use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::telemetry::StoreMetrics;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::oneshot;
-
-/// The cost in bytes of a waiting commit on top of its own size, so that the number of small commits is bounded too.
-const COMMIT_COST: usize = 1024;
 
 /// One part in so many of the cache is for values, the rest for pages.
 const VALUE_CACHE_PART: usize = 4;
-
-/// A batch takes no further commit beyond this many bytes: a longer sync would delay the next batch for longer than it
-/// saves.
-const BATCH_BYTES: usize = 4 * limit::BYTES;
 
 /// How the embedded database runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +39,8 @@ pub struct Settings {
     pub cache: usize,
     /// How values are encrypted; `None`: they are not.
     pub encryption: Option<Encryption>,
+    /// The server that has the data in place of the file; `None`: the file has them.
+    pub remote: Option<RemoteSettings>,
 }
 
 impl Default for Settings {
@@ -52,7 +48,7 @@ impl Default for Settings {
     /// encryption.
     fn default() -> Self {
         let path = ".atoll/state.redb".into();
-        Self { path, max_batch: 256, queue: 16 << 20, cache: 64 << 20, encryption: None }
+        Self { path, max_batch: 256, queue: 16 << 20, cache: 64 << 20, encryption: None, remote: None }
     }
 }
 
@@ -61,16 +57,10 @@ pub struct Embedded {
     database: Arc<Database>,
     cache: Arc<ValueCache>,
     watches: Arc<KeyWatches>,
-    queue: Arc<FairQueue<CommitJob>>,
+    queue: Arc<CommitQueue>,
     /// Held by whoever changes the database: the writer, for each batch, and an operator.
     changes: Arc<Mutex<()>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// A commit that waits for the writer, and the channel for its answer.
-struct CommitJob {
-    transaction: Transaction,
-    answer: oneshot::Sender<Result<Committed, StateError>>,
 }
 
 impl Embedded {
@@ -89,7 +79,7 @@ impl Embedded {
     pub(crate) fn start(database: Database, settings: &Settings) -> Result<Self, StateError> {
         let database = Arc::new(database);
         let cache = Arc::new(ValueCache::new(settings.cache / VALUE_CACHE_PART));
-        let queue = Arc::new(FairQueue::new(settings.queue));
+        let queue = Arc::new(CommitQueue::new(settings.queue, settings.max_batch));
         let changes = Arc::<Mutex<()>>::default();
         let watches = Arc::<KeyWatches>::default();
         let writer = {
@@ -99,10 +89,10 @@ impl Embedded {
                 watches: Arc::clone(&watches),
                 changes: Arc::clone(&changes),
             };
-            let (queue, max_batch) = (queue.clone(), settings.max_batch);
+            let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name("state-writer".into())
-                .spawn(move || writer.write_batches(&queue, max_batch))
+                .spawn(move || writer.write_batches(&queue))
                 .map_err(|error: io::Error| StateError::Io {
                     path: settings.path.clone(),
                     problem: "the thread that writes could not be started",
@@ -110,25 +100,6 @@ impl Embedded {
                 })?
         };
         Ok(Self { database, cache, watches, queue, changes, writer: Mutex::new(Some(writer)) })
-    }
-
-    /// Has the writer commit `transaction`.
-    fn enqueue<'a>(
-        &'a self,
-        bucket: &'a ServiceName,
-        transaction: Transaction,
-        bound: LaneBound,
-    ) -> BackendFuture<'a, Committed> {
-        Box::pin(async move {
-            let (answer, answered) = oneshot::channel();
-            let cost = transaction.size() + COMMIT_COST;
-            let pushed = self.queue.push(bucket, CommitJob { transaction, answer }, cost, bound);
-            pushed.map_err(|refused| match refused {
-                PushError::Full => StateError::Overloaded,
-                PushError::Closed => StateError::Closed,
-            })?;
-            answered.await.unwrap_or(Err(StateError::Closed))
-        })
     }
 
     /// Reads, or does what else blocks, on a thread of the blocking pool. A read that waited for the disk on a worker
@@ -184,7 +155,7 @@ impl Backend for Embedded {
     }
 
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed> {
-        self.enqueue(bucket, transaction, LaneBound::Holds)
+        self.queue.commit(bucket, transaction, LaneBound::Holds)
     }
 
     fn commit_over_bound<'a>(
@@ -192,7 +163,7 @@ impl Backend for Embedded {
         bucket: &'a ServiceName,
         transaction: Transaction,
     ) -> BackendFuture<'a, Committed> {
-        self.enqueue(bucket, transaction, LaneBound::Yields)
+        self.queue.commit(bucket, transaction, LaneBound::Yields)
     }
 
     fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {
@@ -275,24 +246,10 @@ struct BatchWriter {
 impl BatchWriter {
     /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the disk, the next
     /// batch gathers.
-    fn write_batches(&self, queue: &FairQueue<CommitJob>, max_batch: usize) {
-        while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
-            let mut batch = Vec::with_capacity(jobs.len());
-            let mut waiting = Vec::with_capacity(jobs.len());
-            // A closed channel means that the caller's deadline passed or the client went away: such a commit is not
-            // written.
-            for (bucket, job) in jobs.into_iter().filter(|(_, job)| !job.answer.is_closed()) {
-                batch.push((bucket, job.transaction));
-                waiting.push(job.answer);
-            }
-            if batch.is_empty() {
-                continue;
-            }
-            let answers = self.write(batch);
-            for (answer, channel) in answers.into_iter().zip(waiting) {
-                // The caller may have gone away in the meantime. Its commit is on disk all the same.
-                let _ = channel.send(answer);
-            }
+    fn write_batches(&self, queue: &CommitQueue) {
+        while let Some(commits) = queue.take() {
+            let (batch, callers) = commits.split();
+            callers.send(self.write(batch));
         }
     }
 

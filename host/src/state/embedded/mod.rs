@@ -9,7 +9,6 @@ mod data_control;
 pub(super) mod database;
 pub(super) mod disk;
 pub(super) mod engine;
-pub(super) mod fair_queue;
 pub(super) mod format;
 mod frozen_table;
 pub(super) mod layout;

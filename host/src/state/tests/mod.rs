@@ -1,5 +1,8 @@
-//! The room's tests. `sim_disk` is a disk in memory whose power they cut.
+//! The room's tests. `sim_disk` is a disk in memory whose power they cut; `backends` holds the promises of the room
+//! over every backend, with real servers where they are installed.
 
+mod backends;
+mod batch_plan;
 mod concurrency;
 mod crash;
 mod data_control;

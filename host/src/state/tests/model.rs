@@ -8,25 +8,25 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 /// Two services with the same keys.
-const BUCKETS: [&str; 2] = ["users", "products"];
+pub(super) const BUCKETS: [&str; 2] = ["users", "products"];
 
 /// The naive model: value and version by bucket and key.
 #[derive(Default)]
-struct Model {
-    buckets: [BTreeMap<Key, (Vec<u8>, u64)>; 2],
-    version: u64,
+pub(super) struct Model {
+    pub(super) buckets: [BTreeMap<Key, (Vec<u8>, u64)>; 2],
+    pub(super) version: u64,
 }
 
 #[derive(Debug, Clone)]
-struct Step {
-    bucket: usize,
+pub(super) struct Step {
+    pub(super) bucket: usize,
     /// Each checked key; `Ok`: with its present version, `Err`: with this version.
     checks: Vec<(Key, Result<(), u64>)>,
     writes: Vec<(Key, Change)>,
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+pub(super) enum Op {
     /// Transactions of one batch.
     Write(Vec<Step>),
     Get(usize, Vec<Key>),
@@ -34,7 +34,7 @@ enum Op {
 }
 
 impl Model {
-    fn commit(&mut self, bucket: usize, transaction: &Transaction) -> Result<Committed, StateError> {
+    pub(super) fn commit(&mut self, bucket: usize, transaction: &Transaction) -> Result<Committed, StateError> {
         let present = &self.buckets[bucket];
         for (key, version) in &transaction.checks {
             if present.get(key).map_or(0, |(_, v)| *v) != *version {
@@ -72,7 +72,7 @@ impl Model {
         Ok(Committed { version, sums })
     }
 
-    fn transaction(&self, step: &Step) -> Transaction {
+    pub(super) fn transaction(&self, step: &Step) -> Transaction {
         let present = |key: &Key| self.buckets[step.bucket].get(key).map_or(0, |(_, version)| *version);
         let checks = step.checks.iter().map(|(key, which)| (key.clone(), which.map_or_else(|v| v, |()| present(key))));
         Transaction { beside: Vec::new(), checks: checks.collect(), writes: step.writes.clone() }
@@ -94,7 +94,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let check = (key(), prop_oneof![6 => Just(Ok(())), 1 => (0u64..20).prop_map(Err)]);
     let step = (0..2usize, prop::collection::vec(check, 0..3), prop::collection::vec((key(), change()), 0..5))
         .prop_map(|(bucket, checks, writes)| Step { bucket, checks, writes });

@@ -1,0 +1,55 @@
+//! What an error of the server means.
+
+use crate::state::error::StateError;
+use std::error::Error as _;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+/// An error before the commit was asked for: nothing was applied.
+pub(super) fn unavailable(place: &str, error: &Error) -> StateError {
+    let problem = text(error);
+    if is_lasting(error) {
+        return StateError::Unfit { place: place.into(), problem };
+    }
+    StateError::Unavailable { place: place.into(), problem, cause: cause(error) }
+}
+
+/// No answer in time.
+pub(super) fn silent(place: &str, seconds: u64) -> StateError {
+    let problem = format!("no answer within {seconds} s");
+    StateError::Unavailable { place: place.into(), problem, cause: "away" }
+}
+
+/// What the server says, or what has happened to the connection. A message of the server names tables and users, and no
+/// value.
+fn text(error: &Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return format!("{} ({})", said.message(), said.code().code());
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether waiting would not help: somebody has to change the manifest or the server.
+fn is_lasting(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        let class = code.code().get(..2);
+        class == Some("28") || [SqlState::UNDEFINED_DATABASE, SqlState::INSUFFICIENT_PRIVILEGE].contains(code)
+    })
+}
+
+/// A cause of `atoll_state_failed_commits_total`.
+fn cause(error: &Error) -> &'static str {
+    match error.code() {
+        Some(code) if *code == SqlState::DISK_FULL => "full",
+        Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => "read-only",
+        Some(code) if *code == SqlState::IO_ERROR => "io",
+        Some(code) if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code) => "damaged",
+        _ => "away",
+    }
+}

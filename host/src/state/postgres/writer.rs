@@ -1,0 +1,297 @@
+//! The session that writes: a batch is one transaction of the server.
+
+use super::rows;
+use super::session::{LONGEST, Session, Sessions};
+use crate::base::ServiceName;
+use crate::state::batch_plan::{BatchPlan, Before, BucketKey, PlannedBatch};
+use crate::state::error::{StateError, StorageCause};
+use crate::state::transaction::{Committed, Transaction};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::{Error, Statement};
+
+/// How long the writer tries to learn what has become of a commit whose answer was lost.
+const SETTLE: Duration = Duration::from_secs(5);
+/// The time between two tries.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// How many entries are deleted in one transaction: a large bucket must not hold up the commits of all services.
+const ERASED_AT_ONCE: i64 = 1000;
+
+/// What a session that writes begins with beside what all begin with. Whoever stops in the middle of a transaction
+/// holds up all other hosts.
+const BEGINNING: &str = "SET idle_in_transaction_session_timeout = '10s'";
+
+/// Writes batches, one after the other.
+pub(super) struct PostgresWriter {
+    sessions: Arc<Sessions>,
+    /// Whether other hosts write too.
+    shared: bool,
+    namespace: String,
+    /// Names this writer in the table of writers: no two have the same.
+    id: String,
+    /// The number of the last batch that was begun.
+    batch: i64,
+    /// `None`: there is none, or the one before did not end its transaction.
+    session: Option<WriteSession>,
+}
+
+/// A session with the statements that write. It holds the lock on the data: the server takes it back when the
+/// connection ends, so whoever writes on this session has it.
+struct WriteSession {
+    session: Session,
+    lock: Statement,
+    before: Statement,
+    put: Statement,
+    delete: Statement,
+    erase: Statement,
+    note: Statement,
+    noted: Statement,
+}
+
+/// What has become of a commit.
+enum CommitFate {
+    Written,
+    Lost,
+    /// The server could not be asked in time.
+    InDoubt(StateError),
+}
+
+impl PostgresWriter {
+    /// Opens the session, with the tables and the lock.
+    ///
+    /// # Errors
+    /// The server's; [`StateError::Taken`].
+    pub(super) async fn open(sessions: Arc<Sessions>, namespace: &str, shared: bool) -> Result<Self, StateError> {
+        let id = format!("{:032x}", rand::random::<u128>());
+        let mut writer = Self { sessions, shared, namespace: namespace.to_owned(), id, batch: 0, session: None };
+        writer.session = Some(writer.open_session().await?);
+        Ok(writer)
+    }
+
+    /// Gives the lock back.
+    pub(super) fn close(&mut self) {
+        self.session = None;
+    }
+
+    /// Writes a batch.
+    ///
+    /// # Errors
+    /// [`StateError::Io`]: nobody knows whether it was written; any other: nothing was.
+    pub(super) async fn write(
+        &mut self,
+        batch: &[(ServiceName, Transaction)],
+    ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
+        let plan = BatchPlan(batch);
+        let session = self.take_session().await?;
+        let number = self.batch;
+        // From here to the end the session is not in `self`: whatever fails, and whoever drops this future, closes it.
+        let prepared = timeout(LONGEST, session.prepare(plan, &self.id, number)).await;
+        let planned = prepared.map_err(|_| self.sessions.silent())?.map_err(|error| self.sessions.error(&error))?;
+        self.commit(session, number).await?;
+        Ok(planned.answers)
+    }
+
+    /// Deletes some entries of a bucket, none of them later than `until`, or than now. Returns how many these were, and
+    /// until when.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) async fn erase_some(
+        &mut self,
+        bucket: &ServiceName,
+        until: Option<i64>,
+    ) -> Result<(u64, i64), StateError> {
+        let session = self.take_session().await?;
+        let number = self.batch;
+        let erasing = async {
+            let client = &session.session.client;
+            client.batch_execute("BEGIN").await?;
+            let latest: i64 = client.query_one(&session.lock, &[]).await?.try_get(0)?;
+            let until = until.unwrap_or(latest);
+            let erased = client.execute(&session.erase, &[&bucket.as_str(), &until, &ERASED_AT_ONCE]).await?;
+            client.execute(&session.note, &[&latest, &self.id, &number]).await?;
+            Ok((erased, until))
+        };
+        let erased = timeout(LONGEST, erasing).await.map_err(|_| self.sessions.silent())?;
+        let erased = erased.map_err(|error| self.sessions.error(&error))?;
+        self.commit(session, number).await?;
+        Ok(erased)
+    }
+
+    /// Ends the transaction of the session. If the answer is lost, the next session tells whether it was written.
+    async fn commit(&mut self, session: WriteSession, number: i64) -> Result<(), StateError> {
+        let error = match timeout(LONGEST, session.session.client.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => {
+                self.session = Some(session);
+                return Ok(());
+            }
+            Ok(Err(error)) => self.sessions.error(&error),
+            Err(_) => self.sessions.silent(),
+        };
+        drop(session);
+        match self.fate_of(number).await {
+            CommitFate::Written => Ok(()),
+            CommitFate::Lost => Err(error),
+            CommitFate::InDoubt(later) => {
+                let problem = "the connection was lost while the commit was under way, and the server could not be \
+                               asked since: it is written whole or not at all";
+                let source = Some(StorageCause::new(later));
+                Err(StateError::Io { path: self.sessions.place.clone().into(), problem, source })
+            }
+        }
+    }
+
+    async fn fate_of(&mut self, number: i64) -> CommitFate {
+        let until = Instant::now() + SETTLE;
+        loop {
+            let error = match self.noted().await {
+                Ok(noted) if noted == Some(number) => return CommitFate::Written,
+                Ok(_) => return CommitFate::Lost,
+                Err(error) => error,
+            };
+            if Instant::now() >= until {
+                return CommitFate::InDoubt(error);
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// The number of the last batch that the server has of this writer. The lock of the row waits for the end of a
+    /// transaction that the server may still be ending.
+    async fn noted(&mut self) -> Result<Option<i64>, StateError> {
+        let session = self.open_session().await?;
+        let asked = async {
+            session.session.client.batch_execute("BEGIN").await?;
+            session.session.client.query_one(&session.lock, &[]).await?;
+            let noted = session.session.client.query_opt(&session.noted, &[&self.id]).await?;
+            session.session.client.batch_execute("ROLLBACK").await?;
+            noted.map(|row| row.try_get(0)).transpose()
+        };
+        let noted = timeout(LONGEST, asked).await.map_err(|_| self.sessions.silent())?;
+        let noted = noted.map_err(|error| self.sessions.error(&error))?;
+        self.session = Some(session);
+        Ok(noted)
+    }
+
+    /// The session, for one transaction with the next number.
+    async fn take_session(&mut self) -> Result<WriteSession, StateError> {
+        self.batch += 1;
+        match self.session.take().filter(|open| !open.session.is_closed()) {
+            Some(open) => Ok(open),
+            None => self.open_session().await,
+        }
+    }
+
+    async fn open_session(&self) -> Result<WriteSession, StateError> {
+        let opening = async {
+            let session = self.sessions.open().await?;
+            self.sessions.prepare_tables(&session).await?;
+            self.take_lock(&session).await?;
+            WriteSession::prepare_all(&self.sessions, session).await
+        };
+        timeout(2 * LONGEST, opening).await.map_err(|_| self.sessions.silent())?
+    }
+
+    /// One host alone has the lock, or all that share the data have it together.
+    async fn take_lock(&self, session: &Session) -> Result<(), StateError> {
+        let function = if self.shared { "pg_try_advisory_lock_shared" } else { "pg_try_advisory_lock" };
+        let ask = format!("SELECT {function}(hashtextextended($1, 0))");
+        let name = format!("atoll data {}", self.namespace);
+        let row = session.client.query_one(&ask, &[&name]).await.map_err(|error| self.sessions.error(&error))?;
+        match row.try_get(0) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(StateError::Taken { place: self.sessions.place.clone(), namespace: self.namespace.clone() })
+            }
+            Err(error) => Err(self.sessions.error(&error)),
+        }
+    }
+}
+
+impl WriteSession {
+    async fn prepare_all(sessions: &Sessions, session: Session) -> Result<Self, StateError> {
+        let (client, statements) = (&session.client, &sessions.statements);
+        let prepare = async |text: String| client.prepare(&text).await;
+        let prepared = async {
+            client.batch_execute(BEGINNING).await?;
+            Ok::<_, Error>((
+                (prepare(statements.lock()).await?, prepare(statements.before()).await?),
+                (prepare(statements.put()).await?, prepare(statements.delete()).await?),
+                (prepare(statements.erase()).await?, prepare(statements.note()).await?),
+                prepare(statements.noted()).await?,
+            ))
+        };
+        let ((lock, before), (put, delete), (erase, note), noted) =
+            prepared.await.map_err(|error| sessions.error(&error))?;
+        Ok(Self { session, lock, before, put, delete, erase, note, noted })
+    }
+
+    /// Does all of a batch but its commit.
+    async fn prepare<'a>(&self, plan: BatchPlan<'a>, id: &str, number: i64) -> Result<PlannedBatch<'a>, Error> {
+        let client = &self.session.client;
+        // Both are sent at once.
+        let (begun, locked) = tokio::join!(client.batch_execute("BEGIN"), client.query_one(&self.lock, &[]));
+        begun?;
+        let latest = rows::version(locked?.try_get(0)?);
+        let planned = plan.outcome(latest, &self.before(plan).await?);
+        let (mut puts, mut deletes) = (PutColumns::default(), (Vec::new(), Vec::new()));
+        for ((bucket, key), write) in &planned.writes {
+            match &write.value {
+                Some(value) => {
+                    puts.buckets.push(bucket.as_str());
+                    puts.keys.push(key);
+                    puts.versions.push(rows::stored(write.version));
+                    puts.values.push(value);
+                }
+                None => {
+                    deletes.0.push(bucket.as_str());
+                    deletes.1.push(&**key);
+                }
+            }
+        }
+        if !puts.keys.is_empty() {
+            client.execute(&self.put, &[&puts.buckets, &puts.keys, &puts.versions, &puts.values]).await?;
+        }
+        if !deletes.0.is_empty() {
+            client.execute(&self.delete, &[&deletes.0, &deletes.1]).await?;
+        }
+        if planned.version > latest {
+            client.execute(&self.note, &[&rows::stored(planned.version), &id, &number]).await?;
+        }
+        Ok(planned)
+    }
+
+    /// What is there of what the batch depends on.
+    async fn before<'a>(&self, plan: BatchPlan<'a>) -> Result<BTreeMap<BucketKey<'a>, Before>, Error> {
+        let needs = plan.needs();
+        if needs.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let buckets: Vec<_> = needs.keys().map(|(bucket, _)| bucket.as_str()).collect();
+        let keys: Vec<_> = needs.keys().map(|(_, key)| *key).collect();
+        let wanted: Vec<_> = needs.values().copied().collect();
+        let found = self.session.client.query(&self.before, &[&buckets, &keys, &wanted]).await?;
+        let places: Vec<_> = needs.into_keys().collect();
+        let mut before = BTreeMap::new();
+        for row in found {
+            let at = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
+            let Some((bucket, key)) = places.get(at).copied() else { continue };
+            let known = Before { version: rows::version(row.try_get(1)?), value: row.try_get(2)? };
+            before.insert((bucket, Cow::Borrowed(key)), known);
+        }
+        Ok(before)
+    }
+}
+
+/// What is put, by columns.
+#[derive(Default)]
+struct PutColumns<'a> {
+    buckets: Vec<&'a str>,
+    keys: Vec<&'a [u8]>,
+    versions: Vec<i64>,
+    values: Vec<&'a [u8]>,
+}

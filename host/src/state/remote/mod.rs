@@ -1,0 +1,13 @@
+//! Owns what is the same for every database server: the one writer that turns commits into batches, the bounds and
+//! answers of them, and what is known of a server that is away.
+//! Always holds: no future of a caller has a transaction or a connection of its own, so that a call that is cancelled
+//! leaves neither behind; a commit is acknowledged after the server has acknowledged it.
+//! Never: knows what a server speaks.
+
+mod engine;
+mod remote_database;
+mod retry_gate;
+
+pub(super) use engine::RemoteBackend;
+pub(super) use remote_database::RemoteDatabase;
+pub(super) use retry_gate::RetryGate;

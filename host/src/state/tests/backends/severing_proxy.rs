@@ -1,0 +1,96 @@
+//! A proxy that cuts a connection at the commit: before the server has got it, or before the client gets the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the proxy does at the next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    Never,
+    /// The server does not get it.
+    Question,
+    /// The server has got it, and the client does not get the answer.
+    Answer,
+    /// As `Answer`, and from then on nobody gets through.
+    AnswerAndAllLater,
+}
+
+/// The message of the client that ends a transaction: `Q`, its length, its text (PostgreSQL, "Message Formats").
+const COMMIT: &[u8] = b"Q\0\0\0\x0BCOMMIT\0";
+
+/// A proxy in front of one server.
+pub(super) struct SeveringProxy {
+    port: u16,
+    cut: Arc<AtomicU8>,
+    /// Set when the proxy has let nobody through since.
+    shut: Arc<AtomicU8>,
+}
+
+impl SeveringProxy {
+    pub(super) async fn before(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (cut, shut) = (Arc::<AtomicU8>::default(), Arc::<AtomicU8>::default());
+        let both = (Arc::clone(&cut), Arc::clone(&shut));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if both.1.load(SeqCst) == 0 {
+                    tokio::spawn(forward(client, server, both.clone()));
+                }
+            }
+        });
+        Self { port, cut, shut }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it does at the next commit.
+    pub(super) fn cut_next(&self, cut: Cut) {
+        self.cut.store(cut as u8, SeqCst);
+    }
+
+    /// Lets everybody through again.
+    pub(super) fn open(&self) {
+        self.shut.store(0, SeqCst);
+    }
+}
+
+/// Moves bytes until one side ends, or the cut is due.
+async fn forward(mut client: TcpStream, server: u16, (cut, shut): (Arc<AtomicU8>, Arc<AtomicU8>)) {
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let Ok(length @ 1..) = read else { return };
+                let question = &asked[..length];
+                let is_commit = question.windows(COMMIT.len()).any(|part| part == COMMIT);
+                let due = if is_commit { cut.swap(Cut::Never as u8, SeqCst) } else { Cut::Never as u8 };
+                if due == Cut::Question as u8 {
+                    return;
+                }
+                if server.write_all(question).await.is_err() {
+                    return;
+                }
+                if due == Cut::AnswerAndAllLater as u8 {
+                    shut.store(1, SeqCst);
+                }
+                if due != Cut::Never as u8 {
+                    // The server has answered, so it has done it.
+                    let _ = server.read(&mut answered).await;
+                    return;
+                }
+            }
+            read = server.read(&mut answered) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&answered[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

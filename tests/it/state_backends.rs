@@ -1,0 +1,83 @@
+//! State on a database server, through the real binary: what is refused and how, and a real PostgreSQL that is killed
+//! under the host. Without a server (`just state-backends` installs one) the last test passes, and says so.
+
+use super::atoll::{Atoll, Home, Http, eventually};
+use super::postgres_server::{PASSWORD, PostgresServer};
+use http::{Method, Request};
+use serde_json::json;
+
+const SERVICE: &str = r#"
+[service.kv]
+component = "{component:fixture-kv}"
+state = true
+breaker = { failure_threshold = 1000 }
+
+[[route]]
+prefix = "/kv"
+strip_prefix = "/kv"
+service = "kv"
+"#;
+
+#[tokio::test]
+async fn what_a_backend_cannot_promise_is_refused_by_name_with_its_line() {
+    let backend = "[state]\nbackend = 'postgres://127.0.0.1:1/shop'\nuser = 'atoll'\nshared = true\n\
+                   encryption = { key = { from_env = 'KEY' } }\n\
+                   [topic.orders]\n[limit.daily]\nquota = '5 / 1d'\n\
+                   [[schedule]]\nname = 'nightly'\nevery = '1h'\ntopic = 'orders'\n";
+    let home = Home::new(&format!("{backend}{SERVICE}"));
+    for verb in ["check", "run"] {
+        let mut command = home.command(&[verb, "atoll.toml"]);
+        let output = command.env("KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").output().await.unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{verb}: {text}");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+        for (place, says) in [
+            ("atoll.toml:2:", "a backend stores values as they are, and `encryption` of [state] promises"),
+            ("atoll.toml:4:", "the topic `orders` is kept by one host"),
+            ("atoll.toml:4:", "the schedule `nightly` is kept by one host"),
+            ("atoll.toml:4:", "the quota of the limit `daily` is kept by one host"),
+        ] {
+            assert!(text.contains(place) && text.contains(says), "{verb}: {says}: {text}");
+        }
+    }
+}
+
+async fn send(atoll: &Atoll, method: Method, path: &str, body: &'static str) -> (u16, String) {
+    let request = Request::builder().method(method).uri(format!("{}{path}", atoll.gateway));
+    let answer = Http::default().send(request, body).await;
+    (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_outlives_its_server_and_another_host_finds_its_data() {
+    let Some(mut server) = PostgresServer::start() else { return };
+    let manifest = format!("{}{SERVICE}", server.section());
+    let home = server.home(&manifest);
+    let atoll = home.start().await;
+    let put =
+        async |atoll: &Atoll, key: &str| send(atoll, Method::PUT, &format!("/kv/bucket/default/{key}"), "one").await.0;
+    let get = async |atoll: &Atoll, key: &str| send(atoll, Method::GET, &format!("/kv/bucket/default/{key}"), "").await;
+    assert_eq!(put(&atoll, "a").await, 204);
+    assert_eq!(send(&atoll, Method::POST, "/kv/increment/n?delta=5", "").await.1, "5");
+    let ready = async |atoll: &Atoll| Http::default().get(&format!("{}/readyz", atoll.admin)).await.json();
+    assert_eq!(ready(&atoll).await, json!({ "status": "ready" }));
+    server.kill();
+    let away = json!("is away: services with state can neither read nor write; the log says why");
+    eventually("the host says so", async || (ready(&atoll).await["store"] == away).then_some(())).await;
+    assert!(put(&atoll, "b").await >= 500 && get(&atoll, "a").await.0 >= 500);
+    let metrics =
+        String::from_utf8(Http::default().get(&format!("{}/metrics", atoll.admin)).await.body.to_vec()).unwrap();
+    assert!(metrics.contains("\natoll_state_degraded 1\n"), "{metrics}");
+    server.start_again();
+    eventually("the host is well", async || (ready(&atoll).await == json!({ "status": "ready" })).then_some(())).await;
+    assert_eq!((get(&atoll, "a").await.1.as_str(), get(&atoll, "b").await.0), ("one", 404));
+    assert_eq!(put(&atoll, "c").await, 204);
+    let log = atoll.log().join("\n");
+    assert!(log.contains("the store is away") && !log.contains(PASSWORD), "{log}");
+    atoll.kill().await;
+    let elsewhere = server.home(&manifest);
+    let atoll = elsewhere.start().await;
+    assert_eq!(get(&atoll, "c").await.1, "one");
+    assert_eq!(send(&atoll, Method::POST, "/kv/increment/n", "").await.1, "6");
+    atoll.stop().await;
+}
