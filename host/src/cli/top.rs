@@ -4,6 +4,7 @@ use super::client::Client;
 use super::observed_text;
 use super::terminal::{FullScreen, without_control};
 use crate::admin::{ChangeView, OverviewView};
+use crate::base::counted;
 use anyhow::Context;
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -85,9 +86,10 @@ impl TopPicture {
         let failing = self.services.iter().filter(|one| one.failed_percent > 0.0 || one.refused > 0).count();
         let open: u64 = self.services.iter().map(|one| one.open_circuits.used).sum();
         let mut head = format!(
-            "atoll top - {}   {} services, {rate:.1} req/s, {failing} with failures, {open} open circuits   q quits",
+            "atoll top - {}   {}, {rate:.1} req/s, {failing} with failures, {}   q quits",
             self.host,
-            self.services.len()
+            counted(self.services.len(), "service", "services"),
+            counted(open, "open circuit", "open circuits")
         );
         if let Some(trouble) = &self.trouble {
             head = format!("atoll top - {}   {trouble}", self.host);
