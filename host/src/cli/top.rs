@@ -158,7 +158,7 @@ mod tests {
         (1..=100).for_each(|number| picture.note(change(number)));
         assert_eq!(picture.changes.len(), CHANGES);
         let lines = picture.lines(200, 20);
-        assert!(lines[0].contains("3 services, 10.0 req/s, 1 with failures, 1 open circuits"), "{}", lines[0]);
+        assert!(lines[0].contains("3 services, 10.0 req/s, 1 with failures, 1 open circuit "), "{}", lines[0]);
         let names: Vec<_> = lines[3..6].iter().map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!(names, ["shut", "ill", "calm"]);
         assert!(lines[3].ends_with("1 of 2 open"));
