@@ -2,7 +2,7 @@
 
 use super::error::SagaError;
 use super::journal::SagaJournal;
-use super::lock_table::{LockHolder, LockTable, LockedThing};
+use super::lock_table::{LockHolder, LockTable, SagaLockKey};
 use super::plan::{SagaPlan, SagaSettings};
 use super::recovery::RecoveredSaga;
 use super::topic_tail::TopicTail;
@@ -117,7 +117,7 @@ impl LiveSaga {
     }
 
     /// What it locks; `None`: nothing.
-    pub(super) fn locked_thing(&self) -> Option<LockedThing> {
+    pub(super) fn locked_thing(&self) -> Option<SagaLockKey> {
         self.run(locked_thing)
     }
 
@@ -177,7 +177,7 @@ impl<P> SharedSagas<P> {
 }
 
 /// What a saga locks; `None`: nothing.
-pub(super) fn locked_thing(run: &SagaRun) -> Option<LockedThing> {
+pub(super) fn locked_thing(run: &SagaRun) -> Option<SagaLockKey> {
     Some((Arc::clone(&run.definition().lock.as_ref()?.name), run.locks()?))
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 /// What is locked: the name of a lock, and a value as JSON.
-pub(super) type LockedThing = (Arc<str>, String);
+pub(super) type SagaLockKey = (Arc<str>, String);
 
 /// The saga that has a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct LockTable(Mutex<LockTableState>);
 
 #[derive(Default)]
 struct LockTableState {
-    queues: BTreeMap<LockedThing, LockQueue>,
+    queues: BTreeMap<SagaLockKey, LockQueue>,
     /// The turn that the next one gets who waits.
     next_turn: u64,
 }
@@ -47,7 +47,7 @@ struct LockTableState {
 /// A place in a queue. Dropped, it is given up.
 struct LockTurn<'a> {
     table: &'a LockTable,
-    thing: &'a LockedThing,
+    thing: &'a SagaLockKey,
     turn: u64,
     come: Arc<Notify>,
 }
@@ -72,7 +72,7 @@ impl LockTable {
     ///
     /// # Errors
     /// Another saga has it, or will have it next.
-    pub(super) fn take(&self, thing: &LockedThing, holder: LockHolder, now: u64) -> Result<(), LockHolder> {
+    pub(super) fn take(&self, thing: &SagaLockKey, holder: LockHolder, now: u64) -> Result<(), LockHolder> {
         let mut state = self.state();
         let queue = state.queues.entry(thing.clone()).or_default();
         match &queue.holder {
@@ -85,7 +85,7 @@ impl LockTable {
     }
 
     /// A saga of an earlier run has it. Of two the one has it that loses it later: the other one has expired.
-    pub(super) fn restore(&self, thing: &LockedThing, holder: LockHolder) {
+    pub(super) fn restore(&self, thing: &SagaLockKey, holder: LockHolder) {
         let mut state = self.state();
         let queue = state.queues.entry(thing.clone()).or_default();
         if queue.holder.as_ref().is_none_or(|before| before.until <= holder.until) {
@@ -94,7 +94,7 @@ impl LockTable {
     }
 
     /// Waits for its turn, and takes the lock for `expires`. Returns when that was, in milliseconds since 1970.
-    pub(super) async fn wait(&self, thing: &LockedThing, holder: LockHolder, expires: Duration) -> u64 {
+    pub(super) async fn wait(&self, thing: &SagaLockKey, holder: LockHolder, expires: Duration) -> u64 {
         let turn = self.line_up(thing);
         loop {
             let until = {
@@ -118,7 +118,7 @@ impl LockTable {
         }
     }
 
-    fn line_up<'a>(&'a self, thing: &'a LockedThing) -> LockTurn<'a> {
+    fn line_up<'a>(&'a self, thing: &'a SagaLockKey) -> LockTurn<'a> {
         let mut state = self.state();
         let (turn, come) = (state.next_turn, Arc::new(Notify::new()));
         state.next_turn += 1;
@@ -127,7 +127,7 @@ impl LockTable {
     }
 
     /// The saga `id` needs it no more. The first one that waits has its turn.
-    pub(super) fn release(&self, thing: &LockedThing, id: &str) {
+    pub(super) fn release(&self, thing: &SagaLockKey, id: &str) {
         let mut state = self.state();
         if let Some(queue) = state.queues.get_mut(thing) {
             queue.holder.take_if(|holder| holder.id == id);
@@ -145,7 +145,7 @@ impl LockQueue {
 
 impl LockTableState {
     /// Forgets a lock that nobody has and nobody waits for.
-    fn tidy(&mut self, thing: &LockedThing) {
+    fn tidy(&mut self, thing: &SagaLockKey) {
         if self.queues.get(thing).is_some_and(|queue| queue.holder.is_none() && queue.waiting.is_empty()) {
             self.queues.remove(thing);
         }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    fn thing() -> LockedThing {
+    fn thing() -> SagaLockKey {
         ("order".into(), "\"7\"".into())
     }
 
