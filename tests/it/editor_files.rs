@@ -33,7 +33,7 @@ async fn the_doctor_names_what_is_missing_and_how_to_mend_it() {
     let home = Home::new(manifest);
     home.link_cache();
     let well = printed(&home, &["doctor"]).await;
-    assert!(well.contains("atoll.toml: right, 1 services") && well.contains("cargo"), "{well}");
+    assert!(well.contains("atoll.toml: right, 1 service") && well.contains("cargo"), "{well}");
 
     home.write("[service.shop]\ncomponent = \"shop/shop.wasm\"\nbuild = \"npm run component\"\n");
     let without_tools = home.command(&["doctor"]).env("PATH", "/nowhere").output().await.unwrap();

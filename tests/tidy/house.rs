@@ -200,7 +200,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
                 "tls",
                 "token",
             ],
-            &["acme", "record", "subscription"],
+            &["acme", "record", "saga_event", "saga_lock", "saga_wait", "subscription"],
             &["secret"],
             &[
                 "addresses",

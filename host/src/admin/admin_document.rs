@@ -59,6 +59,20 @@ const fn written_as(resource: AdminResource, media_type: &'static str) -> AdminR
     AdminResource { media_type, ..resource }
 }
 
+/// The parameters that the resource `path` knows when it is read; `None`: there is no such resource. The probes and the
+/// metrics take what their callers add.
+pub(super) fn known_query(path: &str) -> Option<&'static [&'static str]> {
+    let is = |resource: &&AdminResource| {
+        let parts = resource.path.split('/').map(Some).chain([None]);
+        let mut both = parts.zip(path.split('/').map(Some).chain([None]));
+        let same = |(part, own): (Option<&str>, Option<&str>)| {
+            part == own || part.zip(own).is_some_and(|(part, _)| part.starts_with('{'))
+        };
+        resource.method == GET && resource.path.starts_with("/v1/") && both.all(same)
+    };
+    RESOURCES.iter().find(is).map(|resource| resource.query)
+}
+
 fn anything() -> Value {
     json!({ "type": "object" })
 }
@@ -136,11 +150,25 @@ static RESOURCES: [AdminResource; 64] = [
         &["dry_run", "base"],
     ),
     resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),
-    resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
+    asked(
+        resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
+        &["after", "since", "latest", "limit"],
+    ),
     resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),
-    resource(GET, "/v1/topics/{topic}/subscriptions/{service}/dead", "The dead letters of a subscription", anything),
+    asked(
+        resource(
+            GET,
+            "/v1/topics/{topic}/subscriptions/{service}/dead",
+            "The dead letters of a subscription",
+            anything,
+        ),
+        &["after", "limit"],
+    ),
     resource(POST, "/v1/topics/{topic}/subscriptions/{service}/dead/retry", "Send them again", anything),
-    resource(GET, "/v1/sagas", "The sagas that have not ended, or those that have", anything),
+    asked(
+        resource(GET, "/v1/sagas", "The sagas that have not ended, or those that have", anything),
+        &["state", "after", "limit"],
+    ),
     resource(POST, "/v1/sagas", "Start a saga", anything),
     resource(GET, "/v1/sagas/{id}", "What a saga is at", anything),
     resource(POST, "/v1/sagas/{id}/{order}", "Retry, skip or compensate it", anything),

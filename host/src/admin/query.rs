@@ -1,7 +1,11 @@
 //! The query of a request: which parameters a resource knows, and their values.
 
+use super::admin_document::known_query;
 use super::problem::AdminProblem;
-use http::{StatusCode, Uri};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, Uri};
 use std::time::{Duration, SystemTime};
 
 /// The parameters of one request. An unknown one is refused: with a typing error a filter would let everything through.
@@ -15,8 +19,8 @@ impl AdminQuery {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decoded(name)?, decoded(value)?);
             if !known.contains(&name.as_str()) {
-                let detail = format!("there is no parameter `{name}` here: there are {}", known.join(", "));
-                return Err(wrong(detail));
+                let there = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(wrong(format!("there is no parameter `{name}` here: there are {there}")));
             }
             if pairs.iter().any(|(own, _)| *own == name) {
                 return Err(wrong(format!("`{name}` stands twice in the query: send it once")));
@@ -50,6 +54,20 @@ impl AdminQuery {
         value.map(|value| parse(&value).map_err(|accepted| wrong(format!("`{name}` is {accepted}")))).transpose()
     }
 
+    /// How many entries a list has: `usual` if nobody says, 1 to `most`.
+    pub(super) fn limit(&self, usual: usize, most: usize) -> Result<usize, AdminProblem> {
+        let limit = |text: &str| {
+            let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+            number.ok_or_else(|| format!("a number of 1 to {most}"))
+        };
+        Ok(self.parsed("limit", limit)?.unwrap_or(usual))
+    }
+
+    /// A whole number.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, AdminProblem> {
+        self.parsed(name, |text| text.parse().map_err(|_| "a whole number".to_owned()))
+    }
+
     /// A time, written as the seconds since then (`300`) or in the manifest's form (`5m`).
     pub(super) fn since(&self, name: &str) -> Result<Option<SystemTime>, AdminProblem> {
         let length = self.parsed(name, |text| {
@@ -61,7 +79,17 @@ impl AdminQuery {
     }
 }
 
-fn wrong(detail: String) -> AdminProblem {
+/// Refuses a request that only reads, and whose query has a parameter that its resource does not know.
+pub(super) async fn refuse_unknown(request: Request, next: Next) -> Response {
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    let known = if reads { known_query(request.uri().path()) } else { None };
+    match known.map(|known| AdminQuery::of(request.uri(), known)) {
+        Some(Err(problem)) => problem.into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+pub(super) fn wrong(detail: String) -> AdminProblem {
     AdminProblem::new(StatusCode::BAD_REQUEST, "wrong-query", detail)
 }
 

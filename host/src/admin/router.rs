@@ -5,6 +5,7 @@ use super::change::finish;
 use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
+use super::query::refuse_unknown;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
 use super::{
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::telemetry;
 use axum::extract::{Request, State};
+use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -52,6 +54,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(traces::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
+        .layer(from_fn(refuse_unknown))
         .with_state(Arc::new(AdminState { operations, swaps: Arc::new(Semaphore::new(SWAPS)) }))
 }
 

@@ -5,6 +5,7 @@ use super::handler::AdminState;
 use super::operations::Operations;
 use super::order;
 use super::problem::AdminProblem;
+use super::query::{AdminQuery, wrong};
 use super::saga_view::{SagaAnswer, SagaCommand, SagaStart};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -72,20 +73,48 @@ fn named<T>(path: Result<Path<T>, PathRejection>) -> Result<Path<T>, AdminProble
 }
 
 fn wanted(uri: &Uri) -> Result<SagaCommand, AdminProblem> {
-    let wrong = || {
-        let detail = "the query knows `state` (`parked` or `ended`), `after` and `limit`";
-        AdminProblem::new(StatusCode::BAD_REQUEST, "wrong-query", detail)
+    let query = AdminQuery::of(uri, &["state", "after", "limit"])?;
+    let most = query.limit(PAGE, MOST)?;
+    let after = query.parsed("after", |id| {
+        let is_id = id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if is_id { Ok(id.to_owned()) } else { Err("the id of a saga: 32 hexadecimal digits".to_owned()) }
+    })?;
+    let state = |word: &str| match word {
+        "parked" => Ok(true),
+        "ended" => Ok(false),
+        _ => Err("`parked` or `ended`; absent: those that have not ended".to_owned()),
     };
-    let (mut parked, mut ended, mut after, mut most) = (false, false, None, PAGE);
-    for part in uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
-        match part.split_once('=').unwrap_or((part, "")) {
-            ("state", "parked") => parked = true,
-            ("state", "ended") => ended = true,
-            ("after", id) => after = Some(id.to_owned()),
-            ("limit", count) => most = count.parse().map_err(|_| wrong())?,
-            _ => return Err(wrong()),
+    match (query.parsed("state", state)?, after) {
+        (Some(false), after) => Ok(SagaCommand::Ended { after, most }),
+        (_, Some(_)) => Err(wrong("`after` goes with `state=ended` alone: the others are one page".to_owned())),
+        (parked, None) => Ok(SagaCommand::List { parked: parked == Some(true), most }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_that_means_nothing_is_refused_with_what_it_may_be() {
+        let wanted = |query: &str| wanted(&format!("/v1/sagas?{query}").parse().unwrap());
+        let id = "0123456789abcdef0123456789abcdef";
+        assert!(matches!(wanted(""), Ok(SagaCommand::List { parked: false, most: PAGE })));
+        assert!(matches!(wanted("state=parked&limit=1000"), Ok(SagaCommand::List { parked: true, most: MOST })));
+        let ended = wanted(&format!("state=ended&after={id}&limit=7"));
+        assert!(matches!(ended, Ok(SagaCommand::Ended { after: Some(after), most: 7 }) if after == id));
+        for wrong in [
+            "limit=0",
+            "limit=1001",
+            "limit=x",
+            "limit=-1",
+            "state=running",
+            "after=7f&state=ended",
+            &format!("after={id}"),
+            "parked=true",
+            "limit=1&limit=2",
+        ] {
+            assert!(wanted(wrong).is_err(), "{wrong}");
         }
     }
-    let most = most.clamp(1, MOST);
-    Ok(if ended { SagaCommand::Ended { after, most } } else { SagaCommand::List { parked, most } })
 }

@@ -5,6 +5,7 @@ use super::handler::AdminState;
 use super::operations::Operations;
 use super::order;
 use super::problem::AdminProblem;
+use super::query::AdminQuery;
 use super::schedule_view::ScheduleView;
 use super::topic_view::{EventStart, PublishRequest, RebuildRequest, RetryRequest, TopicAnswer, TopicOrder};
 use axum::extract::rejection::PathRejection;
@@ -29,15 +30,6 @@ pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
         .route("/v1/services/{name}/rebuild", post(rebuild::<O>))
 }
 
-/// The part of a list that is wanted.
-#[derive(Default)]
-struct Wanted {
-    after: Option<u64>,
-    since: Option<u64>,
-    latest: Option<u64>,
-    limit: Option<u64>,
-}
-
 type TopicReply = Result<Json<TopicAnswer>, AdminProblem>;
 type TopicPath<T> = Result<Path<T>, PathRejection>;
 
@@ -54,14 +46,15 @@ async fn events<O: Operations>(
     topic: TopicPath<String>,
     uri: Uri,
 ) -> TopicReply {
-    let (Path(topic), wanted) = (named(topic)?, asked(&uri)?);
-    let from = match (wanted.after, wanted.since, wanted.latest) {
+    let Path(topic) = named(topic)?;
+    let query = AdminQuery::of(&uri, &["after", "since", "latest", "limit"])?;
+    let from = match (query.number("after")?, query.number("since")?, query.number("latest")?) {
         (None, Some(since), None) => EventStart::Since(since),
         (None, None, Some(latest)) => EventStart::Latest(latest),
         (after, None, None) => EventStart::After(after.unwrap_or(0)),
         _ => return Err(wrong("`after`, `since` and `latest` exclude one another")),
     };
-    let most = wanted.most();
+    let most = query.limit(PAGE, MOST)?;
     Ok(Json(state.operations.topics(TopicOrder::Events { topic, from, most }).await?))
 }
 
@@ -82,8 +75,9 @@ async fn dead<O: Operations>(
     names: TopicPath<(String, String)>,
     uri: Uri,
 ) -> TopicReply {
-    let (Path((topic, service)), wanted) = (named(names)?, asked(&uri)?);
-    let (after, most) = (wanted.after.unwrap_or(0), wanted.most());
+    let Path((topic, service)) = named(names)?;
+    let query = AdminQuery::of(&uri, &["after", "limit"])?;
+    let (after, most) = (query.number("after")?.unwrap_or(0), query.limit(PAGE, MOST)?);
     Ok(Json(state.operations.topics(TopicOrder::Dead { topic, service, after, most }).await?))
 }
 
@@ -115,28 +109,6 @@ async fn rebuild<O: Operations>(
 /// A path that is not UTF-8 names no topic.
 fn named<T>(path: TopicPath<T>) -> Result<Path<T>, AdminProblem> {
     path.map_err(|_| AdminProblem::new(StatusCode::NOT_FOUND, "no-such-topic", "the path is not UTF-8"))
-}
-
-impl Wanted {
-    fn most(&self) -> usize {
-        self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE).clamp(1, MOST)
-    }
-}
-
-fn asked(uri: &Uri) -> Result<Wanted, AdminProblem> {
-    let mut wanted = Wanted::default();
-    for part in uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let place = match name {
-            "after" => &mut wanted.after,
-            "since" => &mut wanted.since,
-            "latest" => &mut wanted.latest,
-            "limit" => &mut wanted.limit,
-            _ => return Err(wrong("the query knows `after`, `since`, `latest` and `limit`")),
-        };
-        *place = Some(value.parse().map_err(|_| wrong("each value of the query is a whole number"))?);
-    }
-    Ok(wanted)
 }
 
 fn wrong(detail: &str) -> AdminProblem {

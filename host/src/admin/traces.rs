@@ -64,11 +64,15 @@ fn parse(text: &str) -> Result<TraceQuery, AdminProblem> {
             }
             "min_ms" => value.parse().map(|least| query.min_ms = least).is_ok(),
             "error" => value.parse().map(|error| query.error = Some(error)).is_ok(),
-            "limit" => value.parse().map(|limit: usize| query.limit = limit.clamp(1, MOST)).is_ok(),
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+                limit.map(|limit| query.limit = limit).is_some()
+            }
             _ => false,
         };
         if !right {
-            let detail = "write service=NAME, min_ms=NUMBER, error=true or error=false, limit=NUMBER, with & between";
+            let detail =
+                "write service=NAME, min_ms=NUMBER, error=true or error=false, limit=1 to 1000, with & between";
             return Err(AdminProblem::new(StatusCode::BAD_REQUEST, "bad-query", detail));
         }
     }
@@ -88,8 +92,9 @@ mod tests {
             ("service=&min_ms=&error=", Some(usual.clone())),
             ("service=users&min_ms=20&error=true&limit=7", Some(users)),
             ("error=false", Some(TraceQuery { error: Some(false), ..usual.clone() })),
-            ("limit=0", Some(TraceQuery { limit: 1, ..usual.clone() })),
-            ("limit=99999", Some(TraceQuery { limit: MOST, ..usual })),
+            ("limit=1000", Some(TraceQuery { limit: MOST, ..usual })),
+            ("limit=0", None),
+            ("limit=1001", None),
             ("min_ms=1.5", None),
             ("error=yes", None),
             ("sevice=users", None),

@@ -21,7 +21,7 @@ use super::routed_places::RoutedPlaces;
 use super::running_host::RunningHost;
 use super::saga_plans::pinned_sagas;
 use crate::admin::{ApplyOrder, ApplyView, OperationError};
-use crate::base::{Digest, ServiceName};
+use crate::base::{Digest, ServiceName, counted};
 use crate::config::{ChangeClass, Draft, ManifestChange, ManifestTree, environment};
 use crate::rollout::{PreparedExchange, WantedService};
 use crate::telemetry::{ChangeKind, note_change};
@@ -222,7 +222,7 @@ impl Applier {
         self.parts.rollout.note_formats(&exchanged).await;
         let count = changes.len();
         tracing::info!(changes = count, "a manifest was applied");
-        note_change(ChangeKind::ManifestApplied, "", None, &format!("{count} changes"));
+        note_change(ChangeKind::ManifestApplied, "", None, &counted(count, "change", "changes"));
         Ok(())
     }
 

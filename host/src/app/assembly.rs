@@ -92,7 +92,7 @@ pub(super) async fn assemble(
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
     let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, places, &mut needs, &mut findings);
     state_refusals::check(manifest, &components, &mut findings);
-    let events = EventPlan::of(manifest, &components, (&mut routed, places), &mut needs, &mut findings);
+    let mut events = EventPlan::of(manifest, &components, (&mut routed, places), &mut needs, &mut findings);
     let schedules = SchedulePlan::of(manifest, &components, &events, (&mut routed, places), &mut needs, &mut findings);
     let sagas = SagaPlans::of(
         pinned,
@@ -103,6 +103,7 @@ pub(super) async fn assemble(
             places,
             needs: &mut needs,
             findings: &mut findings,
+            events: &mut events,
         },
     );
     places.finish();

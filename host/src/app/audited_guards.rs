@@ -6,6 +6,7 @@ use crate::admin::{
     MaintenanceView, OperationError, Operations, SnapshotView,
 };
 use crate::audit::AuditRecord;
+use crate::base::counted;
 
 impl<O: Operations> GuardOperations for AuditedOperations<O> {
     fn limits(&self) -> Vec<LimitView> {
@@ -49,7 +50,8 @@ impl<O: Operations> DataOperations for AuditedOperations<O> {
         };
         let outcome = self.inner.import(service, source, replaces).await;
         let how = if replaces { ", replacing" } else { "" };
-        let counts = outcome.as_ref().map(|ImportedView { written, .. }| format!(": {written} entries"));
+        let counts =
+            outcome.as_ref().map(|ImportedView { written, .. }| format!(": {}", counted(*written, "entry", "entries")));
         let words = format!("{from}{how}{}", counts.unwrap_or_default());
         self.record(AuditRecord::new(&who(), "data-imported").on(service), Some(words), outcome)
     }

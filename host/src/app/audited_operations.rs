@@ -8,6 +8,7 @@ use crate::admin::{
 };
 use crate::admin::{OperationErrorKind, SagaAnswer, SagaCommand, ScheduleView, TopicAnswer, TopicOrder};
 use crate::audit::{AuditLine, AuditQuery, AuditRecord, AuditTrail};
+use crate::base::counted;
 use crate::cache::Purge;
 use crate::telemetry::{TraceQuery, operator};
 use bytes::Bytes;
@@ -179,7 +180,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let digest = crate::base::Digest::of(order.text.as_bytes()).to_string();
         let outcome = self.inner.apply(order).await;
         let before = outcome.as_ref().ok().map(|view| view.before.clone());
-        let words = outcome.as_ref().ok().map(|view| format!("{} changes", view.changes.len()));
+        let words = outcome.as_ref().ok().map(|view| counted(view.changes.len(), "change", "changes"));
         let event = AuditRecord::new(&who(), "apply").on("manifest").changed(before.as_deref(), Some(&digest));
         self.record(event, words, outcome)
     }

@@ -1,5 +1,6 @@
 //! Topics and subscriptions, checked against the components: the types of payloads, and the functions that handle them.
 
+use super::event_handler::EventHandler;
 use super::late_findings::LateFindings;
 use super::routed_places::RoutedPlaces;
 use super::service_component::ServiceComponent;
@@ -7,12 +8,10 @@ use crate::base::ServiceName;
 use crate::broker::Broker;
 use crate::config::{Manifest, ServiceConfig, SubscriptionConfig, TopicConfig};
 use crate::contract::{BoundFunction, Function, FunctionName, HttpBindingSpec, Interface, Type, misread};
-use crate::delivery::{Deliveries, DeliveryError, MeshHandler, Subscription};
+use crate::delivery::{Deliveries, DeliveryError, Subscription};
 use crate::events::{PayloadType, Topic, TopicName};
-use crate::mesh::Mesh;
 use crate::rollout::{ManifestName, Need, Uses};
 use crate::state::Store;
-use crate::telemetry::Tracer;
 use http::Method;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,7 +86,25 @@ impl EventPlan {
 
     /// The topic of this name.
     pub(super) fn topic(&self, name: &TopicName) -> Option<&Arc<Topic>> {
-        self.topics.iter().find(|topic| topic.name == *name)
+        self.topic_named(name.as_str())
+    }
+
+    /// The topic of this name.
+    pub(super) fn topic_named(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.iter().find(|topic| topic.name.as_str() == name)
+    }
+
+    /// The type of this name, if it is that of some topic's payloads.
+    pub(super) fn payload(&self, wanted: &str) -> Option<&Type> {
+        self.topics.iter().find_map(|topic| match &topic.payload {
+            PayloadType::Typed { ty, name, .. } if name == wanted => Some(ty),
+            PayloadType::Typed { .. } | PayloadType::Any => None,
+        })
+    }
+
+    /// Has the events of a topic start the saga `saga`.
+    pub(super) fn start_saga(&mut self, saga: &str, topic: &Arc<Topic>, from_beginning: bool) {
+        self.subscriptions.push(Subscription::of_saga(saga, Arc::clone(topic), from_beginning));
     }
 
     /// The topics of these names.
@@ -102,12 +119,11 @@ impl EventPlan {
     pub(super) async fn start(
         self,
         store: Option<&Store>,
-        mesh: Arc<Mesh>,
-        tracer: Option<Arc<Tracer>>,
+        handler: EventHandler,
         broker: Option<&dyn Broker>,
     ) -> Result<Option<Deliveries>, DeliveryError> {
         let Some(store) = store.filter(|_| !self.topics.is_empty()) else { return Ok(None) };
-        let handler = Arc::new(MeshHandler { mesh, tracer });
+        let handler = Arc::new(handler);
         Deliveries::start(store, self.topics, self.subscriptions, &self.absent, (handler, broker)).await.map(Some)
     }
 }

@@ -7,6 +7,7 @@ use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_files;
 use super::edge_tls::EdgeTls;
+use super::event_handler::EventHandler;
 use super::event_plan::EventPlan;
 use super::health_watches::HealthWatches;
 use super::host_parts::{CheckedManifest, HostParts, ServingHost};
@@ -33,10 +34,11 @@ use super::unfinished_sagas;
 use crate::acme::CertificateKeeper;
 use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
-use crate::base::Digest;
+use crate::base::{Digest, counted};
 use crate::broker;
 use crate::cluster::Cluster;
 use crate::config::{Draft, Manifest, ManifestErrors};
+use crate::delivery::MeshHandler;
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Mesh, Service};
@@ -110,7 +112,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let running = Arc::new(RunningHost::new(&serving));
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
-    deliver(plans, (store.as_ref(), manifest), Arc::clone(&parts.mesh), &host).await?;
+    deliver(plans, (store.as_ref(), manifest), &parts, &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
     let (asynchronous, admin_address) = (Arc::clone(&host), admin_socket.local_addr()?);
@@ -237,7 +239,7 @@ async fn reload_on_hangup(mut hangup: Signal, applier: Arc<Applier>, trail: Opti
     while hangup.recv().await.is_some() {
         let outcome = Box::pin(applier.reload()).await;
         let words = match &outcome {
-            Ok(view) => format!("{} changes", view.changes.len()),
+            Ok(view) => counted(view.changes.len(), "change", "changes"),
             Err(error) => format!("refused: {:?}", error.kind),
         };
         match outcome {
@@ -282,7 +284,7 @@ async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
 async fn deliver(
     (events, schedules): (EventPlan, SchedulePlan),
     (store, manifest): (Option<&Store>, &Manifest),
-    mesh: Arc<Mesh>,
+    parts: &HostParts,
     host: &HostOperations,
 ) -> anyhow::Result<()> {
     let broker = match &manifest.broker {
@@ -292,7 +294,13 @@ async fn deliver(
         None => None,
     };
     let broker = broker.as_deref();
-    let started = events.start(store, Arc::clone(&mesh), host.tracer.clone(), broker).await;
+    let mesh = Arc::clone(&parts.mesh);
+    let handler = EventHandler {
+        mesh: MeshHandler { mesh: Arc::clone(&mesh), tracer: host.tracer.clone() },
+        sagas: Arc::clone(&parts.sagas),
+        names: manifest.gateway.names,
+    };
+    let started = events.start(store, handler, broker).await;
     let started = started.context("reading the topics")?;
     if let Some(deliveries) = started.map(Arc::new) {
         host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
@@ -325,7 +333,8 @@ async fn coordinate(
     mesh: Arc<Mesh>,
     host: &HostOperations,
 ) -> anyhow::Result<Option<HostSagas>> {
-    let started = plans.start(store, mesh).await.context("reading the sagas")?;
+    let deliveries = host.deliveries.get().map(|deliveries| &**deliveries);
+    let started = plans.start(store, mesh, deliveries).await.context("reading the sagas")?;
     let Some(sagas) = started.map(Arc::new) else { return Ok(None) };
     host.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(&sagas))));
     // It is set this once.

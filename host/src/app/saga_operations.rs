@@ -2,7 +2,9 @@
 
 use crate::admin::{OperationError, OperationErrorKind, SagaAnswer, SagaCommand, SagaStart, SagaStartView};
 use crate::contract::Names;
-use crate::coordinator::{Coordinator, MeshPerformer, SagaError, SagaOrder, SagaStarter, SagaStatus, StartedSaga};
+use crate::coordinator::{
+    Coordinator, LockHolder, MeshPerformer, SagaError, SagaOrder, SagaStarter, SagaStatus, StartedSaga,
+};
 use crate::gateway::{SagaDoor, SagaDoorFuture, SagaRefusal};
 use crate::telemetry::{SagaSample, SagaSource};
 use bytes::Bytes;
@@ -55,6 +57,8 @@ fn refusal(error: SagaError) -> OperationError {
         SagaError::OtherInput | SagaError::Full(_) | SagaError::Refused(_) | SagaError::Stopping => {
             OperationErrorKind::Conflict
         }
+        SagaError::Locked(_) => OperationErrorKind::Conflict,
+        SagaError::Unread(_) => OperationErrorKind::Internal,
         SagaError::State(_) => OperationErrorKind::Internal,
     };
     OperationError::caused_by(kind, error)
@@ -105,6 +109,12 @@ fn outside(error: SagaError) -> SagaRefusal {
         SagaError::Unknown(_) => SagaRefusal::Unknown,
         SagaError::Input(text) => SagaRefusal::Input(text),
         SagaError::OtherInput => SagaRefusal::OtherInput,
+        // Its id would read it: that is for its own clients.
+        SagaError::Locked(LockHolder { lock, saga, until, .. }) => SagaRefusal::Locked { lock, saga, until },
+        SagaError::Unread(reason) => {
+            tracing::warn!(target: "saga", reason, "a saga could not be started");
+            SagaRefusal::Unavailable
+        }
         SagaError::Full(_) | SagaError::Stopping | SagaError::Refused(_) => SagaRefusal::Unavailable,
         SagaError::State(error) => {
             tracing::error!(target: "saga", %error, "a saga could not be started or read");
@@ -135,6 +145,7 @@ mod tests {
     use crate::mesh::{self, Mesh};
     use crate::saga::{SagaDefinition, SagaStep, StepAction};
     use crate::state::{Settings, Store};
+    use std::collections::BTreeMap;
     use std::future::poll_fn;
     use std::task::Poll;
     use std::time::Instant;
@@ -145,9 +156,9 @@ mod tests {
         let action = StepAction::Pause(Duration::from_millis(1));
         let step = SagaStep { name: "wait".into(), action, undo: None, pivot: false, timeout: None, tries: 1 };
         let deadline = Duration::from_secs(600);
-        let definition = SagaDefinition { name: "rest".into(), input: None, deadline, steps: vec![step] };
+        let definition = SagaDefinition { name: "rest".into(), input: None, deadline, lock: None, steps: vec![step] };
         let targets = vec![StepTargets::default()];
-        SagaPlan { definition: Arc::new(definition), input: None, targets, is_current: true }
+        SagaPlan { definition: Arc::new(definition), input: None, targets, waits: BTreeMap::new(), is_current: true }
     }
 
     #[tokio::test]
@@ -156,7 +167,8 @@ mod tests {
         let settings = Settings { path: folder.path().join("state.redb"), ..Settings::default() };
         let store = Store::open(&settings).unwrap();
         let mesh = MeshPerformer(Arc::new(Mesh::new(Arc::default(), mesh::Settings::default())));
-        let sagas = Coordinator::start(&store, vec![rest()], SagaSettings::default(), Arc::new(mesh)).await;
+        let sagas =
+            Coordinator::start(&store, (vec![rest()], Vec::new()), SagaSettings::default(), Arc::new(mesh)).await;
         let sagas = Arc::new(sagas.unwrap());
         let door = HostSagaDoor { sagas: Arc::new(OnceLock::from(Arc::clone(&sagas))), names: Names::Snake };
         let input = Bytes::from_static(b"{}");

@@ -1,12 +1,15 @@
 //! Sagas, checked against the components: the functions of their steps, and the types of what is bound to them.
 
+use super::event_plan::EventPlan;
 use super::late_findings::LateFindings;
 use super::routed_places::RoutedPlaces;
+use super::saga_topics;
 use super::service_component::ServiceComponent;
 use crate::base::ServiceName;
 use crate::config::{Manifest, SagaConfig, StepSpans};
 use crate::contract::{BoundFunction, HttpBindingSpec, Interface, Type};
 use crate::coordinator::{Coordinator, MeshPerformer, SagaError, SagaJournal, SagaPlan, SagaSettings, StepTargets};
+use crate::delivery::Deliveries;
 use crate::mesh::{Mesh, Value};
 use crate::rollout::{ManifestName, Need, Uses};
 use crate::saga::{
@@ -15,7 +18,7 @@ use crate::saga::{
 use crate::state::Store;
 use anyhow::Context;
 use http::Method;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,23 +37,24 @@ pub(super) struct SagaContext<'a, 'f> {
     pub(super) places: &'a mut RoutedPlaces,
     pub(super) needs: &'a mut Vec<Need>,
     pub(super) findings: &'a mut LateFindings<'f>,
+    pub(super) events: &'a mut EventPlan,
 }
 
 /// A definition, and where it is written. A definition of an earlier manifest is written nowhere.
-struct CheckedSaga<'a> {
-    definition: SagaDefinition,
-    config: Option<&'a SagaConfig>,
+pub(super) struct CheckedSaga<'a> {
+    pub(super) definition: SagaDefinition,
+    pub(super) config: Option<&'a SagaConfig>,
     /// Of the definition as it is written: it tells apart the functions of two definitions of one saga.
     digest: String,
 }
 
 /// What is known when a call is made.
-struct KnownTypes {
-    input: Option<Type>,
+pub(super) struct KnownTypes {
+    pub(super) input: Option<Type>,
     /// The steps before, with the types of their results.
-    before: Vec<(Arc<str>, Option<Type>)>,
+    pub(super) before: Vec<(Arc<str>, Option<Type>)>,
     /// In a compensation, the step itself: its result is not known if the step is in doubt.
-    own: Option<(Arc<str>, Option<Type>)>,
+    pub(super) own: Option<(Arc<str>, Option<Type>)>,
 }
 
 impl SagaPlans {
@@ -70,6 +74,9 @@ impl SagaPlans {
                 plans.extend(CheckedSaga { definition, config: None, digest }.plan(context));
             }
         }
+        for topic in plans.iter().flat_map(|plan| plan.definition.topics()) {
+            saga_topics::mark(context.events, &topic);
+        }
         Self { plans, settings: manifest.saga_bounds.clone() }
     }
 
@@ -81,9 +88,13 @@ impl SagaPlans {
         self,
         store: Option<&Store>,
         mesh: Arc<Mesh>,
+        deliveries: Option<&Deliveries>,
     ) -> Result<Option<Coordinator<MeshPerformer>>, SagaError> {
         let Some(store) = store.filter(|_| !self.plans.is_empty()) else { return Ok(None) };
-        Coordinator::start(store, self.plans, self.settings, Arc::new(MeshPerformer(mesh))).await.map(Some)
+        let names: BTreeSet<_> = self.plans.iter().flat_map(|plan| plan.definition.topics()).collect();
+        let topics = saga_topics::of(deliveries, names.iter());
+        let performer = Arc::new(MeshPerformer(mesh));
+        Coordinator::start(store, (self.plans, topics), self.settings, performer).await.map(Some)
     }
 }
 
@@ -100,14 +111,22 @@ impl CheckedSaga<'_> {
     fn plan(mut self, context: &mut SagaContext<'_, '_>) -> Option<SagaPlan> {
         self.check_services(context)?;
         let input = self.input(context)?;
+        self.check_lock(input.as_ref(), context)?;
+        self.check_start(input.as_ref(), context)?;
         let mut known = KnownTypes { input: input.clone(), before: Vec::new(), own: None };
-        let (mut targets, mut right) = (Vec::new(), true);
+        let (mut targets, mut waits, mut right) = (Vec::new(), BTreeMap::new(), true);
         for step in 0..self.definition.steps.len() {
             let mut target = StepTargets::default();
             let mut result = None;
             if let StepAction::Call(call) = self.definition.steps[step].action.clone() {
                 match self.call(step, StepDirection::Action, &call, &known, context) {
                     Some((at, ty)) => (target.action, result) = (Some(at), ty),
+                    None => right = false,
+                }
+            }
+            if let StepAction::Wait(wait) = self.definition.steps[step].action.clone() {
+                match self.wait(step, &wait, &known, context) {
+                    Some((parts, payload)) => (_, result) = (waits.insert(step, parts), payload),
                     None => right = false,
                 }
             }
@@ -128,7 +147,7 @@ impl CheckedSaga<'_> {
             targets.push(target);
         }
         let (definition, is_current) = (Arc::new(self.definition), self.config.is_some());
-        right.then_some(SagaPlan { definition, input, targets, is_current })
+        right.then_some(SagaPlan { definition, input, targets, waits, is_current })
     }
 
     /// The services of a definition of an earlier manifest: nobody else has looked for them. `None`: one has gone.
@@ -162,6 +181,9 @@ impl CheckedSaga<'_> {
                 None => whole = false,
             }
         }
+        if let Some(ty) = context.events.payload(wanted) {
+            return Some(Some(ty.clone()));
+        }
         // A component that does not load may be the one that has the type.
         if whole {
             let message = format!("no service of a step of `{}` has the type {wanted}", self.definition.name);
@@ -178,7 +200,7 @@ impl CheckedSaga<'_> {
             .flat_map(move |step| directions.into_iter().filter_map(move |direction| definition.call(step, direction)))
     }
 
-    fn spans(&self, step: usize) -> Option<&StepSpans> {
+    pub(super) fn spans(&self, step: usize) -> Option<&StepSpans> {
         self.config.and_then(|config| config.steps.get(step))
     }
 
@@ -306,11 +328,11 @@ impl CheckedSaga<'_> {
         right
     }
 
-    fn name_of(&self, step: usize) -> &str {
+    pub(super) fn name_of(&self, step: usize) -> &str {
         &self.definition.steps[step].name
     }
 
-    fn find(&self, context: &mut SagaContext<'_, '_>, span: &Range<usize>, message: String, help: &str) {
+    pub(super) fn find(&self, context: &mut SagaContext<'_, '_>, span: &Range<usize>, message: String, help: &str) {
         let message = match self.config {
             Some(_) => message,
             None => format!("sagas `{}` of an earlier manifest have not ended: {message}", self.definition.name),
@@ -326,7 +348,7 @@ impl<'a> SagaContext<'a, '_> {
     }
 }
 
-fn check(binding: &Binding, ty: &Type, name: &str, known: &KnownTypes) -> Option<String> {
+pub(super) fn check(binding: &Binding, ty: &Type, name: &str, known: &KnownTypes) -> Option<String> {
     check_binding::<Value>(binding, ty, name, known).err().map(|misbound| misbound.to_string())
 }
 

@@ -3,7 +3,7 @@
 
 use super::kept_revisions::KeptRevisions;
 use super::operations::HostOperations;
-use crate::base::ServiceName;
+use crate::base::{ServiceName, counted};
 use crate::config::Finding;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
@@ -79,7 +79,8 @@ impl<A: Fn(&str)> StartEnd<A> {
         self.left_out.iter().chain(&late).for_each(|line| announce(&format!("left out: {line}")));
         tracing::info!(services, ms = self.started.elapsed().as_millis(), "ready");
         let left_out = self.left_out.len() + late.len();
-        note_change(ChangeKind::HostStarted, "", None, &format!("{services} services, {left_out} things left out"));
+        let (services, left_out) = (counted(*services, "service", "services"), counted(left_out, "thing", "things"));
+        note_change(ChangeKind::HostStarted, "", None, &format!("{services}, {left_out} left out"));
         let cache = Arc::clone(&self.runtime);
         spawn_blocking(move || cache.prune_cache());
     }

@@ -74,6 +74,7 @@ mod tests {
     use crate::coordinator::{Coordinator, MeshPerformer, SagaPlan, SagaSettings, StepTargets};
     use crate::mesh::{self, Mesh};
     use crate::saga::{SagaDefinition, SagaStep, StepAction};
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     /// A store with a saga that waits for an hour.
@@ -81,12 +82,20 @@ mod tests {
         let action = StepAction::Pause(Duration::from_secs(3600));
         let step = SagaStep { name: "wait".into(), action, undo: None, pivot: false, timeout: None, tries: 1 };
         let deadline = Duration::from_secs(7200);
-        let definition = SagaDefinition { name: "rest".into(), input: None, deadline, steps: vec![step] };
+        let definition = SagaDefinition { name: "rest".into(), input: None, deadline, lock: None, steps: vec![step] };
         let targets = vec![StepTargets::default()];
-        let plan = SagaPlan { definition: Arc::new(definition), input: None, targets, is_current: true };
+        let plan = SagaPlan {
+            definition: Arc::new(definition),
+            input: None,
+            targets,
+            waits: BTreeMap::new(),
+            is_current: true,
+        };
         let store = Store::open(settings).unwrap();
         let mesh = MeshPerformer(Arc::new(Mesh::new(Arc::default(), mesh::Settings::default())));
-        let sagas = Coordinator::start(&store, vec![plan], SagaSettings::default(), Arc::new(mesh)).await.unwrap();
+        let sagas = Coordinator::start(&store, (vec![plan], Vec::new()), SagaSettings::default(), Arc::new(mesh))
+            .await
+            .unwrap();
         sagas.begin("rest", None, b"{}", Names::Snake).await.unwrap();
         sagas.stop(Duration::from_secs(60)).await;
         store

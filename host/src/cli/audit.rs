@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use crate::audit::{AuditLine, VerifiedChain, verify};
+use crate::base::counted;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use std::fs::File;
@@ -66,7 +67,7 @@ fn read(path: &Path) -> anyhow::Result<VerifiedChain> {
 }
 
 fn summary(path: &Path, found: &VerifiedChain) -> String {
-    let count = if found.entries.len() == 1 { "1 entry".into() } else { format!("{} entries", found.entries.len()) };
+    let count = counted(found.entries.len(), "entry", "entries");
     let mut text = format!("{} is whole: {count}\n", path.display());
     for line in &found.torn {
         text.push_str(&format!("line {line} is torn: a host ended while it wrote that line\n"));

@@ -3,6 +3,7 @@
 use super::output::Output;
 use super::terminal;
 use crate::app::{self, AdminSource};
+use crate::base::counted;
 use crate::project::BuildStep;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
@@ -173,7 +174,7 @@ fn there(manifest: &Path) -> Vec<Diagnosis> {
     let checked = runtime::Builder::new_multi_thread().enable_all().build();
     let checked = checked.map_err(Into::into).and_then(|runtime| runtime.block_on(app::check(manifest)));
     let mut looked = vec![match checked {
-        Ok(summary) => Diagnosis::well(&name, format!("right, {} services", summary.services)),
+        Ok(summary) => Diagnosis::well(&name, format!("right, {}", counted(summary.services, "service", "services"))),
         Err(_) => Diagnosis::to_mend(&name, "is wrong", format!("`atoll check {name}` says what"), true),
     }];
     if let Some(known) = app::known_admin(manifest).filter(|known| matches!(known.source, AdminSource::Running(_))) {

@@ -6,7 +6,7 @@ use super::layout::{Side, age, lay_out};
 use super::output::Output;
 use crate::admin::RecordingView;
 use crate::app::{self, Replays};
-use crate::base::ServiceName;
+use crate::base::{ServiceName, counted};
 use crate::recording::{PlaybackReport, Recording};
 use anyhow::Context;
 use clap::Args;
@@ -117,7 +117,8 @@ fn head(recording: &Recording) -> String {
 /// What came of the replays, and whether all of them did what was recorded.
 fn describe(head: &str, masked: usize, Replays { revision, reports }: &Replays) -> (String, bool) {
     let same = reports.iter().filter(|report| report.is_equal()).count();
-    let mut text = format!("{head}\n{} replayed it {} times: {same} the same", revision.short(), reports.len());
+    let times = counted(reports.len(), "time", "times");
+    let mut text = format!("{head}\n{} replayed it {times}: {same} the same", revision.short());
     if let Some(different) = reports.iter().find(|report| !report.is_equal()) {
         text.push_str("\nwhat differs first:");
         let PlaybackReport { differences, stopped, .. } = different;
@@ -125,7 +126,10 @@ fn describe(head: &str, masked: usize, Replays { revision, reports }: &Replays) 
             text.push_str(&format!("\n  {line}"));
         }
         if masked > 0 {
-            text.push_str(&format!("\n{masked} values of the recording are masked: differences may come from that"));
+            text.push_str(&format!(
+                "\n{} masked: differences may come from that",
+                counted(masked, "value of the recording is", "values of the recording are")
+            ));
         }
     }
     (text, same == reports.len())

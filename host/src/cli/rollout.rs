@@ -8,7 +8,7 @@ use super::terminal;
 use crate::admin::{
     AdoptedView, BegunView, CanaryView, DifferenceView, HistoryView, RolloutView, ShadowView, SwapView,
 };
-use crate::base::ServiceName;
+use crate::base::{ServiceName, counted};
 use crate::config::duration;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -218,7 +218,7 @@ fn describe(rollout: &RolloutView) -> String {
             "evidence: failures {:.2}, new traps {:.2}, slow calls {:.2}, memory {:.2}, together {:.2} of 100\n",
             evidence.failures, evidence.new_traps, evidence.slow_calls, evidence.memory, evidence.whole
         ));
-        text.push_str(&format!("this step: {calls_in_step} of {calls_needed} calls\n"));
+        text.push_str(&format!("this step: {calls_in_step} of {}\n", counted(*calls_needed, "call", "calls")));
         if *hold {
             text.push_str(&format!("it stays at this step: `atoll rollout {service} promote` or `rollback`\n"));
         }
@@ -230,7 +230,8 @@ fn describe(rollout: &RolloutView) -> String {
 fn shadowed(shadow: &ShadowView) -> String {
     let ShadowView { compared, differing, stopped, skipped, differences, .. } = shadow;
     let mut text = format!(
-        "shadow: {compared} calls compared, {differing} differ, {stopped} ask for something new, {skipped} skipped\n"
+        "shadow: {} compared, {differing} differ, {stopped} ask for something new, {skipped} skipped\n",
+        counted(*compared, "call", "calls")
     );
     if !differences.is_empty() {
         const COLUMNS: [(&str, Side); 5] =

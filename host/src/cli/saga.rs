@@ -5,7 +5,8 @@ use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
 use super::output::Output;
 use crate::admin::{SagaStart, SagaStartView};
-use crate::coordinator::SagaStatus;
+use crate::base::counted;
+use crate::coordinator::{LockStatus, SagaStatus};
 use clap::Subcommand;
 use serde_json::value::RawValue;
 use std::io::Read;
@@ -14,7 +15,7 @@ use std::time::SystemTime;
 /// What can be asked of sagas.
 #[derive(Debug, Subcommand)]
 pub(super) enum SagaVerb {
-    /// Start a saga; it is on disk when this returns
+    /// Start a saga of the manifest; it is on disk when this returns
     #[command(verbatim_doc_comment)]
     Start {
         /// The saga of the manifest
@@ -113,12 +114,13 @@ fn standard_input() -> anyhow::Result<String> {
 }
 
 fn table(sagas: &[SagaStatus]) -> String {
-    const COLUMNS: [(&str, Side); 7] = [
+    const COLUMNS: [(&str, Side); 8] = [
         ("ID", Left),
         ("SAGA", Left),
         ("STATE", Left),
         ("AGE", Right),
         ("STEP", Left),
+        ("LOCK", Left),
         ("FAILURES", Right),
         ("REASON", Left),
     ];
@@ -128,18 +130,29 @@ fn table(sagas: &[SagaStatus]) -> String {
     let now = unix_ms();
     let row = |status: &SagaStatus| {
         let step = status.step.as_ref().map_or_else(none, |step| format!("{step} ({}/{})", status.done, status.steps));
+        let step = status.waits_for.as_ref().map_or_else(|| step.clone(), |topic| format!("{step} waits for {topic}"));
+        let lock = status.lock.as_ref().map_or_else(none, |lock| lock_text(lock, now));
         let reason = status.failure.as_ref().or(status.turned.as_ref());
         let reason = reason.and_then(|reason| reason.lines().next()).map_or_else(none, str::to_owned);
         let old = age(now.saturating_sub(status.started) / 1000);
         let (failures, state) = (status.failures.to_string(), status.state.clone());
-        [status.id.clone(), status.saga.clone(), state, old, step, failures, reason]
+        [status.id.clone(), status.saga.clone(), state, old, step, lock, failures, reason]
     };
     lay_out(COLUMNS, sagas.iter().map(row))
 }
 
+/// A lock: what is locked, and whether the saga has it.
+fn lock_text(LockStatus { name, value, until }: &LockStatus, now: u64) -> String {
+    match until {
+        None => format!("{name} {value} (waits)"),
+        Some(until) if *until <= now => format!("{name} {value} (expired)"),
+        Some(_) => format!("{name} {value}"),
+    }
+}
+
 fn one(status: &SagaStatus) -> String {
     let SagaStatus { id, saga, state, done, steps, failures, .. } = status;
-    let mut text = format!("saga {saga} {id}\n  {state}, {done} of {steps} steps done\n");
+    let mut text = format!("saga {saga} {id}\n  {state}, {done} of {} done\n", counted(*steps, "step", "steps"));
     let mut line = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
             text += &format!("  {name}: {value}\n");
@@ -147,7 +160,10 @@ fn one(status: &SagaStatus) -> String {
     };
     line("step", status.step.as_deref());
     line("undone because", status.turned.as_deref());
-    line(&format!("failed {failures} times, the last time because"), status.failure.as_deref());
+    line("waits for an event of", status.waits_for.as_deref());
+    line("lock", status.lock.as_ref().map(|lock| lock_text(lock, unix_ms())).as_deref());
+    let times = counted(*failures, "time", "times");
+    line(&format!("failed {times}, the last time because"), status.failure.as_deref());
     let steps: Vec<_> = status.plan.iter().map(|step| format!("{} {}", step.name, step.state)).collect();
     line("steps", (!steps.is_empty()).then(|| steps.join(", ")).as_deref());
     line("result", status.result.as_deref().map(RawValue::get));
@@ -181,8 +197,24 @@ mod tests {
         }
         assert!(!text.contains("second line") && table(&[]) == "no sagas\n", "{text}");
         let text = one(&parked());
-        assert!(text.contains("3 of 4 steps done") && text.contains("failed 10 times"), "{text}");
+        assert!(text.contains("3 of 4 steps done") && text.contains("failed 10 times,"), "{text}");
+        let once = one(&SagaStatus { failures: 1, done: 0, steps: 1, ..parked() });
+        assert!(once.contains("0 of 1 step done") && once.contains("failed 1 time,"), "{once}");
         assert!(text.contains("steps: quote done, ship under-way\n"), "{text}");
+    }
+
+    #[test]
+    fn a_saga_is_shown_with_its_lock_and_the_event_that_it_waits_for() {
+        let lock = |until| LockStatus { name: "order".into(), value: "\"7\"".into(), until };
+        for (until, expected) in
+            [(None, "order \"7\" (waits)"), (Some(1), "order \"7\" (expired)"), (Some(u64::MAX), "order \"7\" ")]
+        {
+            let saga = SagaStatus { lock: Some(lock(until)), waits_for: Some("paid".into()), ..parked() };
+            let text = table(std::slice::from_ref(&saga));
+            assert!(text.contains(expected) && text.contains("ship (3/4) waits for paid"), "{text}");
+            let text = one(&saga);
+            assert!(text.contains("waits for an event of: paid\n") && text.contains(expected.trim()), "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::observed_text;
 use super::terminal::{FullScreen, without_control};
 use crate::admin::{ChangeView, OverviewView};
+use crate::base::counted;
 use anyhow::Context;
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -85,9 +86,10 @@ impl TopPicture {
         let failing = self.services.iter().filter(|one| one.failed_percent > 0.0 || one.refused > 0).count();
         let open: u64 = self.services.iter().map(|one| one.open_circuits.used).sum();
         let mut head = format!(
-            "atoll top - {}   {} services, {rate:.1} req/s, {failing} with failures, {open} open circuits   q quits",
+            "atoll top - {}   {}, {rate:.1} req/s, {failing} with failures, {}   q quits",
             self.host,
-            self.services.len()
+            counted(self.services.len(), "service", "services"),
+            counted(open, "open circuit", "open circuits")
         );
         if let Some(trouble) = &self.trouble {
             head = format!("atoll top - {}   {trouble}", self.host);
@@ -156,7 +158,7 @@ mod tests {
         (1..=100).for_each(|number| picture.note(change(number)));
         assert_eq!(picture.changes.len(), CHANGES);
         let lines = picture.lines(200, 20);
-        assert!(lines[0].contains("3 services, 10.0 req/s, 1 with failures, 1 open circuits"), "{}", lines[0]);
+        assert!(lines[0].contains("3 services, 10.0 req/s, 1 with failures, 1 open circuit "), "{}", lines[0]);
         let names: Vec<_> = lines[3..6].iter().map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!(names, ["shut", "ill", "calm"]);
         assert!(lines[3].ends_with("1 of 2 open"));

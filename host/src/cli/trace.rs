@@ -5,7 +5,7 @@ use super::layout::Side::{Left, Right};
 use super::layout::{Side, lay_out, none};
 use super::output::Output;
 use crate::admin::{SpanView, TraceSummaryView, TraceView};
-use crate::base::log_safe;
+use crate::base::{counted, log_safe};
 use clap::Args;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
@@ -101,7 +101,10 @@ fn waterfall(trace: &TraceView) -> String {
         reason(rule)
     );
     if trace.lost_spans > 0 {
-        text.push_str(&format!("{} more spans had no room: see `spans` in [telemetry]\n", trace.lost_spans));
+        text.push_str(&format!(
+            "{} had no room: see `spans` in [telemetry]\n",
+            counted(trace.lost_spans, "more span", "more spans")
+        ));
     }
     if let Some(stranger) = &trace.stranger {
         text.push_str(&format!("the client names a trace of its own: {}\n", shown(stranger)));

@@ -399,7 +399,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
     gateway.settings.sticky.dedup();
-    let (saga_bounds, sagas) = (saga::settings(&mut root), saga::read_all(&mut root, &services));
+    let (saga_bounds, sagas) = (saga::settings(&mut root), saga::read_all(&mut root, &services, &topics));
     let limits = rate::read_all(&mut root);
     let routes = route::read_all(&mut root, &services, &gateway, &policies, (&limits, &sagas), folder);
     root.close();

@@ -8,8 +8,10 @@ use super::reader::measure::{DAY, DurationKind, HOUR, KIB, MIB, SizeKind, in_mem
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::saga_binding::{BindingsKind, BoundArgument};
+use super::saga_event::{self, SagaEvent};
 use super::service::Services;
-use super::topic::TypeNameKind;
+use super::topic::{Topics, TypeNameKind};
+use super::{saga_lock, saga_wait};
 use crate::base::ServiceName;
 use crate::coordinator::SagaSettings;
 use crate::events::Backoff;
@@ -22,10 +24,14 @@ use std::sync::Arc;
 pub struct SagaConfig {
     /// What it does.
     pub definition: SagaDefinition,
+    /// The topic whose events start it; `None`: no event does.
+    pub on: Option<SagaEvent>,
     /// Where each step is written.
     pub steps: Vec<StepSpans>,
     /// Where its input is written; without one, where the saga is.
     pub(crate) span: Span,
+    /// Where its lock is written; without one, where the saga is.
+    pub(crate) lock: Span,
 }
 
 /// Where the parts of a step are written.
@@ -33,11 +39,11 @@ pub struct SagaConfig {
 pub struct StepSpans {
     /// Whether `undo_with` is not written: the compensation gets those arguments of the action that it has.
     pub undo_like_action: bool,
-    /// Its call, or its pause.
+    /// Its call, its pause or its wait.
     pub(crate) action: Span,
     /// Its compensation.
     pub(crate) undo: Span,
-    /// The arguments of the action, and those of the compensation.
+    /// The arguments of the action, or what its wait is bound to, and the arguments of the compensation.
     pub(crate) with: BTreeMap<String, Span>,
     pub(crate) undo_with: BTreeMap<String, Span>,
 }
@@ -82,8 +88,8 @@ static BACKOFF_MOST: ManifestKey<DurationKind> = ManifestKey::new(
 static INPUT: ManifestKey<TypeNameKind> = ManifestKey::without_default(
     "input",
     TypeNameKind,
-    "The WIT type of the input. It must be a type that a service of a step imports or exports. Absent: any JSON, and \
-     no part of it can be bound.",
+    "The WIT type of the input. It must be a type that a service of a step imports or exports. Absent: that of the \
+     payloads of `on`; without one any JSON, and no part of it can be bound.",
 );
 static DEADLINE: ManifestKey<DurationKind> = ManifestKey::new(
     "deadline",
@@ -96,8 +102,11 @@ static NAME: ManifestKey<TextKind> = ManifestKey::without_default(
     TextKind { min: 1 },
     "Its name, by which later steps name its result: words of `a-z`, `0-9` and `-`. It is required.",
 );
-static CALL: ManifestKey<CalleeKind> =
-    ManifestKey::without_default("call", CalleeKind, "The function that the step calls. This or `pause` is required.");
+static CALL: ManifestKey<CalleeKind> = ManifestKey::without_default(
+    "call",
+    CalleeKind,
+    "The function that the step calls. This, `pause` or `wait` is required.",
+);
 static PAUSE: ManifestKey<DurationKind> = ManifestKey::without_default(
     "pause",
     DurationKind { min: 1, max: 365 * DAY },
@@ -156,7 +165,7 @@ pub(super) fn settings(root: &mut Section<'_>) -> SagaSettings {
 }
 
 /// Reads every `[saga.NAME]`.
-pub(super) fn read_all(root: &mut Section<'_>, services: &Services) -> Vec<SagaConfig> {
+pub(super) fn read_all(root: &mut Section<'_>, services: &Services, topics: &Topics) -> Vec<SagaConfig> {
     let report = root.report;
     let mut sections = root.sections("saga");
     sections.sort_by_key(|(key, _)| key.span().start);
@@ -167,33 +176,54 @@ pub(super) fn read_all(root: &mut Section<'_>, services: &Services) -> Vec<SagaC
             report.push(ValueOrigin::Text(key.span()), format!("`{name}` is no name of a saga"), help);
         }
         let (input, deadline) = (section.find(&INPUT), section.get(&DEADLINE));
-        let steps = steps(&mut section, name, services);
+        let on = section.has(saga_event::NAME).then(|| {
+            let mut section = section.section(saga_event::NAME);
+            let read = saga_event::read(&mut section, topics);
+            section.close();
+            read
+        });
+        let mut lock_span = key.span();
+        let lock = section.has(saga_lock::NAME).then(|| {
+            let mut section = section.section(saga_lock::NAME);
+            lock_span = section.span.clone();
+            let read = saga_lock::read(&mut section, name, on.is_some());
+            section.close();
+            read
+        });
+        let steps = steps(&mut section, name, (services, topics));
         section.close();
         let span = input.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span());
-        if let Some((steps, spans)) = steps {
-            let input = input.map(|found| found.value);
-            sagas.push(SagaConfig {
-                definition: SagaDefinition { name: name.into(), input, deadline, steps },
-                steps: spans,
-                span,
-            });
+        // What is written and wrong was reported: without it, what follows from it would be told as well.
+        if let Some((steps, spans)) = steps
+            && on.as_ref().is_none_or(Option::is_some)
+            && lock.as_ref().is_none_or(Option::is_some)
+        {
+            let (on, lock) = (on.flatten(), lock.flatten());
+            let payload = || topics.payload(&on.as_ref()?.topic).map(str::to_owned);
+            let input = input.map(|found| found.value).or_else(payload);
+            let definition = SagaDefinition { name: name.into(), input, deadline, lock, steps };
+            sagas.push(SagaConfig { definition, on, steps: spans, span, lock: lock_span });
         }
     }
     sagas
 }
 
 /// The steps; `None` if one of them is wrong, which was reported.
-fn steps(section: &mut Section<'_>, saga: &str, services: &Services) -> Option<(Vec<SagaStep>, Vec<StepSpans>)> {
+fn steps(
+    section: &mut Section<'_>,
+    saga: &str,
+    (services, topics): (&Services, &Topics),
+) -> Option<(Vec<SagaStep>, Vec<StepSpans>)> {
     let report = section.report;
     let sections = section.list("step");
     let mut wrong = sections.is_empty() || sections.len() > bound::STEPS;
     if wrong {
-        let message = format!("saga `{saga}` has {} steps: there are 1 to {}", sections.len(), bound::STEPS);
+        let message = format!("a saga has 1 to {} steps, and `{saga}` has {}", bound::STEPS, sections.len());
         report.push_if_whole(ValueOrigin::Text(section.span.clone()), message, "add step = [{ name, call, with }]");
     }
     let (mut steps, mut spans): (Vec<SagaStep>, Vec<StepSpans>) = (Vec::new(), Vec::new());
     for mut section in sections {
-        let read = read_step(&mut section, services);
+        let read = read_step(&mut section, services, topics);
         let origin = ValueOrigin::Text(section.span.clone());
         section.close();
         let Some((step, span)) = read else {
@@ -212,6 +242,10 @@ fn steps(section: &mut Section<'_>, saga: &str, services: &Services) -> Option<(
                 let message = format!("step `{}` comes after the pivot, and is never undone", step.name);
                 refuse(message, "leave `undo` out, or let the pivot come later");
             }
+            if matches!(&step.action, StepAction::Wait(wait) if wait.timeout.is_none()) {
+                let message = format!("step `{}` comes after the pivot, and would wait for ever", step.name);
+                refuse(message, "add a `timeout` to its `wait`: then the saga waits for a person");
+            }
         }
         steps.push(step);
         spans.push(span);
@@ -219,7 +253,7 @@ fn steps(section: &mut Section<'_>, saga: &str, services: &Services) -> Option<(
     (!wrong).then_some((steps, spans))
 }
 
-fn read_step(section: &mut Section<'_>, services: &Services) -> Option<(SagaStep, StepSpans)> {
+fn read_step(section: &mut Section<'_>, services: &Services, topics: &Topics) -> Option<(SagaStep, StepSpans)> {
     let report = section.report;
     let name = section.find(&NAME);
     let (call, pause) = (section.find(&CALL), section.find(&PAUSE));
@@ -234,36 +268,36 @@ fn read_step(section: &mut Section<'_>, services: &Services) -> Option<(SagaStep
     {
         report.push_if_whole(name.origin.clone(), format!("`{}` is no name of a step", name.value), help);
     }
-    let both = section.has(CALL.name) && section.has(PAUSE.name);
-    if both || (section.lacks(CALL.name) && section.lacks(PAUSE.name)) {
-        let message = "a step has either `call` or `pause`";
-        report.push_if_whole(here(), message, "add call = \"products/reserve\", or pause = \"10m\"");
-        return None;
-    }
-    for (name, needed) in [(WITH.name, CALL.name), (TIMEOUT.name, CALL.name), (UNDO_WITH.name, UNDO.name)] {
-        if section.has(name) && section.lacks(needed) {
-            let message = format!("`{name}` has no effect without `{needed}`");
-            report.push_if_whole(here(), message, "leave it out");
-        }
-    }
+    let wait = section.has(saga_wait::NAME).then(|| {
+        let mut section = section.section(saga_wait::NAME);
+        let read = saga_wait::read(&mut section, topics);
+        section.close();
+        read
+    });
+    check_action(section)?;
     let undo_like_action = undo_with.is_none();
     let span = |found: Option<Span>| found.unwrap_or_else(|| section.span.clone());
+    let (waited, waited_spans) = wait.flatten().unzip();
+    let action = [call.as_ref().and_then(Sourced::span), pause.as_ref().and_then(Sourced::span)];
     let spans = StepSpans {
         undo_like_action,
-        action: span(call.as_ref().and_then(Sourced::span).or(pause.as_ref().and_then(Sourced::span))),
+        action: span(action.into_iter().flatten().next().or(waited.as_ref().and_then(Sourced::span))),
         undo: span(undo.as_ref().and_then(Sourced::span)),
-        with: spans_of(with.as_ref()),
+        with: waited_spans.unwrap_or_else(|| spans_of(with.as_ref())),
         undo_with: spans_of(undo_with.as_ref().or(with.as_ref())),
     };
     let with = with.map(|found| found.value).unwrap_or_default();
     let undo_with = undo_with.map_or_else(|| with.clone(), |found| found.value);
     let wrong_undo = section.has(UNDO.name) && undo.is_none();
     let undo = undo.map(|undo| step_call(&undo, undo_with, services, report));
-    let action = match (call, pause) {
-        (Some(call), _) => StepAction::Call(step_call(&call, with, services, report)?),
-        (None, Some(pause)) => StepAction::Pause(pause.value),
-        (None, None) => return None,
+    let action = match (call, pause, waited) {
+        (Some(call), ..) => StepAction::Call(step_call(&call, with, services, report)?),
+        (None, Some(pause), _) => StepAction::Pause(pause.value),
+        (None, None, Some(wait)) => StepAction::Wait(wait.value),
+        (None, None, None) => return None,
     };
+    // A wait that is over has failed: there is nothing that could be tried again.
+    let tries = if matches!(action, StepAction::Wait(_)) { 1 } else { tries };
     let undo = match undo {
         Some(None) => return None,
         Some(undo) => undo,
@@ -272,6 +306,29 @@ fn read_step(section: &mut Section<'_>, services: &Services) -> Option<(SagaStep
     let timeout = timeout.map(|found| found.value);
     let name: Arc<str> = name?.value.into();
     (!wrong_undo).then_some((SagaStep { name, action, undo, pivot, timeout, tries }, spans))
+}
+
+/// Checks that the step does one thing, and that what is written belongs to it. `None`: it does not.
+fn check_action(section: &Section<'_>) -> Option<()> {
+    let report = section.report;
+    let here = || ValueOrigin::Text(section.span.clone());
+    let actions = [CALL.name, PAUSE.name, saga_wait::NAME];
+    if actions.iter().filter(|name| section.has(name)).count() != 1 {
+        let message = "a step has one of `call`, `pause` and `wait`";
+        report.push_if_whole(here(), message, "add call = \"products/reserve\", or pause = \"10m\"");
+        return None;
+    }
+    let needs =
+        [(WITH.name, CALL.name), (TIMEOUT.name, CALL.name), (TRIES.name, CALL.name), (UNDO_WITH.name, UNDO.name)];
+    for (name, needed) in needs {
+        // The pause of a step with `tries` has had no effect of it before.
+        let is_old = name == TRIES.name && section.has(PAUSE.name);
+        if section.has(name) && section.lacks(needed) && !is_old {
+            let message = format!("`{name}` has no effect without `{needed}`");
+            report.push_if_whole(here(), message, "leave it out");
+        }
+    }
+    Some(())
 }
 
 fn spans_of(found: Option<&Sourced<Vec<BoundArgument>>>) -> BTreeMap<String, Span> {

@@ -16,6 +16,25 @@ pub(super) struct BoundArgument {
     pub(super) span: Span,
 }
 
+/// One value: a path, a literal, a table or a list.
+pub(super) struct BindingKind;
+
+impl ValueKind for BindingKind {
+    type Value = Binding;
+
+    fn accepts(&self) -> String {
+        "a path, a literal, a table or a list".into()
+    }
+
+    fn help(&self) -> String {
+        "write a path in quotes: \"$input.order\"".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
+        binding(value, DEEPEST).map_err(|error| vec![error])
+    }
+}
+
 /// A table of arguments by the names of the parameters.
 pub(super) struct BindingsKind;
 

@@ -117,6 +117,11 @@ pub(super) fn read_all(root: &mut Section<'_>) -> Topics {
 }
 
 impl Topics {
+    /// The type of the payloads of a topic, if it has one.
+    pub(super) fn payload(&self, name: &TopicName) -> Option<&str> {
+        self.all.iter().find(|topic| topic.name == *name)?.payload.as_deref()
+    }
+
     /// The topic `named`, which is written at `span`. If there is none, that is reported.
     pub(super) fn find(&self, named: &str, span: Span, report: &Report) -> Option<TopicName> {
         let found = self.all.iter().find(|topic| topic.name.as_str() == named);

@@ -2,9 +2,10 @@
 
 use super::error::SagaError;
 use super::journal::SagaJournal;
-use super::live_saga::{LiveSaga, SagaOrder, SharedSagas, WaitingOrder, unix_ms};
+use super::live_saga::{LiveSaga, SagaOrder, SharedSagas, WaitingOrder};
 use super::performer::{CallEnd, Perform, PlannedCall};
 use super::status::{SagaStatus, direction, next_begun};
+use super::unix_time::unix_ms;
 use crate::saga::{JournalEntry, SagaMove, SagaOutcome, SagaRun, StepDirection};
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,14 +26,14 @@ pub(super) struct Driver<P> {
 }
 
 /// What comes while a saga pauses, or while a call of it is under way.
-enum SagaSignal {
+pub(super) enum SagaSignal {
     Order(WaitingOrder),
     Late,
     Stop,
 }
 
 /// What became of a signal.
-enum Interruption {
+pub(super) enum Interruption {
     /// Nothing: what was under way goes on.
     None,
     /// The saga has turned, or goes on otherwise: what comes next has changed.
@@ -50,7 +51,9 @@ impl<P: Perform> Driver<P> {
             let is_stopping = match next {
                 SagaMove::Begin(step) => !self.write(vec![JournalEntry::Begun { step, at: unix_ms() }]).await,
                 SagaMove::Act(step) | SagaMove::Undo(step) => self.call(step, &mut unreached).await,
+                SagaMove::Lock => self.lock().await,
                 SagaMove::Pause(step, due) => self.pause(step, due).await,
+                SagaMove::Await(step, due) => self.await_event(step, due).await,
                 SagaMove::Wait => matches!(self.rest(None, None).await, Interruption::Stopping),
                 SagaMove::End(outcome) => {
                     self.end(outcome).await;
@@ -119,7 +122,13 @@ impl<P: Perform> Driver<P> {
     }
 
     /// Writes what came of a call, and pauses if it is tried again. `true`: the host is stopping.
-    async fn settle(&mut self, step: usize, direction: StepDirection, end: CallEnd, unreached: &mut u32) -> bool {
+    pub(super) async fn settle(
+        &mut self,
+        step: usize,
+        direction: StepDirection,
+        end: CallEnd,
+        unreached: &mut u32,
+    ) -> bool {
         let end = match end {
             // The result of a compensation is not kept.
             CallEnd::Done(result)
@@ -214,7 +223,7 @@ impl<P: Perform> Driver<P> {
 
     /// Waits for what may change the course of the saga: its deadline, or an operator. Nothing is lost if it is
     /// dropped.
-    async fn signal(&mut self, direction: StepDirection) -> SagaSignal {
+    pub(super) async fn signal(&mut self, direction: StepDirection) -> SagaSignal {
         let deadline =
             self.live.run(|run| (direction == StepDirection::Action && run.may_turn(false)).then(|| run.deadline()));
         let late = async {
@@ -230,7 +239,7 @@ impl<P: Perform> Driver<P> {
         }
     }
 
-    async fn heed(&mut self, signal: SagaSignal) -> Interruption {
+    pub(super) async fn heed(&mut self, signal: SagaSignal) -> Interruption {
         match signal {
             SagaSignal::Stop => Interruption::Stopping,
             SagaSignal::Order(order) => self.obey(order).await,
@@ -244,7 +253,7 @@ impl<P: Perform> Driver<P> {
     /// Carries out an order.
     async fn obey(&mut self, WaitingOrder { order, answer }: WaitingOrder) -> Interruption {
         let entry = self.live.run(|run| match order {
-            SagaOrder::Retry => run.retry(),
+            SagaOrder::Retry => run.retry(unix_ms()),
             SagaOrder::Skip => run.skip(),
             SagaOrder::Compensate => run.compensate(),
         });
@@ -262,7 +271,7 @@ impl<P: Perform> Driver<P> {
 
     /// Writes entries, and the beginning of the step that follows from them, and takes them when they are on disk.
     /// `false`: the host is stopping.
-    async fn write(&mut self, mut entries: Vec<JournalEntry>) -> bool {
+    pub(super) async fn write(&mut self, mut entries: Vec<JournalEntry>) -> bool {
         let begun = self.live.run(|run| {
             let mut run = run.clone();
             entries.iter().all(|entry| run.apply(entry)).then(|| next_begun(&run, unix_ms())).flatten()

@@ -1,5 +1,6 @@
 //! Why nothing was started or changed.
 
+use super::lock_table::LockHolder;
 use crate::saga::RefusedOrder;
 use crate::state::StateError;
 
@@ -18,6 +19,12 @@ pub enum SagaError {
     /// There are as many sagas as there may be.
     #[error("there are {0} sagas that have not ended, and no more may be started")]
     Full(usize),
+    /// Another saga has what this one locks.
+    #[error("saga `{}` {} has the lock `{}`: start this one when it has ended", .0.saga, .0.id, .0.lock)]
+    Locked(LockHolder),
+    /// The events that the saga waits for cannot be read now.
+    #[error("{0}")]
+    Unread(String),
     /// The order does not fit what the saga is at.
     #[error("{0}")]
     Refused(#[from] RefusedOrder),

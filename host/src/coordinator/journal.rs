@@ -9,10 +9,11 @@
 //! - `forget/TIME/ID`: when it is forgotten.
 
 use super::error::SagaError;
+use super::event_inbox::EventInbox;
 use super::status::SagaStatus;
 use crate::base::{CommitGuard, ServiceName};
 use crate::saga::{JournalEntry, SagaDefinition};
-use crate::state::{self, Bucket, Change, Key, StateError, Store, Transaction, limit};
+use crate::state::{self, Beside, Bucket, Change, Key, StateError, Store, Transaction, limit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,7 +32,19 @@ const MOST_FORGOTTEN: usize = limit::KEYS / 4;
 /// The journals of all sagas.
 #[derive(Clone)]
 pub struct SagaJournal {
+    store: Store,
     bucket: Bucket,
+}
+
+/// What has become of the beginning of a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JournalStart {
+    /// It is on disk.
+    Begun,
+    /// There is, or was, one with this id.
+    Exists,
+    /// The event has begun its saga before.
+    Handled,
 }
 
 /// The entries of one saga, in their order.
@@ -49,7 +62,7 @@ pub(super) struct SavedSagas {
 impl SagaJournal {
     /// The journals in `store`.
     pub fn new(store: &Store) -> Self {
-        Self { bucket: store.bucket(&Self::name()) }
+        Self { store: store.clone(), bucket: store.bucket(&Self::name()) }
     }
 
     fn name() -> ServiceName {
@@ -143,13 +156,30 @@ impl SagaJournal {
         self.commit(Vec::new(), vec![(key, Change::Put(definition.to_text().into_bytes()))]).await
     }
 
-    /// Begins the journal of a saga. `false`: there is, or was, one with this id.
-    pub(super) async fn begin(&self, id: &str, entries: &[JournalEntry]) -> Result<bool, StateError> {
+    /// Begins the journal of a saga. With an event the note that it was handled is in the same commit.
+    pub(super) async fn begin(
+        &self,
+        id: &str,
+        entries: &[JournalEntry],
+        inbox: Option<&EventInbox>,
+    ) -> Result<JournalStart, StateError> {
         let checks = vec![(entry_key(id, 0), 0), (key_of(ENDED, id), 0)];
         let writes = entries.iter().zip(0..).map(|(entry, at)| (entry_key(id, at), Change::Put(entry.encode())));
-        match self.commit(checks, writes.collect()).await {
-            Ok(()) => Ok(true),
-            Err(StateError::Conflict { .. }) => Ok(false),
+        let Some(inbox) = inbox else {
+            return match self.commit(checks, writes.collect()).await {
+                Ok(()) => Ok(JournalStart::Begun),
+                Err(StateError::Conflict { .. }) => Ok(JournalStart::Exists),
+                Err(error) => Err(error),
+            };
+        };
+        let journal = Beside { bucket: Self::name(), checks, writes: writes.collect() };
+        // The note first: an event that was handled says so, also where its saga is forgotten.
+        let beside = vec![inbox.note(), journal];
+        // By the lane of the subscription, so that the notes which settle the event come behind it.
+        match self.store.bucket(&inbox.lane).commit(Transaction { beside, ..Transaction::default() }).await {
+            Ok(_) => Ok(JournalStart::Begun),
+            Err(StateError::ConflictBeside { key, .. }) if key == inbox.key => Ok(JournalStart::Handled),
+            Err(StateError::ConflictBeside { .. }) => Ok(JournalStart::Exists),
             Err(error) => Err(error),
         }
     }

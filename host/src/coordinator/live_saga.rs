@@ -2,13 +2,15 @@
 
 use super::error::SagaError;
 use super::journal::SagaJournal;
+use super::lock_table::{LockHolder, LockTable, SagaLockKey};
 use super::plan::{SagaPlan, SagaSettings};
 use super::recovery::RecoveredSaga;
-use crate::saga::{JournalEntry, SagaOutcome, SagaRun, bound};
+use super::topic_tail::TopicTail;
+use super::unix_time::unix_ms;
+use crate::saga::{JournalEntry, SagaOutcome, SagaPhase, SagaRun, bound};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -50,6 +52,8 @@ pub(super) struct LiveSaga {
     run: Mutex<SagaRun>,
     length: AtomicUsize,
     bytes: AtomicUsize,
+    /// One more than the position of the step whose event is waited for, since it was not there yet; 0: of none.
+    watching: AtomicUsize,
     /// Its place among the sagas that may be there.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -72,6 +76,7 @@ impl LiveSaga {
             run: Mutex::new(run),
             length: AtomicUsize::new(length as usize),
             bytes: AtomicUsize::new(bytes),
+            watching: AtomicUsize::new(0),
             _place: place,
         };
         (Arc::new(live), waiting)
@@ -92,12 +97,36 @@ impl LiveSaga {
         bytes <= bound::RESULT && self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= most
     }
 
+    /// The event of this step was not there yet: from now on whatever comes is looked at.
+    pub(super) fn watches(&self, step: usize) {
+        self.watching.store(step + 1, Ordering::Relaxed);
+    }
+
+    /// The number of the event of `topic` after which it may still ask for events of the log; `None`: it needs none
+    /// that was there before.
+    pub(super) fn needs_after(&self, topic: &str, now: u64) -> Option<u64> {
+        let watching = self.watching.load(Ordering::Relaxed);
+        self.run(|run| {
+            let step = run.next_wait(topic)?;
+            let is_watched = run.current() == Some(step) && watching == step + 1;
+            // A saga that waits for a person, or is late and only goes forward, may stand for ever. It finds what the
+            // topic has kept by itself.
+            let may_stand = run.phase() == SagaPhase::Parked || now > run.deadline();
+            run.follows(topic).filter(|_| !is_watched && !may_stand)
+        })
+    }
+
+    /// What it locks; `None`: nothing.
+    pub(super) fn locked_thing(&self) -> Option<SagaLockKey> {
+        self.run(locked_thing)
+    }
+
     /// Takes entries that are on disk.
     pub(super) fn take(&self, entries: &[JournalEntry]) {
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
             run.apply(entry);
-            if let JournalEntry::Done { result, .. } = entry {
+            if let JournalEntry::Done { result, .. } | JournalEntry::Received { result, .. } = entry {
                 self.bytes.fetch_add(result.len(), Ordering::Relaxed);
             }
         }
@@ -112,6 +141,9 @@ pub(super) struct SharedSagas<P> {
     pub(super) settings: SagaSettings,
     /// The calls of steps that may be under way.
     pub(super) permits: Semaphore,
+    pub(super) locks: LockTable,
+    /// The readers of the topics whose events sagas wait for.
+    pub(super) tails: BTreeMap<Arc<str>, Arc<TopicTail>>,
     pub(super) live: Mutex<BTreeMap<String, Arc<LiveSaga>>>,
     pub(super) tasks: Mutex<JoinSet<()>>,
 }
@@ -130,12 +162,27 @@ impl<P> SharedSagas<P> {
         };
         count.fetch_add(1, Ordering::Relaxed);
         self.live().remove(&saga.id);
+        if let Some(thing) = saga.locked_thing() {
+            self.locks.release(&thing, &saga.id);
+        }
         saga.ended.send_replace(true);
+    }
+
+    /// The number of the event of `topic` after which some saga may still ask for events of the log.
+    pub(super) fn needed_after(&self, topic: &str) -> Option<u64> {
+        let now = unix_ms();
+        let live: Vec<_> = self.live().values().cloned().collect();
+        live.iter().filter_map(|saga| saga.needs_after(topic, now)).min()
     }
 }
 
-/// Now, in milliseconds since 1970.
-pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// What a saga locks; `None`: nothing.
+pub(super) fn locked_thing(run: &SagaRun) -> Option<SagaLockKey> {
+    Some((Arc::clone(&run.definition().lock.as_ref()?.name), run.locks()?))
+}
+
+/// The saga as the holder of its lock until this time.
+pub(super) fn lock_holder(id: &str, run: &SagaRun, until: u64) -> Option<LockHolder> {
+    let lock = Arc::clone(&run.definition().lock.as_ref()?.name);
+    Some(LockHolder { lock, saga: Arc::clone(&run.definition().name), id: id.to_owned(), until })
 }

@@ -1,6 +1,6 @@
 //! One call of a step.
 
-use crate::base::{CallContext, CommitGuard, ErrorKind, RequestId, ServiceName};
+use crate::base::{CallContext, CommitGuard, ErrorKind, RequestId, SagaCall, ServiceName};
 use crate::contract::json::{self, ReadError};
 use crate::contract::{Names, UNAVAILABLE, Value as _};
 use crate::mesh::{CallError, Mesh, PinnedFunction, Value};
@@ -56,6 +56,8 @@ impl Perform for MeshPerformer {
         let id = RequestId::from_random(rand::random());
         let mut context = CallContext::new(id, Instant::now(), call.timeout.unwrap_or(LONGEST));
         context.guard = call.guard.clone();
+        let (saga, step, undo) = (call.key.clone(), Arc::clone(&call.step), call.guard.is_none());
+        context.saga = Some(Arc::new(SagaCall { saga, step, undo }));
         tracing::debug!(
             target: "saga", saga = %call.key, step = %call.step, service = %call.service,
             request_id = %context.request_id, "a step is called"

@@ -5,8 +5,9 @@ use crate::contract::json::{self, ReadError};
 use crate::contract::{Names, Type};
 use crate::events::Backoff;
 use crate::mesh::Value;
-use crate::saga::{SagaDefinition, StepDirection, bound};
+use crate::saga::{EventMark, SagaDefinition, StepDirection, bound, mark_of_values};
 use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub struct SagaPlan {
     pub input: Option<Type>,
     /// One for each step.
     pub targets: Vec<StepTargets>,
+    /// For each step that waits for an event, the types of the parts by which the event is known, in the order of
+    /// [`EventWait::bindings`](crate::saga::EventWait::bindings).
+    pub waits: BTreeMap<usize, Vec<Type>>,
     /// Whether it is in the manifest: another one only runs to its end.
     pub is_current: bool,
 }
@@ -67,6 +71,26 @@ impl SagaPlan {
             StepDirection::Action => targets.action,
             StepDirection::Undo => targets.undo,
         }
+    }
+
+    /// The mark of the event that a step waits for, whose parts have these values. `Ok(None)`: one of them is absent,
+    /// so no event is the one.
+    ///
+    /// # Errors
+    /// A value is not of its type, which is told.
+    pub(super) fn mark(&self, step: usize, values: &[String]) -> Result<Option<EventMark>, String> {
+        let types = self.waits.get(&step).map(Vec::as_slice).unwrap_or_default();
+        let written = types.iter().zip(values).map(|(ty, json)| {
+            if json == "null" {
+                return Ok(json.clone());
+            }
+            let value = json::read::<Value>(ty, Names::Kebab, json.as_bytes()).map_err(|error| told(&error))?;
+            let mut text = Vec::new();
+            json::write(ty, Names::Kebab, &value, &mut text).map_err(|error| format!("{error:?}"))?;
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        });
+        let written: Vec<_> = written.collect::<Result<_, String>>()?;
+        Ok(mark_of_values(&written))
     }
 
     /// The input as it is kept: JSON with the names of the contract.

@@ -3,14 +3,17 @@
 use super::driver::Driver;
 use super::error::SagaError;
 use super::journal::SagaJournal;
-use super::live_saga::{LiveSaga, SagaCounters, SagaOrder, SharedSagas, WaitingOrder, unix_ms};
+use super::live_saga::{LiveSaga, SagaCounters, SagaOrder, SharedSagas, WaitingOrder, lock_holder, locked_thing};
+use super::lock_table::LockTable;
 use super::performer::Perform;
 use super::plan::{SagaPlan, SagaSettings};
 use super::recovery::{self, RecoveredSaga};
-use super::start_key::{SagaIds, SagaStarter};
-use super::status::{SagaCounts, SagaStatus, digest, next_begun};
-use crate::contract::Names;
-use crate::saga::{JournalEntry, SagaRun};
+use super::start_key::SagaIds;
+use super::status::{SagaCounts, SagaStatus};
+use super::topic_log::WaitedTopic;
+use super::topic_tail::TopicTail;
+use super::unix_time::unix_ms;
+use crate::saga::{EventWait, SagaRun};
 use crate::state::Store;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,35 +26,27 @@ use tokio::time::{sleep, timeout};
 /// The time between two looks for ended sagas that are to be forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// The answer to a start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartedSaga {
-    /// The id of the saga.
-    pub id: String,
-    /// Whether it was started before, with the same id and the same input.
-    pub existed: bool,
-}
-
 /// The sagas of the host.
 pub struct Coordinator<P> {
-    shared: Arc<SharedSagas<P>>,
-    plans: Vec<(Arc<SagaPlan>, Arc<SagaCounters>)>,
-    ids: SagaIds,
+    pub(super) shared: Arc<SharedSagas<P>>,
+    pub(super) plans: Vec<(Arc<SagaPlan>, Arc<SagaCounters>)>,
+    pub(super) ids: SagaIds,
     /// Held for reading from before a start is on disk until it has its task.
     pub(super) starting: RwLock<()>,
-    places: Arc<Semaphore>,
-    stop: watch::Sender<bool>,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) stop: watch::Sender<bool>,
     keeper: Mutex<JoinSet<()>>,
 }
 
 impl<P: Perform> Coordinator<P> {
-    /// Goes on with the sagas that an earlier run has left, and is ready for new ones.
+    /// Goes on with the sagas that an earlier run has left, and is ready for new ones. `topics` has each topic whose
+    /// events a step of `plans` waits for.
     ///
     /// # Errors
     /// The journal cannot be read, or a definition cannot be written.
     pub async fn start(
         store: &Store,
-        plans: Vec<SagaPlan>,
+        (plans, topics): (Vec<SagaPlan>, Vec<WaitedTopic>),
         settings: SagaSettings,
         performer: Arc<P>,
     ) -> Result<Self, SagaError> {
@@ -61,10 +56,13 @@ impl<P: Perform> Coordinator<P> {
             journal.keep(&plan.definition).await?;
         }
         let ids = SagaIds::new(&journal.secret().await?);
-        let recovered = recovery::recover(&journal, &plans).await?;
+        let mut recovered = recovery::recover(&journal, &plans).await?;
+        // Those that wait for one lock stand in the order of their starts.
+        recovered.sort_by(|a, b| (a.run.started(), &a.id).cmp(&(b.run.started(), &b.id)));
         let (permits, most) = (Semaphore::new(settings.concurrency), settings.most);
-        let (live, tasks) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(SharedSagas { journal, performer, settings, permits, live, tasks });
+        let (live, tasks, locks) = (Mutex::default(), Mutex::default(), LockTable::default());
+        let tails = tails(topics, &plans, &recovered).await;
+        let shared = Arc::new(SharedSagas { journal, performer, settings, permits, locks, tails, live, tasks });
         let (stop, _) = watch::channel(false);
         let mut keeper = JoinSet::new();
         keeper.spawn(forget(shared.journal.clone()));
@@ -74,12 +72,29 @@ impl<P: Perform> Coordinator<P> {
         if !recovered.is_empty() {
             tracing::info!(target: "saga", sagas = recovered.len(), "sagas of an earlier run go on");
         }
+        // All holders first: whoever waits must not find a lock free that has one.
+        recovered.iter().for_each(|one| coordinator.restore_lock(one));
         for one in recovered {
             // There may be more than a smaller bound of today allows.
             let place = Arc::clone(&coordinator.places).try_acquire_owned().ok();
             coordinator.drive(one, place);
         }
+        // After the sagas: what they may still ask for must stay.
+        let mut keeper = coordinator.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, tail) in &coordinator.shared.tails {
+            let (shared, topic) = (Arc::clone(&coordinator.shared), Arc::clone(topic));
+            keeper.spawn(Arc::clone(tail).run(move || shared.needed_after(&topic)));
+        }
+        drop(keeper);
         Ok(coordinator)
+    }
+
+    /// Gives a saga of an earlier run its lock again, if it had one.
+    pub(super) fn restore_lock(&self, saga: &RecoveredSaga) {
+        let holder = saga.run.locked_until().and_then(|until| lock_holder(&saga.id, &saga.run, until));
+        if let (Some(holder), Some(thing)) = (holder, locked_thing(&saga.run)) {
+            self.shared.locks.restore(&thing, holder);
+        }
     }
 
     fn counters(&self, saga: &str) -> Arc<SagaCounters> {
@@ -88,7 +103,7 @@ impl<P: Perform> Coordinator<P> {
     }
 
     /// Begins the task of a saga.
-    fn drive(&self, saga: RecoveredSaga, place: Option<OwnedSemaphorePermit>) {
+    pub(super) fn drive(&self, saga: RecoveredSaga, place: Option<OwnedSemaphorePermit>) {
         let counts = self.counters(&saga.plan.definition.name);
         let (live, waiting) = LiveSaga::of(saga, counts, place);
         self.shared.live().insert(live.id.clone(), Arc::clone(&live));
@@ -97,106 +112,6 @@ impl<P: Perform> Coordinator<P> {
         // Those that have ended are let go, so that their number stays that of the sagas.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(driver.run());
-    }
-
-    /// The id of the saga `saga` that `starter` starts with `key`: the same for the same three, and known to nobody who
-    /// has not been told it.
-    ///
-    /// # Errors
-    /// The key is not 1 to 200 visible ASCII characters.
-    pub fn id_of(&self, saga: &str, starter: SagaStarter<'_>, key: &str) -> Result<String, SagaError> {
-        self.ids.of(saga, starter, key)
-    }
-
-    /// Starts the saga `name`. `names` is the style of the names in `input`, which is JSON. With `id` a start can be
-    /// repeated: the same id and the same input is the same saga. It is on disk when this returns.
-    ///
-    /// # Errors
-    /// There is no such saga, the input does not fit, the id was used with another input, there are too many sagas, or
-    /// the store fails.
-    pub async fn begin(
-        &self,
-        name: &str,
-        id: Option<String>,
-        input: &[u8],
-        names: Names,
-    ) -> Result<StartedSaga, SagaError> {
-        let found = self.plans.iter().find(|(plan, _)| plan.is_current && *plan.definition.name == *name);
-        let unknown = || SagaError::Unknown(format!("the manifest has no saga `{name}`"));
-        let plan = Arc::clone(&found.ok_or_else(unknown)?.0);
-        let input = plan.accept(input, names, self.shared.settings.journal)?;
-        if *self.stop.borrow() {
-            return Err(SagaError::Stopping);
-        }
-        let id = id.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            // The same start again is no new saga.
-            return match self.existing(&id, &input).await? {
-                Some(existing) => Ok(existing),
-                None => Err(SagaError::Full(self.shared.settings.most)),
-            };
-        };
-        let definition = plan.definition.digest();
-        let mut entries = vec![JournalEntry::Started { at: unix_ms(), definition, input: input.clone() }];
-        let mut run = SagaRun::begin(Arc::clone(&plan.definition), &id, &entries[0]).expect("it begins with a start");
-        entries.extend(next_begun(&run, unix_ms()));
-        let starting = self.starting.read().await;
-        if !self.shared.journal.begin(&id, &entries).await? {
-            drop(starting);
-            let lost = || SagaError::Unknown("the saga of this key is being forgotten".to_owned());
-            return self.existing(&id, &input).await?.ok_or_else(lost);
-        }
-        for entry in &entries[1..] {
-            run.apply(entry);
-        }
-        let (length, bytes) = (u32::try_from(entries.len()).unwrap_or(u32::MAX), input.len());
-        self.drive(RecoveredSaga { id: id.clone(), plan, run, length, bytes }, Some(place));
-        Ok(StartedSaga { id, existed: false })
-    }
-
-    /// The saga that was started with this id, if there is one.
-    async fn existing(&self, id: &str, input: &str) -> Result<Option<StartedSaga>, SagaError> {
-        let (same, has_ended) = match self.shared.journal.ended(id).await? {
-            Some(ended) => (ended.input == digest(input), true),
-            None => match self.shared.journal.input(id).await? {
-                Some(before) => (before == input, false),
-                // It may have ended between the two reads.
-                None => match self.shared.journal.ended(id).await? {
-                    Some(ended) => (ended.input == digest(input), true),
-                    None => return Ok(None),
-                },
-            },
-        };
-        if !same {
-            return Err(SagaError::OtherInput);
-        }
-        if !has_ended {
-            self.adopt(id).await?;
-        }
-        Ok(Some(StartedSaga { id: id.to_owned(), existed: true }))
-    }
-
-    /// Gives a saga that is on disk its task, if it has none: the commit of its start has failed with an error of the
-    /// disk, and is there all the same.
-    async fn adopt(&self, id: &str) -> Result<(), SagaError> {
-        if self.shared.live().contains_key(id) {
-            return Ok(());
-        }
-        let plans: Vec<_> = self.plans.iter().map(|(plan, _)| Arc::clone(plan)).collect();
-        // A damaged one never gets a task: no start waits for each repetition of its key.
-        if recovery::recover_one(&self.shared.journal, &plans, id).await?.is_none() {
-            return Ok(());
-        }
-        // Every start that is on disk has its task by then, or never gets one.
-        let _alone = self.starting.write().await;
-        if self.shared.live().contains_key(id) {
-            return Ok(());
-        }
-        // It may have ended since.
-        if let Some(saga) = recovery::recover_one(&self.shared.journal, &plans, id).await? {
-            self.drive(saga, Arc::clone(&self.places).try_acquire_owned().ok());
-        }
-        Ok(())
     }
 
     /// What a saga is at.
@@ -289,6 +204,32 @@ impl<P: Perform> Coordinator<P> {
             tracing::warn!(target: "saga", "steps under way were cut off: their sagas go on at the next start");
         }
     }
+}
+
+/// The readers of the topics. Each begins where the oldest of the sagas looks, or at the end.
+async fn tails(
+    topics: Vec<WaitedTopic>,
+    plans: &[Arc<SagaPlan>],
+    sagas: &[RecoveredSaga],
+) -> BTreeMap<Arc<str>, Arc<TopicTail>> {
+    let mut tails = BTreeMap::new();
+    for topic in topics {
+        let name = Arc::clone(&topic.name);
+        let steps = plans.iter().flat_map(|plan| {
+            let definition = &plan.definition;
+            (0..definition.steps.len()).filter_map(|step| definition.wait(step))
+        });
+        let forms = steps.filter(|wait| wait.topic == name).map(EventWait::form).collect();
+        let looking = sagas.iter().filter(|one| one.run.next_wait(&name).is_some());
+        let oldest = looking.filter_map(|one| one.run.follows(&name)).min();
+        let after = match oldest {
+            Some(oldest) => oldest,
+            // A log that cannot be read now is read from its beginning, when it can.
+            None => topic.log.last().await.unwrap_or(0),
+        };
+        tails.insert(name, Arc::new(TopicTail::new(topic, forms, after)));
+    }
+    tails
 }
 
 /// Forgets ended sagas whose time is up.

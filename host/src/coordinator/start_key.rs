@@ -1,6 +1,8 @@
 //! The key with which a start can be repeated, and the id of the saga that it stands for.
 
 use super::error::SagaError;
+use crate::base::Digest;
+use crate::events::EventRecord;
 use ring::hmac;
 
 /// The longest key of a start, in bytes.
@@ -47,14 +49,25 @@ impl SagaIds {
             SagaStarter::Caller { policy, subject } => ("caller", policy, subject),
             SagaStarter::Anybody => ("anybody", "", ""),
         };
+        Ok(self.digits(&[kind, policy, subject, saga, key]))
+    }
+
+    /// The id of the saga `saga` that an event begins. A broker that has lost the end of its log gives a number twice,
+    /// so the event itself is part of it.
+    pub(super) fn of_event(&self, saga: &str, topic: &str, number: u64, event: &EventRecord) -> String {
+        let digest = Digest::of(&event.encode()).to_string();
+        self.digits(&["event", topic, &number.to_string(), saga, &digest])
+    }
+
+    fn digits(&self, parts: &[&str]) -> String {
         let mut context = hmac::Context::with_key(&self.0);
-        for part in [kind, policy, subject, saga, key] {
+        for part in parts {
             // The length first, so that no two lists of parts are one text.
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
         let digits = context.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Ok(digits[..ID_DIGITS].to_owned())
+        digits[..ID_DIGITS].to_owned()
     }
 }
 
@@ -83,6 +96,28 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 9, "{all:?}");
+    }
+
+    #[test]
+    fn the_id_of_an_event_is_that_of_its_topic_its_number_and_its_bytes() {
+        let ids = SagaIds::new(b"one");
+        let event = |payload: &str| EventRecord {
+            time: 7,
+            source: "orders".into(),
+            key: None,
+            payload: payload.into(),
+            trace: None,
+        };
+        let first = ids.of_event("a", "t", 1, &event("1"));
+        assert_eq!(first, ids.of_event("a", "t", 1, &event("1")));
+        for other in [
+            ids.of_event("b", "t", 1, &event("1")),
+            ids.of_event("a", "u", 1, &event("1")),
+            ids.of_event("a", "t", 2, &event("1")),
+            ids.of_event("a", "t", 1, &event("2")),
+        ] {
+            assert_ne!(first, other);
+        }
     }
 
     #[test]

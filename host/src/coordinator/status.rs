@@ -25,6 +25,12 @@ pub struct SagaStatus {
     pub done: usize,
     /// How many steps it has.
     pub steps: usize,
+    /// The topic for whose event it waits now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Its lock, if it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockStatus>,
     /// How often the function that is next has failed.
     #[serde(default)]
     pub failures: u32,
@@ -43,6 +49,18 @@ pub struct SagaStatus {
     /// What each step is at; empty once it has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<StepStatus>,
+}
+
+/// The lock of a saga.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockStatus {
+    /// Its name.
+    pub name: String,
+    /// What is locked, as JSON.
+    pub value: String,
+    /// When the saga loses it at the latest, in milliseconds since 1970. Absent: it waits for its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// One step of a saga.
@@ -88,6 +106,8 @@ impl SagaStatus {
             step,
             done: run.done(),
             steps: definition.steps.len(),
+            waits_for: waits_for(run),
+            lock: lock(run),
             failures,
             failure: failure.map(str::to_owned),
             turned: run.turned().map(str::to_owned),
@@ -102,7 +122,8 @@ impl SagaStatus {
         let raw = |json: &str| RawValue::from_string(json.to_owned()).ok();
         let result = run.result().filter(|_| outcome == SagaOutcome::Completed).and_then(raw);
         let state = outcome.as_str().to_owned();
-        Self { state, ended: Some(now), step: None, result, plan: Vec::new(), ..Self::of(id, run) }
+        let (ended, step, waits_for, lock) = (Some(now), None, None, None);
+        Self { state, ended, step, waits_for, lock, result, plan: Vec::new(), ..Self::of(id, run) }
     }
 
     /// Whether it has ended.
@@ -132,6 +153,18 @@ impl SagaCounts {
             SagaPhase::Parked => self.parked += 1,
         }
     }
+}
+
+fn waits_for(run: &SagaRun) -> Option<String> {
+    match run.next() {
+        SagaMove::Await(step, _) => run.definition().wait(step).map(|wait| wait.topic.to_string()),
+        _ => None,
+    }
+}
+
+fn lock(run: &SagaRun) -> Option<LockStatus> {
+    let name = run.definition().lock.as_ref()?.name.to_string();
+    Some(LockStatus { name, value: run.locks()?, until: run.locked_until() })
 }
 
 fn plan(run: &SagaRun) -> Vec<StepStatus> {

@@ -16,6 +16,7 @@ use super::reset::ServiceReset;
 use super::retention::{self, RetentionTurn};
 use super::status::{Settled, Status};
 use super::subscription::Subscription;
+use super::topic_reader::TopicReader;
 use crate::base::ServiceName;
 use crate::broker::Broker;
 use crate::events::{NewEvent, Topic, TopicName};
@@ -85,6 +86,8 @@ pub struct Deliveries {
     pub(super) resetting: tokio::sync::Mutex<()>,
     /// Held while no event of the topic may go.
     pub(super) turns: BTreeMap<TopicName, RetentionTurn>,
+    /// What wakes the readers of topics beside subscriptions.
+    readers: BTreeMap<TopicName, Arc<Notify>>,
     stop: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
     keepers: Mutex<JoinSet<()>>,
@@ -140,15 +143,21 @@ impl Deliveries {
             tasks.spawn(dispatcher.run());
             delivered.push(one);
         }
-        let (mut keepers, mut turns, health) = (JoinSet::new(), BTreeMap::new(), Arc::default());
+        let (mut keepers, mut turns, mut readers) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+        let health = Arc::default();
         for (topic, log) in &logs {
             let turn = RetentionTurn::default();
-            keep((store, &health), (topic, log), &delivered, (absent, &turn), &mut keepers);
+            // Somebody beside subscriptions reads it.
+            if topic.needed() < u64::MAX {
+                readers.insert(topic.name.clone(), Arc::<Notify>::default());
+            }
+            let reader = readers.get(&topic.name);
+            keep((store, &health), (topic, log), (&delivered, reader), (absent, &turn), &mut keepers);
             turns.insert(topic.name.clone(), turn);
         }
         let (tasks, keepers) = (Mutex::new(tasks), Mutex::new(keepers));
         let (store, resetting) = (store.clone(), Default::default());
-        Ok(Self { store, topics: logs, delivered, resetting, turns, stop, tasks, keepers })
+        Ok(Self { store, topics: logs, delivered, resetting, turns, readers, stop, tasks, keepers })
     }
 
     /// Hands out no further events, and waits until those under way have ended and their ends are on disk, for `within`
@@ -204,16 +213,14 @@ impl Deliveries {
     /// As [`Deliveries::events`].
     pub async fn before(&self, topic: &str, time: u64) -> Result<u64, DeliveryError> {
         let (topic, log) = self.topic(topic)?;
-        let (mut low, mut high) = (0, topic.last());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let next = log.after(middle, 1).await?.events.into_iter().next();
-            match next {
-                Some(event) if event.record.as_ref().is_ok_and(|record| record.time < time) => low = event.number,
-                _ => high = middle,
-            }
-        }
-        Ok(low)
+        Ok(log.before(topic.last(), time).await?)
+    }
+
+    /// The log of a topic, for others than subscriptions; `None`: there is no such topic. It may be asked for once.
+    pub fn reader(&self, topic: &str) -> Option<TopicReader> {
+        let (topic, log) = self.topics.iter().find(|(own, _)| own.name.as_str() == topic)?;
+        let news = Arc::clone(self.readers.get(&topic.name)?);
+        Some(TopicReader { topic: Arc::clone(topic), log: log.clone(), news })
     }
 
     /// Publishes an event in the name of the operator. Returns its number, when it is on disk; with a broker, its
@@ -274,12 +281,12 @@ impl Deliveries {
 fn keep(
     (store, health): (&Store, &Arc<BrokerHealth>),
     (topic, log): (&Arc<Topic>, &EventLog),
-    delivered: &[Delivered],
+    (delivered, reader): (&[Delivered], Option<&Arc<Notify>>),
     (absent, turn): (&[TopicName], &RetentionTurn),
     keepers: &mut JoinSet<()>,
 ) {
     let ours = || delivered.iter().filter(|one| one.subscription.topic.name == topic.name);
-    let news: Vec<_> = ours().map(|one| Arc::clone(&one.news)).collect();
+    let news: Vec<_> = ours().map(|one| &one.news).chain(reader).map(Arc::clone).collect();
     topic.on_publish(move || news.iter().for_each(|news| news.notify_one()));
     // What nobody advances holds all events back.
     let held = absent.iter().filter(|name| **name == topic.name).map(|_| Settled::default());

@@ -117,6 +117,21 @@ impl EventLog {
         }
     }
 
+    /// The number before the first event that was published at `time` or later, in milliseconds since 1970, of those up
+    /// to `last`; events nearly in the order of their times, since their numbers are given a moment later.
+    pub(super) async fn before(&self, last: u64, time: u64) -> Result<u64, LogError> {
+        let (mut low, mut high) = (0, last);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let next = self.after(middle, 1).await?.events.into_iter().next();
+            match next {
+                Some(event) if event.record.as_ref().is_ok_and(|record| record.time < time) => low = event.number,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
     /// Removes the events of these numbers, the oldest ones, which have so many bytes. A broker's number may be one of
     /// several that go.
     pub(super) async fn remove(&self, numbers: &[u64], bytes: u64) -> Result<(), LogError> {

@@ -50,6 +50,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod timekeeper;
+mod topic_reader;
 
 pub use dead_letter::{DeadLetter, FailedTry};
 pub use deliveries::{Deliveries, SubscriptionReport, TopicReport};
@@ -61,3 +62,4 @@ pub use rebuild::{RebuildOrder, RebuiltSubscription, ReplayStart};
 pub use schedule::{FiringEnd, NamedSchedule, ScheduledWork};
 pub use schedules::{ScheduleReport, Schedules, WallClock, wall_clock};
 pub use subscription::{Subscription, SubscriptionSettings};
+pub use topic_reader::TopicReader;

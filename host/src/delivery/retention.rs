@@ -43,8 +43,8 @@ pub(super) async fn keep(topic: Arc<Topic>, log: EventLog, settled: Vec<Settled>
 
 /// Removes the oldest events that may go, at most [`STEP`]. Returns their number.
 pub(super) async fn drop_some(topic: &Topic, log: &EventLog, settled: &[Settled]) -> Result<usize, LogError> {
-    // Without a subscription nobody waits for an event.
-    let floor = settled.iter().map(Settled::get).min().unwrap_or(u64::MAX);
+    // Without a subscription nobody waits for an event, except for sagas.
+    let floor = settled.iter().map(Settled::get).min().unwrap_or(u64::MAX).min(topic.needed());
     if floor == 0 {
         return Ok(0);
     }

@@ -7,6 +7,9 @@ use crate::telemetry::SlowThreshold;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the name of a saga's subscription begins with: `saga:checkout`.
+const SAGA: &str = "saga";
+
 /// How the events of a subscription are delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionSettings {
@@ -51,6 +54,26 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// The subscription by which the events of `topic` start the saga `saga`. `function` says so in messages.
+    pub fn of_saga(saga: &str, topic: Arc<Topic>, from_beginning: bool) -> Self {
+        // What an event starts is decided when the manifest is loaded: what does not fit will not fit later.
+        let settings = SubscriptionSettings { tries: 1, from_beginning, ..SubscriptionSettings::default() };
+        Self {
+            service: ServiceName::of_host_part(SAGA, saga),
+            topic,
+            at: 0,
+            function: "start".to_owned(),
+            settings,
+            slow: Arc::default(),
+            work: Arc::default(),
+        }
+    }
+
+    /// The saga that its events start; `None`: a function of a service handles them.
+    pub fn saga(&self) -> Option<&str> {
+        self.service.as_str().strip_prefix(SAGA)?.strip_prefix(':')
+    }
+
     /// The bucket of its notes. A replaced function is the same subscription: what it has settled stays settled.
     pub fn notes(&self) -> ServiceName {
         Self::notes_of(&self.service, &self.topic.name)

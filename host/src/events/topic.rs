@@ -38,6 +38,8 @@ pub struct Topic {
     pub retention: Retention,
     bytes: AtomicU64,
     last: AtomicU64,
+    /// Events above this number must stay, for others than subscriptions.
+    needed: AtomicU64,
     on_publish: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// With a broker: the events on this disk that are not there yet.
     outbox: Option<OutboxFill>,
@@ -108,6 +110,7 @@ impl Topic {
             retention,
             bytes: AtomicU64::new(0),
             last: AtomicU64::new(0),
+            needed: AtomicU64::new(u64::MAX),
             on_publish: OnceLock::new(),
             outbox: None,
         }
@@ -174,6 +177,16 @@ impl Topic {
     /// The number of its latest event; 0 if it has had none.
     pub fn last(&self) -> u64 {
         self.last.load(Relaxed)
+    }
+
+    /// From now on events above this number must stay, for others than subscriptions. `u64::MAX`: none must.
+    pub fn need_after(&self, number: u64) {
+        self.needed.store(number, Relaxed);
+    }
+
+    /// The number above which events must stay, for others than subscriptions.
+    pub fn needed(&self) -> u64 {
+        self.needed.load(Relaxed)
     }
 
     /// What was counted when the host started: the number of the latest event, and the bytes of all.

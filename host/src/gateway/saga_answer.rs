@@ -19,10 +19,11 @@ use tokio::time::timeout_at;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a request refused by this file is counted as.
-pub(super) const REFUSED: [(u16, &str); 8] = [
+pub(super) const REFUSED: [(u16, &str); 9] = [
     (400, "malformed-body"),
     (404, "no-saga"),
     (408, "slow-body"),
+    (409, "saga-locked"),
     (409, "saga-undone"),
     (413, "body-too-large"),
     (415, "unsupported-media-type"),
@@ -48,6 +49,15 @@ pub enum SagaRefusal {
     Input(String),
     /// The key was used with another input.
     OtherInput,
+    /// Another saga has what this one locks.
+    Locked {
+        /// The name of the lock.
+        lock: Arc<str>,
+        /// The saga of the manifest that has it.
+        saga: Arc<str>,
+        /// When it loses the lock at the latest, in milliseconds since 1970.
+        until: u64,
+    },
     /// Not now.
     Unavailable,
 }
@@ -209,6 +219,14 @@ fn problem(refusal: SagaRefusal) -> Problem {
         SagaRefusal::OtherInput => {
             let detail = "the key was used with another input";
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "saga-refused", "The key was used before", detail)
+        }
+        SagaRefusal::Locked { lock, saga, until } => {
+            let detail = format!("saga `{saga}` has the `{lock}` of this one: start it when that one has ended");
+            let problem = Problem::new(StatusCode::CONFLICT, "saga-locked", "Another saga is at it", detail);
+            let members = [("lock", json!(&*lock)), ("saga", json!(&*saga)), ("until", json!(until))];
+            members
+                .into_iter()
+                .fold(problem, |problem, (name, value)| problem.with_member(name, value.to_string().as_bytes()))
         }
         SagaRefusal::Unavailable => {
             let detail = "no saga can be started or shown now";

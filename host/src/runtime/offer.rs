@@ -11,7 +11,7 @@ pub(super) type Package = (&'static str, &'static str, &'static [&'static str]);
 /// imported like others.
 pub(super) const PACKAGES: [Package; 21] = [
     ("atoll:events", "0.1.0", &["delivery", "publisher"]),
-    ("atoll:platform", "0.1.0", &["caller"]),
+    ("atoll:platform", "0.1.1", &["caller"]),
     ("atoll:state", "0.1.0", &["transactions"]),
     ("atoll:state", "0.2.0", &["transactions"]),
     (
@@ -127,6 +127,7 @@ mod tests {
     #[test]
     fn an_import_is_answered_by_the_version_on_its_track() {
         let cases = [
+            ("atoll:platform/caller@0.1.0", Offer::There { older: None }),
             ("wasi:cli/stdout@0.2.0", Offer::There { older: None }),
             ("wasi:cli/stdout@0.2.12", Offer::There { older: None }),
             ("wasi:cli/stdout@0.2.99", Offer::There { older: Some("0.2.12") }),

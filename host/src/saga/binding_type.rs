@@ -83,11 +83,16 @@ fn inner(ty: &Type) -> &Type {
     }
 }
 
-/// The type at the end of a path. A path through an option ends in an option.
+/// The type at the end of a path.
 fn type_of(path: &BindingPath, scope: &impl TypeScope) -> Result<Type, MisboundValue> {
-    let mut ty = scope.ty(&path.root).map_err(|why| MisboundValue(format!("`{path}`: {why}")))?;
+    let root = scope.ty(&path.root).map_err(|why| MisboundValue(format!("`{path}`: {why}")))?;
+    field_of(root, &path.fields, &path.to_string())
+}
+
+/// The type of a field of `ty`, which is written as `path`. A path through an option ends in an option.
+pub(super) fn field_of(mut ty: Type, fields: &[String], path: &str) -> Result<Type, MisboundValue> {
     let mut optional = false;
-    for field in &path.fields {
+    for field in fields {
         let resolved = match ty.resolved() {
             Type::Option(inner) => {
                 optional = true;

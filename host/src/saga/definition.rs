@@ -1,7 +1,10 @@
 //! The definition of a saga: its steps, and what undoes them.
 
 use super::binding::Binding;
+use super::event_wait::EventWait;
+use super::saga_lock::SagaLock;
 use crate::base::ServiceName;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +31,8 @@ pub struct SagaDefinition {
     pub input: Option<String>,
     /// How long it may take until its pivot is done. Then it is undone.
     pub deadline: Duration,
+    /// What it has alone while it goes on; `None`: nothing.
+    pub lock: Option<SagaLock>,
     /// In the order in which they are done; no two with one name, and one at least.
     pub steps: Vec<SagaStep>,
 }
@@ -56,6 +61,8 @@ pub enum StepAction {
     Call(StepCall),
     /// It waits for so long, from the moment at which it began.
     Pause(Duration),
+    /// It waits for an event, whose payload is its result.
+    Wait(EventWait),
 }
 
 /// The call of a function of a service.
@@ -99,7 +106,7 @@ impl SagaDefinition {
         let step = self.steps.get(step)?;
         match (direction, &step.action) {
             (StepDirection::Action, StepAction::Call(call)) => Some(call),
-            (StepDirection::Action, StepAction::Pause(_)) => None,
+            (StepDirection::Action, StepAction::Pause(_) | StepAction::Wait(_)) => None,
             (StepDirection::Undo, _) => step.undo.as_ref(),
         }
     }
@@ -107,11 +114,24 @@ impl SagaDefinition {
     /// Whether an argument of a step after `step` is bound to the result of `step`.
     pub fn is_used_later(&self, step: usize) -> bool {
         let name = &self.steps[step].name;
-        let later = self.steps[step + 1..].iter();
-        let calls = later.filter_map(|later| match &later.action {
-            StepAction::Call(call) => Some(call),
-            StepAction::Pause(_) => None,
-        });
-        calls.flat_map(|call| &call.with).any(|(_, binding)| binding.names_step(name))
+        let mut later = self.steps[step + 1..].iter();
+        later.any(|later| match &later.action {
+            StepAction::Call(call) => call.with.iter().any(|(_, binding)| binding.names_step(name)),
+            StepAction::Wait(wait) => wait.bindings().any(|binding| binding.names_step(name)),
+            StepAction::Pause(_) => false,
+        })
+    }
+
+    /// What the step waits for, if it waits for an event.
+    pub fn wait(&self, step: usize) -> Option<&EventWait> {
+        match &self.steps.get(step)?.action {
+            StepAction::Wait(wait) => Some(wait),
+            StepAction::Call(_) | StepAction::Pause(_) => None,
+        }
+    }
+
+    /// The topics whose events its steps wait for, each once.
+    pub fn topics(&self) -> BTreeSet<Arc<str>> {
+        (0..self.steps.len()).filter_map(|step| self.wait(step)).map(|wait| Arc::clone(&wait.topic)).collect()
     }
 }

@@ -3,6 +3,7 @@
 use super::definition::{StepDirection, bound};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// What has happened to a saga. Each entry is on disk before anything follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,6 +17,16 @@ pub enum JournalEntry {
         /// Its input, as JSON with the names of the contract.
         input: String,
     },
+    /// After which numbers of these topics its waits look for their events. Only for a saga that waits for some.
+    Following {
+        /// The numbers by the names of the topics.
+        topics: BTreeMap<String, u64>,
+    },
+    /// It has its lock from this time on, in milliseconds since 1970.
+    Locked {
+        /// When.
+        at: u64,
+    },
     /// A step begins. From here on its action may have been called, so it is undone if the saga turns.
     Begun {
         /// The position of the step.
@@ -28,6 +39,15 @@ pub enum JournalEntry {
         /// The position of the step.
         step: usize,
         /// Its result; `null` if it has none.
+        result: String,
+    },
+    /// The event has come that a step waits for.
+    Received {
+        /// The position of the step.
+        step: usize,
+        /// The number of the event in its topic. Later waits look behind it.
+        event: u64,
+        /// Its payload, as JSON with the names of the contract: the result of the step.
         result: String,
     },
     /// A try has failed, and may have had an effect.
@@ -55,7 +75,10 @@ pub enum JournalEntry {
         step: usize,
     },
     /// A person wants the step tried again.
-    Resumed,
+    Resumed {
+        /// When, in milliseconds since 1970; 0 in journals of hosts that did not write it.
+        at: u64,
+    },
 }
 
 /// The bytes of an entry are damaged.
@@ -80,6 +103,8 @@ struct StoredEntry {
     /// The input, or a result.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<BTreeMap<String, u64>>,
 }
 
 impl JournalEntry {
@@ -103,6 +128,11 @@ impl JournalEntry {
                 let (text, value) = (Some(definition.clone()), raw(input));
                 StoredEntry { at: Some(*at), text, value, ..stored("started") }
             }
+            Self::Following { topics } => StoredEntry { topics: Some(topics.clone()), ..stored("following") },
+            Self::Locked { at } => StoredEntry { at: Some(*at), ..stored("locked") },
+            Self::Received { step, event, result } => {
+                StoredEntry { step: Some(*step), at: Some(*event), value: raw(result), ..stored("received") }
+            }
             Self::Begun { step, at } => StoredEntry { step: Some(*step), at: Some(*at), ..stored("begun") },
             Self::Done { step, result } => StoredEntry { step: Some(*step), value: raw(result), ..stored("done") },
             Self::Failed { step, direction, reason } => {
@@ -112,7 +142,7 @@ impl JournalEntry {
             Self::Turned { reason } => StoredEntry { text: Some(reason.clone()), ..stored("turned") },
             Self::Undone { step } => StoredEntry { step: Some(*step), ..stored("undone") },
             Self::Skipped { step } => StoredEntry { step: Some(*step), ..stored("skipped") },
-            Self::Resumed => stored("resumed"),
+            Self::Resumed { at } => StoredEntry { at: Some(*at), ..stored("resumed") },
         };
         let json = serde_json::to_vec(&entry).expect("texts, numbers and JSON are JSON");
         [&checksum(&json)[..], &json].concat()
@@ -129,12 +159,15 @@ impl JournalEntry {
             return Err(damaged("its checksum is wrong"));
         }
         let stored: StoredEntry = serde_json::from_slice(json).map_err(|error| DamagedEntry(error.to_string()))?;
-        let StoredEntry { kind, step, at, undo, text, value } = stored;
+        let StoredEntry { kind, step, at, undo, text, value, topics } = stored;
         let value = value.map(|value| value.get().to_owned());
         // JSON's null is an absent value to serde.
         let result = value.clone().unwrap_or_else(|| "null".to_owned());
         let entry = match (kind.as_str(), step, at, undo, text) {
             ("started", None, Some(at), None, Some(definition)) => Self::Started { at, definition, input: result },
+            ("following", None, None, None, None) => Self::Following { topics: topics.unwrap_or_default() },
+            ("locked", None, Some(at), None, None) => Self::Locked { at },
+            ("received", Some(step), Some(event), None, None) => Self::Received { step, event, result },
             ("begun", Some(step), Some(at), None, None) => Self::Begun { step, at },
             ("done", Some(step), None, None, None) => Self::Done { step, result },
             ("failed", Some(step), None, Some(undo), Some(reason)) => {
@@ -143,7 +176,7 @@ impl JournalEntry {
             ("turned", None, None, None, Some(reason)) => Self::Turned { reason },
             ("undone", Some(step), None, None, None) => Self::Undone { step },
             ("skipped", Some(step), None, None, None) => Self::Skipped { step },
-            ("resumed", None, None, None, None) => Self::Resumed,
+            ("resumed", None, at, None, None) => Self::Resumed { at: at.unwrap_or_default() },
             _ => return Err(damaged("it is no entry")),
         };
         Ok(entry)
@@ -165,18 +198,28 @@ fn shortened(reason: &str) -> String {
 mod tests {
     use super::*;
 
-    fn every_kind() -> [JournalEntry; 9] {
+    fn every_kind() -> [JournalEntry; 12] {
         [
             JournalEntry::Started { at: 7, definition: "d".into(), input: r#"{"a": 9007199254740993}"#.into() },
+            JournalEntry::Following { topics: BTreeMap::from([("payments.settled".into(), 41)]) },
+            JournalEntry::Locked { at: 8 },
             JournalEntry::Begun { step: 1, at: 8 },
             JournalEntry::Done { step: 1, result: "[1, 2]".into() },
             JournalEntry::Done { step: 2, result: "null".into() },
+            JournalEntry::Received { step: 2, event: 42, result: r#"{"a": 9007199254740993}"#.into() },
             JournalEntry::failed(1, StepDirection::Undo, "a \"reason\""),
             JournalEntry::turned("late"),
             JournalEntry::Undone { step: 0 },
             JournalEntry::Skipped { step: 3 },
-            JournalEntry::Resumed,
+            JournalEntry::Resumed { at: 9 },
         ]
+    }
+
+    #[test]
+    fn a_resumption_of_an_earlier_host_has_no_time() {
+        let json = br#"{"kind":"resumed"}"#;
+        let bytes = [&checksum(json)[..], json].concat();
+        assert_eq!(JournalEntry::decode(&bytes), Ok(JournalEntry::Resumed { at: 0 }));
     }
 
     #[test]

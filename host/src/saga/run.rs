@@ -1,9 +1,11 @@
 //! A saga as its journal tells it, and what comes next.
 
-use super::binding::{BindingRoot, BindingScope, quoted};
+use super::binding::{Binding, BindingRoot, BindingScope, quoted};
 use super::definition::{SagaDefinition, StepAction, StepDirection};
 use super::entry::JournalEntry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a saga ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,12 +51,17 @@ impl SagaPhase {
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SagaMove {
+    /// It needs its lock before it begins: then [`JournalEntry::Locked`] is to be written.
+    Lock,
     /// [`JournalEntry::Begun`] of this step is to be written.
     Begin(usize),
     /// The action of this step is to be called.
     Act(usize),
     /// The saga waits in this step until this time, in milliseconds since 1970.
     Pause(usize, u64),
+    /// The step waits for an event: until this time, in milliseconds since 1970, if it does not wait for as long as the
+    /// saga may turn.
+    Await(usize, Option<u64>),
     /// The compensation of this step is to be called.
     Undo(usize),
     /// A person has to decide.
@@ -87,6 +94,12 @@ pub struct SagaRun {
     key: String,
     started: u64,
     input: String,
+    /// Since when it has its lock, if it needs one.
+    locked: Option<u64>,
+    /// The number of the event of each topic after which its next wait looks.
+    following: BTreeMap<String, u64>,
+    /// When a person has last wanted a step tried again.
+    resumed: u64,
     /// When each step began; as many as have begun.
     begun: Vec<u64>,
     /// The results of the steps that are done; as many as are done.
@@ -110,6 +123,9 @@ impl SagaRun {
             key: format!("{}/{id}", definition.name),
             started: *at,
             input: input.clone(),
+            locked: None,
+            following: BTreeMap::new(),
+            resumed: 0,
             begun: Vec::new(),
             results: Vec::new(),
             turned: None,
@@ -124,26 +140,42 @@ impl SagaRun {
     /// Takes an entry that is on disk. `false`: it does not follow from those before, and was not taken.
     pub fn apply(&mut self, entry: &JournalEntry) -> bool {
         let current = self.begun.len().checked_sub(1).filter(|at| self.results.len() == *at);
+        let forward = self.turned.is_none();
         match entry {
             JournalEntry::Started { .. } => return false,
+            JournalEntry::Following { topics } => {
+                if !self.begun.is_empty() || !forward {
+                    return false;
+                }
+                self.following.clone_from(topics);
+            }
+            JournalEntry::Locked { at } => {
+                if self.next() != SagaMove::Lock {
+                    return false;
+                }
+                self.locked = Some(*at);
+            }
             JournalEntry::Begun { step, at } => {
-                let is_next = current.is_none() && *step == self.begun.len() && *step < self.definition.steps.len();
-                if !is_next || self.turned.is_some() {
+                if self.next() != SagaMove::Begin(*step) {
                     return false;
                 }
                 self.begun.push(*at);
                 self.settle();
             }
             JournalEntry::Done { step, result } => {
-                if current != Some(*step) || self.turned.is_some() {
+                return current == Some(*step) && self.definition.wait(*step).is_none() && self.done_with(result);
+            }
+            JournalEntry::Received { step, event, result } => {
+                let Some(wait) = self.definition.wait(*step) else { return false };
+                let topic = wait.topic.to_string();
+                if current != Some(*step) || !self.done_with(result) {
                     return false;
                 }
-                self.results.push(result.clone());
-                self.settle();
+                self.following.insert(topic, *event);
             }
             JournalEntry::Failed { step, direction, reason } => {
                 let expected = match direction {
-                    StepDirection::Action => current.filter(|_| self.turned.is_none()),
+                    StepDirection::Action => current.filter(|_| forward),
                     StepDirection::Undo => self.to_undo.checked_sub(1),
                 };
                 if expected != Some(*step) {
@@ -155,7 +187,7 @@ impl SagaRun {
             }
             JournalEntry::Turned { reason } => {
                 let is_done = self.results.len() == self.definition.steps.len();
-                if self.turned.is_some() || self.pivot_is_done() || is_done {
+                if !forward || self.pivot_is_done() || is_done {
                     return false;
                 }
                 self.turned = Some(reason.clone());
@@ -165,16 +197,12 @@ impl SagaRun {
             }
             JournalEntry::Undone { step } => return self.undone(*step),
             JournalEntry::Skipped { step } => {
-                if self.turned.is_some() {
+                if !forward {
                     return self.undone(*step);
                 }
-                if current != Some(*step) {
-                    return false;
-                }
-                self.results.push("null".to_owned());
-                self.settle();
+                return current == Some(*step) && self.done_with("null");
             }
-            JournalEntry::Resumed => self.failures = 0,
+            JournalEntry::Resumed { at } => (self.failures, self.resumed) = (0, *at),
         }
         true
     }
@@ -182,6 +210,16 @@ impl SagaRun {
     /// After a restart: the action that had begun may have been called, and its answer is lost.
     pub fn recover(&mut self) {
         self.doubt |= self.begun.len() > self.results.len();
+    }
+
+    /// The current step has this result. `false`: the saga has turned.
+    fn done_with(&mut self, result: &str) -> bool {
+        if self.turned.is_some() {
+            return false;
+        }
+        self.results.push(result.to_owned());
+        self.settle();
+        true
     }
 
     fn settle(&mut self) {
@@ -214,7 +252,9 @@ impl SagaRun {
     pub fn may_turn(&self, refused: bool) -> bool {
         let at_pivot = self.begun.len() > self.results.len() && self.definition.pivot() == Some(self.results.len());
         let undoable = self.begun.len().checked_sub(1).is_some_and(|step| self.definition.steps[step].undo.is_some());
-        let certain = !at_pivot || undoable || (refused && !self.doubt);
+        // What calls nothing has no effect.
+        let calls = self.definition.call(self.results.len(), StepDirection::Action).is_some();
+        let certain = !at_pivot || undoable || !calls || (refused && !self.doubt);
         self.turned.is_none() && !self.pivot_is_done() && certain && self.results.len() < self.definition.steps.len()
     }
 
@@ -227,15 +267,19 @@ impl SagaRun {
                 Some(step) => SagaMove::Undo(step),
             };
         }
+        if self.definition.lock.is_some() && self.locked.is_none() {
+            return SagaMove::Lock;
+        }
         let step = self.results.len();
         let Some(current) = self.definition.steps.get(step) else { return SagaMove::End(SagaOutcome::Completed) };
         let Some(began) = self.begun.get(step) else { return SagaMove::Begin(step) };
         match &current.action {
-            StepAction::Pause(pause) => {
-                SagaMove::Pause(step, began.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)))
-            }
-            StepAction::Call(_) if self.is_parked() => SagaMove::Wait,
+            StepAction::Pause(pause) => SagaMove::Pause(step, later(*began, *pause)),
+            StepAction::Call(_) | StepAction::Wait(_) if self.is_parked() => SagaMove::Wait,
             StepAction::Call(_) => SagaMove::Act(step),
+            StepAction::Wait(wait) => {
+                SagaMove::Await(step, wait.timeout.map(|timeout| later(self.resumed.max(*began), timeout)))
+            }
         }
     }
 
@@ -259,12 +303,12 @@ impl SagaRun {
         }
     }
 
-    /// The entry by which an operator has a parked saga try again.
+    /// The entry by which an operator has a parked saga try again at the time `at`, in milliseconds since 1970.
     ///
     /// # Errors
     /// It is not parked.
-    pub fn retry(&self) -> Result<JournalEntry, RefusedOrder> {
-        if self.next() == SagaMove::Wait { Ok(JournalEntry::Resumed) } else { Err(RefusedOrder::NotParked) }
+    pub fn retry(&self, at: u64) -> Result<JournalEntry, RefusedOrder> {
+        if self.next() == SagaMove::Wait { Ok(JournalEntry::Resumed { at }) } else { Err(RefusedOrder::NotParked) }
     }
 
     /// The entry by which an operator has a parked saga go on as if the step were done, or undone.
@@ -314,7 +358,38 @@ impl SagaRun {
 
     /// When it turns if its pivot is not done by then, in milliseconds since 1970.
     pub fn deadline(&self) -> u64 {
-        self.started.saturating_add(u64::try_from(self.definition.deadline.as_millis()).unwrap_or(u64::MAX))
+        later(self.started, self.definition.deadline)
+    }
+
+    /// The value that it locks, as JSON; `None` if it locks nothing.
+    pub fn locks(&self) -> Option<String> {
+        let lock = self.definition.lock.as_ref()?;
+        Some(Binding::Path(lock.value.clone()).json(&KnownValues { run: self, key: String::new() }))
+    }
+
+    /// Until when it has its lock, in milliseconds since 1970; `None`: it has none, or not yet.
+    pub fn locked_until(&self) -> Option<u64> {
+        Some(later(self.locked?, self.definition.lock.as_ref()?.expires))
+    }
+
+    /// The number of the event of `topic` after which its waits look; `None`: none of its waits is for that topic.
+    pub fn follows(&self, topic: &str) -> Option<u64> {
+        self.following.get(topic).copied()
+    }
+
+    /// The first wait for an event of `topic` that is not over, if the saga may come to one.
+    pub fn next_wait(&self, topic: &str) -> Option<usize> {
+        let open = self.results.len()..self.definition.steps.len();
+        let mut waits = open.filter(|step| self.definition.wait(*step).is_some_and(|wait| *wait.topic == *topic));
+        waits.next().filter(|_| self.turned.is_none())
+    }
+
+    /// What the parts of the event must be that the step waits for, each as JSON, in the order of
+    /// [`EventWait::bindings`](super::EventWait::bindings).
+    pub fn awaited(&self, step: usize) -> Vec<String> {
+        let known = KnownValues { run: self, key: quoted(&self.key) };
+        let wait = self.definition.wait(step).into_iter();
+        wait.flat_map(|wait| wait.bindings()).map(|binding| binding.json(&known)).collect()
     }
 
     /// Its input, as JSON with the names of the contract.
@@ -394,4 +469,9 @@ impl BindingScope for KnownValues<'_> {
             }
         }
     }
+}
+
+/// The time `wait` after `at`, in milliseconds since 1970.
+fn later(at: u64, wait: Duration) -> u64 {
+    at.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }

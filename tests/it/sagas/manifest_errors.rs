@@ -15,7 +15,7 @@ const CASES: [(&str, &str, u32); 12] = [
     (r#"{ name = "a", call = "products/release", with = { key = "k", more = 1 } }"#, "no parameter `more`", 77),
     (r#"{ name = "a", call = "products/release", with = { key = "$saga" } }"#, "`$saga` is no path", 65),
     (r#"{ name = "input", pause = "1s" }"#, "`input` is no name of a step", 18),
-    (r#"{ name = "a" }"#, "a step has either `call` or `pause`", 9),
+    (r#"{ name = "a" }"#, "a step has one of `call`, `pause` and `wait`", 9),
     (r#"{ name = "a", pause = "1s", with = {} }"#, "`with` has no effect without `call`", 9),
 ];
 

@@ -1,5 +1,6 @@
 //! Sagas through the real binary, with the shop's components: `checkout` reserves, charges, confirms and ships.
 
+mod by_events;
 mod course;
 mod crash;
 mod leftover;

@@ -9,6 +9,7 @@ use super::handled_event::HandledEvent;
 use super::identity::Identity;
 use super::memory_note::MemoryNote;
 use super::request_id::RequestId;
+use super::saga_call::SagaCall;
 use super::trace_tree::TraceScope;
 use super::work::WorkPayer;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct CallContext {
     pub sticky_fields: Option<StickyFields>,
     /// The event that this call handles; `None` if it handles none. Calls on its behalf handle none.
     pub event: Option<Arc<HandledEvent>>,
+    /// The step of a saga that makes this call; `None`: no saga does. Calls on its behalf are made by none.
+    pub saga: Option<Arc<SagaCall>>,
     /// What refuses the commits of this call, and of those on its behalf, once they are too late; `None`: nothing.
     pub guard: Option<Arc<CommitGuard>>,
     /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
@@ -69,7 +72,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, sticky_fields, event, guard, payer) = (None, None, None, None, None);
+        let (identity, sticky_fields, event, saga, guard, payer) = (None, None, None, None, None, None);
         let (watch, trace, report, memory) = (None, None, None, None);
         Self {
             request_id,
@@ -79,6 +82,7 @@ impl CallContext {
             identity,
             sticky_fields,
             event,
+            saga,
             guard,
             payer,
             watch,
@@ -112,6 +116,7 @@ impl CallContext {
             deadline,
             deadline_owner,
             event: None,
+            saga: None,
             report: None,
             memory: None,
             ..self.clone()
@@ -139,22 +144,23 @@ impl CallContext {
         self.watch.as_ref().is_some_and(|watch| watch.hides_ids())
     }
 
-    /// The same call, made for nobody in particular, and for no event.
+    /// The same call, made for nobody in particular, for no event, and by no saga.
     #[must_use]
     pub fn anonymous(self) -> Self {
-        Self { identity: None, event: None, ..self }
+        Self { identity: None, event: None, saga: None, ..self }
     }
 
-    /// The same call, made for nobody in particular, for no event, outside of its request's trace, and with nothing
-    /// that refuses its commits.
+    /// The same call, made for nobody in particular, for no event, by no saga, outside of its request's trace, and with
+    /// nothing that refuses its commits.
     #[must_use]
     pub fn unattributed(self) -> Self {
-        Self { identity: None, event: None, guard: None, trace: None, ..self }
+        Self { identity: None, event: None, saga: None, guard: None, trace: None, ..self }
     }
 
-    /// Whether it has no identity, no event, no guard and no place in a trace.
+    /// Whether it has no identity, no event, no saga, no guard and no place in a trace.
     pub fn is_unattributed(&self) -> bool {
-        self.identity.is_none() && self.event.is_none() && self.guard.is_none() && self.trace.is_none()
+        let by_nobody = self.identity.is_none() && self.event.is_none() && self.saga.is_none();
+        by_nobody && self.guard.is_none() && self.trace.is_none()
     }
 
     /// The same call with `depth` calls above it.
@@ -210,6 +216,19 @@ mod tests {
         let short = context.within(now, Duration::from_millis(100), DeadlineOwner::Route);
         assert_eq!(short.deeper(now).deadline, now + Duration::from_millis(95));
         assert_eq!(short.deeper(now + Duration::from_secs(1)).deadline, short.deadline, "nothing is left to keep");
+    }
+
+    #[test]
+    fn the_calls_of_a_call_are_made_by_no_saga() {
+        let now = Instant::now();
+        let mut context = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(5));
+        let call = SagaCall { saga: "buy/1".into(), step: "charge".into(), undo: false };
+        assert_eq!(call.key(), "buy/1/charge");
+        context.saga = Some(Arc::new(call.clone()));
+        let within = context.within(now, Duration::from_secs(1), DeadlineOwner::Timeout).for_try();
+        assert_eq!(within.saga.as_deref(), Some(&call));
+        assert!(within.deeper(now).saga.is_none() && !within.is_unattributed());
+        assert!(within.unattributed().is_unattributed());
     }
 
     #[test]

@@ -223,7 +223,11 @@ fn refusals(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
         }
         let sum: u64 = counted.iter().map(|(_, count)| count).sum();
         let by = counted.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ");
-        let detail = format!("{sum} requests to `{}` in the last minute {what}: {by}", facts.name);
+        let detail = format!(
+            "{} to `{}` in the last minute {what}: {by}",
+            crate::base::counted(sum, "request", "requests"),
+            facts.name
+        );
         causes.push((kind, detail, format!("atoll logs {}", facts.name)));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::difference::Difference;
 use super::playback::PlaybackReport;
+use crate::base::counted;
 
 /// The most places of differences that are told apart.
 const MOST_PLACES: usize = 64;
@@ -67,7 +68,8 @@ impl ShadowTally {
     /// How it stands, in one sentence.
     pub fn in_words(&self) -> String {
         let Self { compared, differing, stopped, skipped, places } = self;
-        let mut text = format!("{compared} calls compared in the shadow, {differing} differ");
+        let compared = counted(*compared, "call", "calls");
+        let mut text = format!("{compared} compared in the shadow, {differing} differ");
         if *stopped > 0 {
             text.push_str(&format!(", {stopped} ask for something new"));
         }

@@ -1,5 +1,10 @@
 //! Sagas over the real store, with services that the tests drive.
 
+mod by_event;
+mod crashes;
+mod locks;
+mod waits;
+
 use super::{
     CallEnd, Coordinator, Perform, PlannedCall, SagaError, SagaOrder, SagaPlan, SagaSettings, SagaStarter, StepTargets,
 };
@@ -74,8 +79,8 @@ fn plan(deadline: Duration) -> SagaPlan {
     };
     let steps = vec![step("a", true, false), step("b", true, false), step("c", true, true), step("d", false, false)];
     let targets = vec![StepTargets { action: Some(0), undo: Some(0) }; steps.len()];
-    let definition = Arc::new(SagaDefinition { name: "buy".into(), input: None, deadline, steps });
-    SagaPlan { definition, input: None, targets, is_current: true }
+    let definition = Arc::new(SagaDefinition { name: "buy".into(), input: None, deadline, lock: None, steps });
+    SagaPlan { definition, input: None, targets, waits: BTreeMap::new(), is_current: true }
 }
 
 fn settings() -> SagaSettings {
@@ -85,7 +90,7 @@ fn settings() -> SagaSettings {
 
 async fn start(store: &Store, script: &Arc<Script>) -> Coordinator<Script> {
     let plans = vec![plan(Duration::from_secs(600))];
-    Coordinator::start(store, plans, settings(), Arc::clone(script)).await.unwrap()
+    Coordinator::start(store, (plans, Vec::new()), settings(), Arc::clone(script)).await.unwrap()
 }
 
 async fn begin(sagas: &Coordinator<Script>, id: &str) -> Result<bool, SagaError> {
@@ -153,7 +158,7 @@ async fn an_operator_and_the_deadline_cut_an_action_off_and_undo_it() {
     *script.hangs.lock().unwrap() = Some("act-b".into());
     let store = store(folder.path());
     let plans = vec![plan(Duration::from_millis(300))];
-    let sagas = Coordinator::start(&store, plans, settings(), Arc::clone(&script)).await.unwrap();
+    let sagas = Coordinator::start(&store, (plans, Vec::new()), settings(), Arc::clone(&script)).await.unwrap();
     begin(&sagas, "late").await.unwrap();
     assert_eq!(state_of(&sagas, "late").await, "compensated");
     assert_eq!(script.functions(), ["act-a", "act-b", "undo-b", "undo-a"]);
@@ -205,7 +210,7 @@ async fn a_saga_that_waits_for_its_turn_hears_an_operator_and_the_end_of_the_hos
     *script.hangs.lock().unwrap() = Some("act-a".into());
     let (store, settings) = (store(folder.path()), SagaSettings { concurrency: 1, ..settings() });
     let plans = vec![plan(Duration::from_secs(600))];
-    let sagas = Arc::new(Coordinator::start(&store, plans, settings, Arc::clone(&script)).await.unwrap());
+    let sagas = Arc::new(Coordinator::start(&store, (plans, Vec::new()), settings, Arc::clone(&script)).await.unwrap());
     for id in ["calls", "waits", "waits too"] {
         begin(&sagas, id).await.unwrap();
         while script.functions().is_empty() {
@@ -236,7 +241,7 @@ async fn a_compensation_succeeds_whatever_it_returns() {
     script.answers("undo-a", &[long]);
     let (store, settings) = (store(folder.path()), SagaSettings { journal: 4096, ..settings() });
     let plans = vec![plan(Duration::from_secs(600))];
-    let sagas = Coordinator::start(&store, plans, settings, Arc::clone(&script)).await.unwrap();
+    let sagas = Coordinator::start(&store, (plans, Vec::new()), settings, Arc::clone(&script)).await.unwrap();
     begin(&sagas, "1").await.unwrap();
     assert_eq!(state_of(&sagas, "1").await, "compensated");
     assert_eq!(script.functions(), ["act-a", "act-b", "undo-b", "undo-a"]);

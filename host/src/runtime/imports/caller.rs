@@ -1,6 +1,6 @@
 //! `atoll:platform/caller`: who the call is made for that the guest answers now.
 
-use crate::base::{CallContext, Identity};
+use crate::base::{CallContext, Identity, SagaCall};
 use crate::runtime::context::call_notes::CallNotes;
 use crate::runtime::context::context::{Context, caller};
 use bindings::atoll::platform::caller as contract;
@@ -9,7 +9,7 @@ use wasmtime::{AsContextMut, StoreContextMut};
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit/platform",
+        path: "../wit/platform-0.1.1",
         world: "atoll:platform/imports",
         imports: { default: store | trappable },
     });
@@ -46,6 +46,18 @@ impl contract::HostWithStore<Context> for CallerImport {
         let (context, notes) = asked(&mut access.as_context_mut());
         notes.iter().for_each(|notes| notes.request_id(&context.request_id));
         Ok(context.request_id.as_str().to_owned())
+    }
+
+    fn saga_step(mut access: Access<'_, Context, Self>) -> wasmtime::Result<Option<contract::Step>> {
+        // Nobody watches the call of a saga: neither a cache nor a recording begins there.
+        let (context, _) = asked(&mut access.as_context_mut());
+        Ok(context.saga.as_deref().map(contract::Step::from))
+    }
+}
+
+impl From<&SagaCall> for contract::Step {
+    fn from(call: &SagaCall) -> Self {
+        Self { saga: call.saga.clone(), step: call.step.to_string(), key: call.key(), undo: call.undo }
     }
 }
 

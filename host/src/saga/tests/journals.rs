@@ -56,8 +56,11 @@ fn behind_the_pivot_there_is_no_way_back() {
     let failed = JournalEntry::failed(1, crate::saga::StepDirection::Action, "no carrier");
     assert!(run.apply(&failed) && run.next() == SagaMove::Act(1) && run.apply(&failed));
     assert_eq!((run.next(), run.phase()), (SagaMove::Wait, SagaPhase::Parked));
-    assert_eq!((run.retry(), run.skip()), (Ok(JournalEntry::Resumed), Ok(JournalEntry::Skipped { step: 1 })));
-    assert!(run.apply(&JournalEntry::Resumed) && run.next() == SagaMove::Act(1));
+    assert_eq!(
+        (run.retry(7), run.skip()),
+        (Ok(JournalEntry::Resumed { at: 7 }), Ok(JournalEntry::Skipped { step: 1 }))
+    );
+    assert!(run.apply(&JournalEntry::Resumed { at: 7 }) && run.next() == SagaMove::Act(1));
 }
 
 #[test]
@@ -83,8 +86,8 @@ proptest! {
                 (SagaMove::Undo(step), 1) => JournalEntry::failed(step, crate::saga::StepDirection::Undo, "so"),
                 (SagaMove::Undo(step), _) => JournalEntry::Undone { step },
                 (SagaMove::Wait, 0) => live.skip().unwrap(),
-                (SagaMove::Wait, _) => live.retry().unwrap(),
-                (SagaMove::Pause(..), _) => unreachable!("no step pauses"),
+                (SagaMove::Wait, _) => live.retry(0).unwrap(),
+                (SagaMove::Pause(..) | SagaMove::Await(..) | SagaMove::Lock, _) => unreachable!("no step waits"),
                 (SagaMove::End(_), _) => break,
             };
             prop_assert!(live.apply(&entry));

@@ -1,6 +1,7 @@
 //! Everything that a small saga can do, walked through.
 
 mod journals;
+mod waits;
 mod walk;
 
 use super::{Binding, BindingPath, SagaDefinition, SagaStep, StepAction, StepCall};
@@ -31,6 +32,7 @@ fn definition(steps: usize, pivot: Option<usize>, pivot_has_undo: bool) -> Arc<S
         name: "walk".into(),
         input: None,
         deadline: Duration::from_secs(60),
+        lock: None,
         steps: (0..steps).map(step).collect(),
     })
 }

@@ -138,9 +138,11 @@ impl Walk {
             SagaMove::Act(step) => self.action(step, &run, state, &with, &mut next),
             SagaMove::Undo(step) => self.compensation(step, state, &with, &mut next),
             SagaMove::Wait => {
-                next.push(with(run.retry().unwrap(), state.world.clone()));
+                next.push(with(run.retry(0).unwrap(), state.world.clone()));
             }
-            SagaMove::Pause(..) | SagaMove::End(_) => unreachable!("no step pauses, and an end was looked at"),
+            SagaMove::Pause(..) | SagaMove::Await(..) | SagaMove::Lock | SagaMove::End(_) => {
+                unreachable!("no step pauses, and an end was looked at")
+            }
         }
         next
     }

@@ -1,4 +1,5 @@
-//! A database that does what it is told and says that the disk has failed, for the tests of other rooms.
+//! A database that does what it is told and says that the disk has failed, or stops in the middle as if the host had
+//! crashed, for the tests of other rooms.
 
 use super::super::backend::Backend;
 use super::super::backend_future::BackendFuture;
@@ -12,7 +13,8 @@ use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use tokio::sync::Notify;
 
 /// How many of the next commits are on disk though their answer is an error of the disk.
 pub(crate) type Doubts = Arc<AtomicUsize>;
@@ -20,13 +22,71 @@ pub(crate) type Doubts = Arc<AtomicUsize>;
 struct DoubtfulBackend {
     below: Embedded,
     doubts: Doubts,
+    crash: Arc<CrashPoint>,
+}
+
+/// Where the host crashes: from then on no commit is answered, until it is lifted.
+pub(crate) struct CrashPoint {
+    /// How many commits are answered before.
+    left: AtomicUsize,
+    /// Whether the commit at which it crashes is on disk.
+    is_written: AtomicBool,
+    /// Ends when the point was reached.
+    pub(crate) reached: Notify,
+}
+
+impl Default for CrashPoint {
+    fn default() -> Self {
+        Self { left: AtomicUsize::new(usize::MAX), is_written: AtomicBool::new(false), reached: Notify::new() }
+    }
+}
+
+impl CrashPoint {
+    /// The host crashes at the commit after the next `commits`, which is on disk or not.
+    pub(crate) fn set(&self, commits: usize, is_written: bool) {
+        self.is_written.store(is_written, Relaxed);
+        self.left.store(commits, Relaxed);
+    }
+
+    /// The host is up again.
+    pub(crate) fn lift(&self) {
+        self.left.store(usize::MAX, Relaxed);
+    }
+
+    /// Whether a commit goes through. The one at which the host crashes is written if it is to be.
+    async fn pass(&self, write: impl Future<Output = Result<Committed, StateError>>) -> Result<Committed, StateError> {
+        match self.left.load(Relaxed) {
+            usize::MAX => write.await,
+            0 => std::future::pending().await,
+            left => {
+                self.left.store(left - 1, Relaxed);
+                if left > 1 {
+                    return write.await;
+                }
+                if self.is_written.load(Relaxed) {
+                    write.await?;
+                }
+                self.reached.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+/// A store in `folder` that can crash.
+pub(crate) fn crashing_store(folder: &Path) -> (Store, Arc<CrashPoint>) {
+    let settings = Settings { path: folder.join("state.redb"), ..Settings::default() };
+    let (doubts, crash) = (Doubts::default(), Arc::<CrashPoint>::default());
+    let backend = DoubtfulBackend { below: Embedded::open(&settings).unwrap(), doubts, crash: Arc::clone(&crash) };
+    (Store::new(Arc::new(backend)), crash)
 }
 
 /// A store in `folder` whose commits can be made doubtful.
 pub(crate) fn doubtful_store(folder: &Path) -> (Store, Doubts) {
     let settings = Settings { path: folder.join("state.redb"), ..Settings::default() };
     let doubts = Doubts::default();
-    let backend = DoubtfulBackend { below: Embedded::open(&settings).unwrap(), doubts: Arc::clone(&doubts) };
+    let (below, crash) = (Embedded::open(&settings).unwrap(), Arc::default());
+    let backend = DoubtfulBackend { below, doubts: Arc::clone(&doubts), crash };
     (Store::new(Arc::new(backend)), doubts)
 }
 
@@ -61,7 +121,7 @@ impl Backend for DoubtfulBackend {
 
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed> {
         Box::pin(async move {
-            let committed = self.below.commit(bucket, transaction).await?;
+            let committed = self.crash.pass(self.below.commit(bucket, transaction)).await?;
             let is_doubtful = self.doubts.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
             let failed = || StateError::Io { path: "state.redb".into(), problem: "the disk failed", source: None };
             if is_doubtful { Err(failed()) } else { Ok(committed) }

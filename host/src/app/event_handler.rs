@@ -1,0 +1,32 @@
+//! Who handles the events of a subscription: a function of a service, or the start of a saga.
+
+use super::saga_operations::HostSagas;
+use crate::base::HandledEvent;
+use crate::contract::Names;
+use crate::coordinator::SagaError;
+use crate::delivery::{Handle, MeshHandler, Subscription, TryEnd};
+use crate::events::EventRecord;
+use std::sync::{Arc, OnceLock};
+
+/// Hands events to services, and starts sagas by them.
+pub(super) struct EventHandler {
+    pub(super) mesh: MeshHandler,
+    /// They begin after the deliveries.
+    pub(super) sagas: Arc<OnceLock<HostSagas>>,
+    pub(super) names: Names,
+}
+
+impl Handle for EventHandler {
+    async fn handle(&self, subscription: &Subscription, event: Arc<HandledEvent>, record: &EventRecord) -> TryEnd {
+        let Some(saga) = subscription.saga() else { return self.mesh.handle(subscription, event, record).await };
+        let Some(sagas) = self.sagas.get() else { return TryEnd::NotNow("sagas have not begun yet".to_owned()) };
+        match sagas.begin_by_event(saga, &event, record, self.names).await {
+            Ok(_) => TryEnd::Handled,
+            // It will not fit later either.
+            Err(error @ (SagaError::Input(_) | SagaError::OtherInput | SagaError::Unknown(_))) => {
+                TryEnd::Failed(error.to_string())
+            }
+            Err(error) => TryEnd::NotNow(error.to_string()),
+        }
+    }
+}

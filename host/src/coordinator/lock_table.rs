@@ -1,0 +1,221 @@
+//! Which saga has which lock.
+//!
+//! The table is in memory. What a saga has is in its journal, from which the table is made again after a restart.
+
+use super::unix_time::unix_ms;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// What is locked: the name of a lock, and a value as JSON.
+pub(super) type SagaLockKey = (Arc<str>, String);
+
+/// The saga that has a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHolder {
+    /// The name of the lock.
+    pub lock: Arc<str>,
+    /// The saga of the manifest.
+    pub saga: Arc<str>,
+    /// Its id.
+    pub id: String,
+    /// When it loses the lock at the latest, in milliseconds since 1970.
+    pub until: u64,
+}
+
+/// Who has one lock, and who waits for it.
+#[derive(Default)]
+struct LockQueue {
+    holder: Option<LockHolder>,
+    /// In the order in which they came.
+    waiting: VecDeque<(u64, Arc<Notify>)>,
+}
+
+/// The locks of all sagas.
+#[derive(Default)]
+pub(super) struct LockTable(Mutex<LockTableState>);
+
+#[derive(Default)]
+struct LockTableState {
+    queues: BTreeMap<SagaLockKey, LockQueue>,
+    /// The turn that the next one gets who waits.
+    next_turn: u64,
+}
+
+/// A place in a queue. Dropped, it is given up.
+struct LockTurn<'a> {
+    table: &'a LockTable,
+    thing: &'a SagaLockKey,
+    turn: u64,
+    come: Arc<Notify>,
+}
+
+impl Drop for LockTurn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.table.state();
+        if let Some(queue) = state.queues.get_mut(self.thing) {
+            queue.waiting.retain(|(turn, _)| *turn != self.turn);
+            queue.wake();
+        }
+        state.tidy(self.thing);
+    }
+}
+
+impl LockTable {
+    fn state(&self) -> MutexGuard<'_, LockTableState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a lock that nobody has and nobody waits for. `now` is in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Another saga has it, or will have it next.
+    pub(super) fn take(&self, thing: &SagaLockKey, holder: LockHolder, now: u64) -> Result<(), LockHolder> {
+        let mut state = self.state();
+        let queue = state.queues.entry(thing.clone()).or_default();
+        match &queue.holder {
+            Some(before) if before.until > now || !queue.waiting.is_empty() => Err(before.clone()),
+            _ => {
+                queue.holder = Some(holder);
+                Ok(())
+            }
+        }
+    }
+
+    /// A saga of an earlier run has it. Of two the one has it that loses it later: the other one has expired.
+    pub(super) fn restore(&self, thing: &SagaLockKey, holder: LockHolder) {
+        let mut state = self.state();
+        let queue = state.queues.entry(thing.clone()).or_default();
+        if queue.holder.as_ref().is_none_or(|before| before.until <= holder.until) {
+            queue.holder = Some(holder);
+        }
+    }
+
+    /// Waits for its turn, and takes the lock for `expires`. Returns when that was, in milliseconds since 1970.
+    pub(super) async fn wait(&self, thing: &SagaLockKey, holder: LockHolder, expires: Duration) -> u64 {
+        let turn = self.line_up(thing);
+        loop {
+            let until = {
+                let mut state = self.state();
+                let now = unix_ms();
+                let queue = state.queues.entry(thing.clone()).or_default();
+                let held = queue.holder.as_ref().filter(|held| held.until > now && held.id != holder.id);
+                let held = held.map(|held| held.until);
+                let is_first = queue.waiting.front().is_none_or(|(first, _)| *first == turn.turn);
+                if is_first && held.is_none() {
+                    let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
+                    queue.holder = Some(LockHolder { until: now.saturating_add(expires), ..holder });
+                    return now;
+                }
+                held.map_or(Duration::MAX, |until| Duration::from_millis(until.saturating_sub(now)))
+            };
+            tokio::select! {
+                () = turn.come.notified() => {}
+                () = sleep(until.min(Duration::from_secs(3600))) => {}
+            }
+        }
+    }
+
+    fn line_up<'a>(&'a self, thing: &'a SagaLockKey) -> LockTurn<'a> {
+        let mut state = self.state();
+        let (turn, come) = (state.next_turn, Arc::new(Notify::new()));
+        state.next_turn += 1;
+        state.queues.entry(thing.clone()).or_default().waiting.push_back((turn, Arc::clone(&come)));
+        LockTurn { table: self, thing, turn, come }
+    }
+
+    /// The saga `id` needs it no more. The first one that waits has its turn.
+    pub(super) fn release(&self, thing: &SagaLockKey, id: &str) {
+        let mut state = self.state();
+        if let Some(queue) = state.queues.get_mut(thing) {
+            queue.holder.take_if(|holder| holder.id == id);
+            queue.wake();
+        }
+        state.tidy(thing);
+    }
+}
+
+impl LockQueue {
+    fn wake(&self) {
+        self.waiting.front().iter().for_each(|(_, come)| come.notify_one());
+    }
+}
+
+impl LockTableState {
+    /// Forgets a lock that nobody has and nobody waits for.
+    fn tidy(&mut self, thing: &SagaLockKey) {
+        if self.queues.get(thing).is_some_and(|queue| queue.holder.is_none() && queue.waiting.is_empty()) {
+            self.queues.remove(thing);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn thing() -> SagaLockKey {
+        ("order".into(), "\"7\"".into())
+    }
+
+    fn holder(id: &str, until: u64) -> LockHolder {
+        LockHolder { lock: "order".into(), saga: "buy".into(), id: id.into(), until }
+    }
+
+    #[tokio::test]
+    async fn one_has_a_lock_and_the_others_have_it_in_the_order_in_which_they_came() {
+        let (table, later) = (LockTable::default(), unix_ms() + 3_600_000);
+        table.take(&thing(), holder("a", later), unix_ms()).unwrap();
+        assert_eq!(table.take(&thing(), holder("x", later), unix_ms()), Err(holder("a", later)));
+        let other = ("order".into(), "\"8\"".into());
+        table.take(&other, holder("x", later), unix_ms()).unwrap();
+        let (b_thing, c_thing, hour) = (thing(), thing(), Duration::from_secs(3600));
+        let mut b = Box::pin(table.wait(&b_thing, holder("b", 0), hour));
+        let mut c = Box::pin(table.wait(&c_thing, holder("c", 0), hour));
+        assert!(b.as_mut().now_or_never().is_none() && c.as_mut().now_or_never().is_none());
+        table.release(&thing(), "x");
+        assert!(b.as_mut().now_or_never().is_none(), "it is not the lock of `x`");
+        table.release(&thing(), "a");
+        assert!(c.as_mut().now_or_never().is_none(), "`b` is first");
+        assert!(table.take(&thing(), holder("y", later), unix_ms()).is_err(), "`b` has its turn");
+        assert!(b.now_or_never().is_some());
+        table.release(&thing(), "b");
+        assert!(c.now_or_never().is_some());
+        table.release(&thing(), "c");
+        table.release(&other, "x");
+        assert!(table.state().queues.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_holds_up_nobody_and_an_expired_lock_is_free() {
+        let (table, hour) = (LockTable::default(), Duration::from_secs(3600));
+        table.take(&thing(), holder("a", unix_ms() + 3_600_000), unix_ms()).unwrap();
+        let (b_thing, c_thing) = (thing(), thing());
+        let mut b = Box::pin(table.wait(&b_thing, holder("b", 0), hour));
+        let mut c = Box::pin(table.wait(&c_thing, holder("c", 0), hour));
+        assert!(b.as_mut().now_or_never().is_none() && c.as_mut().now_or_never().is_none());
+        drop(b);
+        table.release(&thing(), "a");
+        assert!(c.now_or_never().is_some());
+        let table = LockTable::default();
+        table.take(&thing(), holder("a", unix_ms() + 1), unix_ms()).unwrap();
+        table.wait(&thing(), holder("b", 0), hour).await;
+        table.release(&thing(), "a");
+        assert!(table.take(&thing(), holder("c", 1), unix_ms()).is_err(), "the end of `a` is not that of `b`");
+    }
+
+    #[test]
+    fn after_a_restart_the_lock_is_that_of_the_latest_holder() {
+        for order in [["a", "b"], ["b", "a"]] {
+            let (table, now) = (LockTable::default(), unix_ms());
+            for id in order {
+                let until = if id == "b" { now + 60_000 } else { now - 1 };
+                table.restore(&thing(), holder(id, until));
+            }
+            assert_eq!(table.take(&thing(), holder("c", 0), now), Err(holder("b", now + 60_000)));
+        }
+    }
+}
