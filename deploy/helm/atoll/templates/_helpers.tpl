@@ -38,6 +38,7 @@ What the other templates want to know of the manifest, as JSON:
   adminTls   whether the admin speaks TLS
   cluster    whether it is one of several hosts
   state      whether a service has data
+  shared     whether the hosts have one database together
   watched    namespaces in which it looks for EndpointSlices: those of the sources `k8s://NAMESPACE/SERVICE`
 */}}
 {{- define "atoll.facts" -}}
@@ -62,6 +63,7 @@ What the other templates want to know of the manifest, as JSON:
   "adminTls" (hasKey $admin "tls")
   "cluster" (hasKey $manifest "cluster")
   "state" $state
+  "shared" (default false (default dict $manifest.state).shared)
   "watched" (keys $watched | sortAlpha)
 -}}
 {{- toJson $facts -}}
