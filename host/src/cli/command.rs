@@ -29,8 +29,8 @@ use std::path::PathBuf;
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
 /// gateway. `atoll ps`, `routes`, `apply`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
-/// `trace`, `key`, `cache`, `events`, `saga`, `limit`, `maintenance` and `state` inspect a
-/// running host and change it while traffic flows, through its admin; `why`, `logs`,
+/// `trace`, `key`, `cache`, `events`, `saga`, `node`, `limit`, `maintenance` and `state` inspect
+/// a running host and change it while traffic flows, through its admin; `why`, `logs`,
 /// `traps`, `changes` and `top` show what happens in it.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]

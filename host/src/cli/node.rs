@@ -56,7 +56,11 @@ pub(super) async fn node(client: &Client, verb: NodeVerb) -> anyhow::Result<Stri
         NodeVerb::List { output } => client.show("/v1/nodes", output, nodes).await,
         NodeVerb::Drain { name, wait } => drain(client, &name, wait).await,
         NodeVerb::Cordon { name } => Ok(ordered(&order(client, &name, "cordon").await?)),
-        NodeVerb::Uncordon { name } => Ok(ordered(&order(client, &name, "uncordon").await?)),
+        NodeVerb::Uncordon { name } => {
+            // Its row may still say what it was.
+            let node = order(client, &name, "uncordon").await?;
+            Ok(format!("node {} takes calls again, when it has heard of it", node.name))
+        }
     }
 }
 

@@ -30,8 +30,10 @@ async fn a_drained_node_says_so_to_all_and_to_its_balancer_through_a_restart() {
     let b = fleet.nodes.remove(1);
     b.host.stop().await;
     let b = RunningNode::start(&fleet.homes[1], "b").await;
-    b.says("b", "draining").await;
     fleet.nodes.insert(1, b);
+    for node in &fleet.nodes {
+        node.says("b", "draining").await;
+    }
     run(&fleet, &["node", "uncordon", "b"]).await;
     for node in &fleet.nodes {
         node.says("b", "living").await;
