@@ -219,6 +219,8 @@ const WINGS: [(&str, Levels<'static>); 7] = [
                 "log",
                 "rate",
                 "resilience",
+                "cluster_calls",
+                "placement",
                 "rollout",
                 "saga_binding",
                 "telemetry_logs",

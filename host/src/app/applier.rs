@@ -115,7 +115,7 @@ impl Applier {
             return Err(needs_restart(&next.changes));
         }
         let changes = next.changes.clone();
-        self.replace(&mut now, next).await?;
+        Box::pin(self.replace(&mut now, next)).await?;
         Ok(view(self.served(&now), &changes, true))
     }
 

@@ -61,17 +61,23 @@ impl EventPlan {
                     Ok((mut function, need)) => {
                         let name = &service.spec.name;
                         function.place = places.of(name, function.wish(&config.function));
+                        let at = function.place;
+                        routed.entry(name.clone()).or_default().push(function);
+                        needs.push(need);
+                        if service.spec.replicas.count == 0 {
+                            // The nodes on which it has instances deliver to it.
+                            check_reach(manifest, config, findings);
+                            continue;
+                        }
                         plan.subscriptions.push(Subscription {
                             service: name.clone(),
                             topic,
-                            at: function.place,
+                            at,
                             function: config.function.clone(),
                             settings: config.settings.clone(),
                             slow: Arc::default(),
                             work: Arc::default(),
                         });
-                        routed.entry(name.clone()).or_default().push(function);
-                        needs.push(need);
                     }
                     Err(wrong) => {
                         for (message, help) in wrong {
@@ -125,6 +131,21 @@ impl EventPlan {
         let Some(store) = store.filter(|_| !self.topics.is_empty()) else { return Ok(None) };
         let handler = Arc::new(handler);
         Deliveries::start(store, self.topics, self.subscriptions, &self.absent, (handler, broker)).await.map(Some)
+    }
+}
+
+/// Refuses a subscription on other nodes to a topic whose events stay on this one.
+fn check_reach(manifest: &Manifest, config: &SubscriptionConfig, findings: &mut LateFindings<'_>) {
+    let publishes = |service: &ServiceConfig| {
+        service.spec.replicas.count > 0 && service.spec.grants.publish.contains(&config.topic)
+    };
+    if manifest.broker.is_none() && manifest.services.iter().any(publishes) {
+        let message = format!(
+            "nobody gets the events of `{}` that are published on this node: the subscriber's `nodes` name others",
+            config.topic
+        );
+        let help = "name a broker in [events], or let publisher and subscriber stand on the same nodes";
+        findings.topic(manifest.diagnose_at(&config.span, message, help));
     }
 }
 

@@ -5,6 +5,7 @@ use super::applier::{AppliedManifest, Applier};
 use super::assembly::{Assembly, assemble};
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
+use super::cluster_node::ClusterNode;
 use super::edge_files;
 use super::edge_tls::EdgeTls;
 use super::event_handler::EventHandler;
@@ -15,7 +16,6 @@ use super::host_traces::HostTraces;
 use super::kept_revisions::KeptRevisions;
 use super::load::{self, Compile};
 use super::manifest_in_use::ManifestInUse;
-use super::node_operations;
 use super::observations::watch_traffic;
 use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
@@ -94,7 +94,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     settle(&rollout).await?;
-    let cluster = node_operations::join(manifest.cluster.as_ref(), &registry).await?;
+    let (cluster, node) = ClusterNode::join(manifest, &registry).await?;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -112,6 +112,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let running = Arc::new(RunningHost::new(&serving));
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
+    let peers = node.map(|node| node.serve(&parts, &drain, &mut upkeep));
     deliver(plans, (store.as_ref(), manifest), &parts, &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
@@ -140,7 +141,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     upkeep.spawn(reload_on_hangup(hangup, applier, trail.clone()));
     let admin_edge = serve_operators(admin_socket, &running, &admin_drain);
     let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone(), cluster.clone())));
-    serve(gateway_socket, running, drain).await;
+    serve(gateway_socket, running, (drain, peers)).await;
     signals.abort();
     let exporter = traces.exporter;
     Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, cluster, store }.run().await?;
@@ -265,8 +266,8 @@ async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<(Ed
     Ok((tls, keeper))
 }
 
-/// Serves customers until the end of the drain.
-async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
+/// Serves customers until the end of the drain, and as long `peers` serves other nodes.
+async fn serve(socket: Listener, running: Arc<RunningHost>, (drain, peers): (Drain, Option<JoinHandle<usize>>)) {
     let observer = Arc::clone(&running);
     let socket = socket.on_unparsed(move |request| observer.gateway().0.unparsed(&request));
     let handle = move |request, peer| {
@@ -274,7 +275,10 @@ async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
         let gateway = running.gateway();
         async move { gateway.0.handle(request, peer).await }
     };
-    let cut_off = socket.serve(handle, drain).await;
+    let mut cut_off = socket.serve(handle, drain).await;
+    if let Some(peers) = peers {
+        cut_off += peers.await.unwrap_or_default();
+    }
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off at the end of the drain");
     }

@@ -43,13 +43,20 @@ impl SchedulePlan {
                 ScheduleTarget::Call(service, function) => {
                     let at = manifest.services.iter().position(|one| one.spec.name == *service);
                     let Some(component) = at.and_then(|at| components[at].as_ref()) else { continue };
+                    let elsewhere = at.is_some_and(|at| manifest.services[at].spec.replicas.count == 0);
                     call(manifest, component, (service, function), config).map(|(mut bound, need)| {
                         bound.place = places.of(service, bound.wish(&function.to_string()));
                         let at = bound.place;
                         routed.entry(service.clone()).or_default().push(bound);
                         needs.push(need);
                         let (service, function) = (service.clone(), function.clone());
-                        ScheduledWork::Call { service, at, function, payload: config.payload.clone() }
+                        // The nodes on which it has instances keep the time.
+                        (!elsewhere).then(|| ScheduledWork::Call {
+                            service,
+                            at,
+                            function,
+                            payload: config.payload.clone(),
+                        })
                     })
                 }
                 ScheduleTarget::Publish(topic, key) => {
@@ -60,11 +67,11 @@ impl SchedulePlan {
                         (MisfitPlace::Payload, vec![(misfit.to_string(), help.to_owned())])
                     });
                     let (topic, key) = (Arc::clone(topic), key.clone());
-                    fits.map(|()| ScheduledWork::Publish { topic, key, payload })
+                    fits.map(|()| Some(ScheduledWork::Publish { topic, key, payload }))
                 }
             };
             match found {
-                Ok(work) => all.push(schedule(config, work)),
+                Ok(work) => all.extend(work.map(|work| schedule(config, work))),
                 Err((place, mistakes)) => {
                     let span = if let MisfitPlace::Target = place { &config.span } else { &config.payload_span };
                     for (message, help) in mistakes {

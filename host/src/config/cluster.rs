@@ -1,6 +1,8 @@
 //! `[cluster]`: the nodes that this host is one of.
 
 use super::broker::{self, CERTIFICATES, NATS_PORT, server};
+use super::cluster_calls::{self, ClusterCalls};
+use super::placement::OwnPlace;
 use super::reader::address::SocketAddressKind;
 use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
@@ -153,8 +155,27 @@ static CA: ManifestKey<PathKind> = ManifestKey::without_default(
      system. Only with `tls://`.",
 );
 
-/// Reads `[cluster]`; `None` without it.
-pub(super) fn read(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<Settings> {
+/// The node that this host is, if it calls others.
+pub(super) fn own_place<'a>(cluster: &'a Option<Settings>, calls: &Option<ClusterCalls>) -> Option<OwnPlace<'a>> {
+    let cluster = cluster.as_ref().filter(|_| calls.is_some());
+    cluster.map(|cluster| (&cluster.node, cluster.zone.as_ref()))
+}
+
+/// Reads `[cluster]`: the node, and how it calls others. `None` without it.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> (Option<Settings>, Option<ClusterCalls>) {
+    let (cluster, calls) = read_section(root, folder, env).unzip();
+    (cluster, calls.flatten())
+}
+
+fn read_section(
+    root: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<(Settings, Option<ClusterCalls>)> {
     let (there, report) = (root.has("cluster"), root.report);
     let mut section = root.section("cluster");
     // Without the section the variables say nothing.
@@ -188,6 +209,7 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> 
     }
     let ca = section.find(&CA);
     let login = broker::login(&mut section, folder, env);
+    let calls = cluster_calls::read(&mut section, folder);
     section.close();
     let (node, (servers, tls)) = (node?, nats?.value);
     if let Some(ca) = ca.as_ref().filter(|_| !tls) {
@@ -195,7 +217,7 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> 
         report.push_if_whole(ca.origin.clone(), message, "write tls:// in `nats`, or leave `ca` out");
     }
     let ca = ca.map(|found| CERTIFICATES.resolve(&found, folder, report));
-    Some(Settings {
+    let settings = Settings {
         nats: NatsServers { servers, tls, ca, login },
         replicas,
         name,
@@ -204,7 +226,8 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> 
         listen: listen.value,
         address: address.map_or_else(|| listen.value.to_string(), |address| address.value),
         lease: lease.value,
-    })
+    };
+    Some((settings, calls))
 }
 
 #[cfg(test)]

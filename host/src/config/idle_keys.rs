@@ -6,8 +6,9 @@ use super::reader::section::Section;
 use crate::listen;
 
 /// The keys of `[service.NAME]` that concern instances of its component.
-const OF_COMPONENT: [&str; 14] = [
+const OF_COMPONENT: [&str; 15] = [
     "replicas",
+    "nodes",
     "weight",
     "isolation",
     "reuse",

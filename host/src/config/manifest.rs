@@ -4,6 +4,7 @@ use super::audit;
 use super::auth::{self, AuthConfig};
 use super::broker::{self, BrokerConfig};
 use super::cluster;
+use super::cluster_calls::ClusterCalls;
 use super::discovery;
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::edge_finding_key::EdgeFindingKey;
@@ -80,6 +81,8 @@ pub struct Manifest {
     pub broker: Option<BrokerConfig>,
     /// The nodes that this host is one of; `None`: it is alone.
     pub cluster: Option<crate::cluster::Settings>,
+    /// How it calls other nodes; `None`: it calls none.
+    pub calls: Option<ClusterCalls>,
     /// In the order of the manifest; each name stands once.
     pub topics: Vec<TopicConfig>,
     /// In the order of the manifest; each name stands once.
@@ -387,14 +390,13 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let discovery = discovery::read(&mut root, folder, env);
     let broker = broker::read(&mut root, folder, env);
-    let cluster = cluster::read(&mut root, folder, env);
+    let (cluster, calls) = cluster::read(&mut root, folder, env);
     let topics = topic::read_all(&mut root);
     broker::check_topics(broker.as_ref(), &topics.all, root.report);
-    let mut services = service::read_all(&mut root, folder, env, &topics);
+    let mut services = service::read_all(&mut root, (folder, cluster::own_place(&cluster, &calls)), env, &topics);
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
-    let history = rollout::history(&mut root, folder, &runtime.cache, wanted);
-    let record = record::place(&mut root);
+    let (history, record) = (rollout::history(&mut root, folder, &runtime.cache, wanted), record::place(&mut root));
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
@@ -420,6 +422,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         discovery,
         broker,
         cluster,
+        calls,
         topics: topics.all,
         saga_bounds,
         sagas,

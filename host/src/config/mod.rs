@@ -18,12 +18,13 @@
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
-//! `secret`; `encryption`; `state_backend`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`;
-//! `operators`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`,
-//! `resilience`, `health`, `subscription`); `broker`; `cluster`; `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`,
-//! `own_answer`, `route_cache`, `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`,
-//! `header_edits` and `mirror`. Below them is the wing `reader`, which reads one table. Beside them `manifest_change`
-//! says what differs between two manifests, and `change_class` what a running host can do about it.
+//! `secret`; `encryption`; `state_backend`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`; `operators`;
+//! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
+//! `health`, `subscription`, `placement`); `broker`; `cluster`, with `cluster_calls`; `topic`; `schedule`; `rate`;
+//! `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and `transforms`, with
+//! `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing `reader`, which reads one table.
+//! Beside them `manifest_change` says what differs between two manifests, and `change_class` what a running host can do
+//! about it.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -40,6 +41,7 @@ mod build;
 mod cache_bounds;
 mod change_class;
 mod cluster;
+mod cluster_calls;
 mod compress;
 mod cors;
 mod decompress;
@@ -65,6 +67,7 @@ mod openapi;
 mod operators;
 mod otel_variables;
 mod own_answer;
+mod placement;
 mod rate;
 mod reader;
 mod record;
@@ -100,6 +103,7 @@ pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
 pub use broker::BrokerConfig;
 pub use build::BuildConfig;
 pub use change_class::ChangeClass;
+pub use cluster_calls::ClusterCalls;
 pub use edge::{AdminConfig, GatewayConfig};
 pub use edge_finding_key::EdgeFindingKey;
 pub use health::{HealthConfig, ProbeSpec};

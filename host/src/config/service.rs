@@ -4,6 +4,7 @@ use super::addresses::{self, Addresses, WEIGHT};
 use super::build::{self, BuildConfig};
 use super::health::HealthConfig;
 use super::late_finding_key::LateFindingKey;
+use super::placement::{OwnPlace, stands_here};
 use super::reader::file::{PathKind, RequiredPath};
 use super::reader::finding::{Finding, ValueOrigin};
 use super::reader::function::FunctionKind;
@@ -198,7 +199,7 @@ impl Services {
 /// Reads every `[service.NAME]`.
 pub(super) fn read_all(
     root: &mut Section<'_>,
-    folder: &Path,
+    (folder, own): (&Path, Option<OwnPlace<'_>>),
     env: &dyn Fn(&str) -> Option<String>,
     topics: &Topics,
 ) -> Services {
@@ -219,7 +220,7 @@ pub(super) fn read_all(
         }
     }
     for (key, section) in sections {
-        read(&key, section, folder, env, topics, &mut services);
+        read(&key, section, (folder, own), env, topics, &mut services);
     }
     services
 }
@@ -229,7 +230,7 @@ pub(super) fn read_all(
 fn read(
     key: &Spanned<&str>,
     mut section: Section<'_>,
-    folder: &Path,
+    (folder, own): (&Path, Option<OwnPlace<'_>>),
     env: &dyn Fn(&str) -> Option<String>,
     topics: &Topics,
     services: &mut Services,
@@ -264,7 +265,7 @@ fn read(
     let fault = resilience::fault(&mut section);
     let rollout = rollout::read(&mut section);
     let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
-    let replicas = replicas(&mut section, limits.instance);
+    let replicas = replicas(&mut section, limits.instance, own);
     let record = record::read(&mut section, &replicas.isolation);
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
@@ -289,7 +290,7 @@ fn read(
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }
-    let open_uploads = limits.open_uploads * (addresses.urls.len() + if no_component { 0 } else { replicas.count });
+    let open_uploads = limits.open_uploads * (addresses.urls.len() + places(no_component, &replicas));
     let name = ServiceSpec::new(name);
     let spec = ServiceSpec {
         replicas,
@@ -319,10 +320,16 @@ fn traffic(section: &mut Section<'_>, limits: &limits::LimitKeys) -> TrafficSett
     }
 }
 
-/// The endpoints of its component, whose instances have these limits.
-fn replicas(section: &mut Section<'_>, limits: Limits) -> ReplicaSettings {
+/// How many endpoints its component has at least, here or on another node.
+fn places(no_component: bool, replicas: &ReplicaSettings) -> usize {
+    if no_component { 0 } else { replicas.count.max(1) }
+}
+
+/// The endpoints of its component on this node, `own`, whose instances have these limits.
+fn replicas(section: &mut Section<'_>, limits: Limits, own: Option<OwnPlace<'_>>) -> ReplicaSettings {
+    let count = section.get(&REPLICAS).into();
     ReplicaSettings {
-        count: section.get(&REPLICAS).into(),
+        count: if stands_here(section, own) { count } else { 0 },
         weight: section.get(&WEIGHT),
         limits,
         isolation: limits::isolation(section),

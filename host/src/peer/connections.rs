@@ -47,7 +47,12 @@ pub(super) struct PeerConnections {
     open: Mutex<Vec<PeerConnection>>,
     /// Held by whoever opens a connection.
     opening: TurnMutex<()>,
+    /// Is told whether the node was reached, each time that a connection was tried.
+    told: ReachNotice,
 }
+
+/// Is told whether a node was reached.
+pub type ReachNotice = Box<dyn Fn(bool) + Send + Sync>;
 
 /// One connection.
 struct PeerConnection {
@@ -79,8 +84,8 @@ impl PeerConnection {
 }
 
 impl PeerConnections {
-    pub(super) fn new(node: String, address: String, tls: PeerTls) -> Arc<Self> {
-        Arc::new(Self { node, address, tls, open: Mutex::default(), opening: TurnMutex::default() })
+    pub(super) fn new(node: String, address: String, tls: PeerTls, told: ReachNotice) -> Arc<Self> {
+        Arc::new(Self { node, address, tls, open: Mutex::default(), opening: TurnMutex::default(), told })
     }
 
     /// A place on the connection with the fewest calls. If there should be one more, it is opened meanwhile; only the
@@ -132,7 +137,9 @@ impl PeerConnections {
             return Ok(());
         }
         let opened = timeout(CONNECT, self.connect()).await;
-        let sender = opened.unwrap_or_else(|_| Err(self.unreachable(format!("no connection within {CONNECT:?}"))))?;
+        let opened = opened.unwrap_or_else(|_| Err(self.unreachable(format!("no connection within {CONNECT:?}"))));
+        (self.told)(opened.is_ok());
+        let sender = opened?;
         self.lock().push(PeerConnection { sender, calls: Arc::new(()) });
         Ok(())
     }

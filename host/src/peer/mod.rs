@@ -23,6 +23,7 @@ mod peer_tls;
 
 pub use answer::{PeerAnswer, PeerFailure};
 pub use call_head::{CallHead, CalledFunction, HeadError};
+pub use connections::ReachNotice;
 pub use peer_client::PeerClient;
 pub use peer_error::{CallFate, PeerError};
 pub use peer_tls::{PeerTls, PeerTlsError};

@@ -1,13 +1,14 @@
 //! The calls to one node.
 
 use super::answer::PeerAnswer;
-use super::connections::{CallSlot, PeerConnections};
+use super::connections::{CallSlot, PeerConnections, ReachNotice};
 use super::peer_error::{CallFate, PeerError, of_body};
 use super::peer_tls::PeerTls;
 use crate::base::{Body, BodyError, ErrorKind, remove_hop_by_hop};
 use bytes::Bytes;
+use http::header::{EXPECT, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, Uri, Version};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::fmt;
@@ -27,9 +28,9 @@ pub struct PeerClient {
 
 impl PeerClient {
     /// The node with this name, which its certificate must be for, at `address`: host and port. No connection is opened
-    /// yet.
-    pub fn new(node: &str, address: &str, tls: PeerTls) -> Self {
-        let connections = PeerConnections::new(node.to_owned(), address.to_owned(), tls);
+    /// yet. `told` is told whether the node was reached, each time that a connection was tried; it must not wait.
+    pub fn new(node: &str, address: &str, tls: PeerTls, told: ReachNotice) -> Self {
+        let connections = PeerConnections::new(node.to_owned(), address.to_owned(), tls, told);
         Self { node: node.into(), address: address.into(), authority: node.parse().ok(), connections }
     }
 
@@ -80,7 +81,14 @@ impl PeerClient {
         let uri = Uri::builder().scheme(Scheme::HTTPS).authority(authority).path_and_query(path).build();
         *request.uri_mut() = uri.map_err(|error| PeerError::not_sent(error.to_string()))?;
         *request.version_mut() = Version::HTTP_2;
-        remove_hop_by_hop(request.headers_mut());
+        let headers = request.headers_mut();
+        let trailers = headers.contains_key(TE);
+        remove_hop_by_hop(headers);
+        // This host has answered it: it asks the client for the body when the service reads it.
+        headers.remove(EXPECT);
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
         Ok(request)
     }
 }

@@ -2,6 +2,7 @@
 
 mod crossing;
 mod failures;
+mod hosts;
 mod places;
 
 use super::components::{component, workspace};
@@ -112,7 +113,7 @@ impl Node {
 
     /// The calls of this node to `other`, under whatever name.
     pub fn client(&self, name: &str, other: &Self) -> Arc<PeerClient> {
-        Arc::new(PeerClient::new(name, &other.address.to_string(), self.files.clone()))
+        Arc::new(PeerClient::new(name, &other.address.to_string(), self.files.clone(), Box::new(|_| {})))
     }
 
     /// This node's calls of `service` go to these nodes.

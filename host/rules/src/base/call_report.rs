@@ -17,7 +17,7 @@ pub struct CallReport {
     pub queued: Option<Duration>,
     /// Whose deadline ended a try; `None`: none did.
     pub deadline: Option<DeadlineOwner>,
-    /// Whether a call of the service's own failed in the last try.
+    /// Whether a call of the service's own failed in one of the tries.
     pub dependency_failed: bool,
 }
 

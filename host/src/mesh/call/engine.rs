@@ -135,8 +135,8 @@ fn conclude<P: Invoke, C: CallPolicy>(
     guard.answered(failed);
     policy.log(&call.group.name, context, failed);
     let dependency_failed = context.dependency_failed();
-    if let Some(report) = &context.report {
-        report.write(|report| report.dependency_failed = dependency_failed);
+    if dependency_failed && let Some(report) = &context.report {
+        report.write(|report| report.dependency_failed = true);
     }
     match reply {
         Ok(reply) => {

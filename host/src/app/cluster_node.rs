@@ -1,0 +1,57 @@
+//! This host as a node that calls others: its edge towards them, and its services' endpoints there.
+
+use super::host_parts::HostParts;
+use super::node_operations;
+use super::peer_directory::PeerDirectory;
+use super::peer_edge::PeerEdge;
+use crate::cluster::{Cluster, Settings};
+use crate::config::{ClusterCalls, Manifest};
+use crate::listen::Drain;
+use crate::mesh::{PeerDoor, Service};
+use crate::registry::Registry;
+use std::sync::Arc;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A node before it serves: its edge is bound, so that the others can be told where it is.
+pub(super) struct ClusterNode {
+    edge: PeerEdge,
+    calls: ClusterCalls,
+    cluster: Arc<Cluster>,
+    settings: Settings,
+}
+
+impl ClusterNode {
+    /// Begins to be a node, if the manifest has a cluster; and one that calls others, if it has certificates.
+    ///
+    /// # Errors
+    /// Those of the cluster; the certificates cannot be used, or the address is in use.
+    pub(super) async fn join(
+        manifest: &Manifest,
+        registry: &Arc<Registry<Service>>,
+    ) -> anyhow::Result<(Option<Arc<Cluster>>, Option<Self>)> {
+        let (Some(cluster), Some(calls)) = (&manifest.cluster, &manifest.calls) else {
+            return Ok((node_operations::join(manifest.cluster.as_ref(), registry).await?, None));
+        };
+        let edge = PeerEdge::bind(cluster.listen, &calls.tls).await?;
+        let mut settings = cluster.clone();
+        if settings.listen.port() == 0 && settings.address == settings.listen.to_string() {
+            settings.address = edge.local_addr()?.to_string();
+        }
+        let cluster = node_operations::join(Some(&settings), registry).await?;
+        let own = |cluster: &Arc<Cluster>| Self { edge, calls: calls.clone(), cluster: Arc::clone(cluster), settings };
+        let node = cluster.as_ref().map(own);
+        Ok((cluster, node))
+    }
+
+    /// Answers the calls of other nodes until the end of the drain, and gives the services their endpoints there. The
+    /// task returns how many connections it cut off.
+    pub(super) fn serve(self, parts: &HostParts, drain: &Drain, upkeep: &mut JoinSet<()>) -> JoinHandle<usize> {
+        let Self { edge, calls, cluster, settings } = self;
+        upkeep.spawn(Arc::clone(&edge.tls).watch("cluster"));
+        let directory = PeerDirectory::new(cluster, settings.zone, (calls.tls, calls.message));
+        let rollout = Arc::clone(&parts.rollout);
+        upkeep.spawn(async move { directory.follow(&rollout).await });
+        let door = PeerDoor::new(Arc::clone(&parts.mesh), parts.tracer.clone(), calls.message);
+        edge.serve(Arc::new(door), drain.clone())
+    }
+}
