@@ -30,7 +30,7 @@ pub struct LockHolder {
 struct LockQueue {
     holder: Option<LockHolder>,
     /// In the order in which they came.
-    waiting: VecDeque<(u64, Arc<Notify>)>,
+    waiting: VecDeque<(u64, LockHolder, Arc<Notify>)>,
 }
 
 /// The locks of all sagas.
@@ -56,7 +56,7 @@ impl Drop for LockTurn<'_> {
     fn drop(&mut self) {
         let mut state = self.table.state();
         if let Some(queue) = state.queues.get_mut(self.thing) {
-            queue.waiting.retain(|(turn, _)| *turn != self.turn);
+            queue.waiting.retain(|(turn, ..)| *turn != self.turn);
             queue.wake();
         }
         state.tidy(self.thing);
@@ -75,13 +75,12 @@ impl LockTable {
     pub(super) fn take(&self, thing: &SagaLockKey, holder: LockHolder, now: u64) -> Result<(), LockHolder> {
         let mut state = self.state();
         let queue = state.queues.entry(thing.clone()).or_default();
-        match &queue.holder {
-            Some(before) if before.until > now || !queue.waiting.is_empty() => Err(before.clone()),
-            _ => {
-                queue.holder = Some(holder);
-                Ok(())
-            }
+        let held = queue.holder.as_ref().filter(|held| held.until > now);
+        if let Some(before) = held.or(queue.waiting.front().map(|(_, next, _)| next)) {
+            return Err(before.clone());
         }
+        queue.holder = Some(holder);
+        Ok(())
     }
 
     /// A saga of an earlier run has it. Of two the one has it that loses it later: the other one has expired.
@@ -95,7 +94,7 @@ impl LockTable {
 
     /// Waits for its turn, and takes the lock for `expires`. Returns when that was, in milliseconds since 1970.
     pub(super) async fn wait(&self, thing: &SagaLockKey, holder: LockHolder, expires: Duration) -> u64 {
-        let turn = self.line_up(thing);
+        let turn = self.line_up(thing, holder.clone());
         loop {
             let until = {
                 let mut state = self.state();
@@ -103,7 +102,7 @@ impl LockTable {
                 let queue = state.queues.entry(thing.clone()).or_default();
                 let held = queue.holder.as_ref().filter(|held| held.until > now && held.id != holder.id);
                 let held = held.map(|held| held.until);
-                let is_first = queue.waiting.front().is_none_or(|(first, _)| *first == turn.turn);
+                let is_first = queue.waiting.front().is_none_or(|(first, ..)| *first == turn.turn);
                 if is_first && held.is_none() {
                     let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
                     queue.holder = Some(LockHolder { until: now.saturating_add(expires), ..holder });
@@ -118,11 +117,11 @@ impl LockTable {
         }
     }
 
-    fn line_up<'a>(&'a self, thing: &'a SagaLockKey) -> LockTurn<'a> {
+    fn line_up<'a>(&'a self, thing: &'a SagaLockKey, holder: LockHolder) -> LockTurn<'a> {
         let mut state = self.state();
         let (turn, come) = (state.next_turn, Arc::new(Notify::new()));
         state.next_turn += 1;
-        state.queues.entry(thing.clone()).or_default().waiting.push_back((turn, Arc::clone(&come)));
+        state.queues.entry(thing.clone()).or_default().waiting.push_back((turn, holder, Arc::clone(&come)));
         LockTurn { table: self, thing, turn, come }
     }
 
@@ -139,7 +138,7 @@ impl LockTable {
 
 impl LockQueue {
     fn wake(&self) {
-        self.waiting.front().iter().for_each(|(_, come)| come.notify_one());
+        self.waiting.front().iter().for_each(|(.., come)| come.notify_one());
     }
 }
 
