@@ -1,8 +1,9 @@
 //! The promises of `docs/events.md`, each written once and held over every log: the host's own database, and JetStream
-//! on a real server that is killed, stopped and paused. Without a server (`just brokers` installs one) those of
-//! JetStream pass, and say so.
+//! on a real server that is killed, stopped and paused; and the database on a real PostgreSQL, which is killed, stopped
+//! and paused too. Without a server (`just brokers` and `just state-backends` install them) theirs pass, and say so.
 
-use super::super::atoll::{Atoll, Home, TIMEOUT, eventually};
+use super::super::atoll::{Atoll, Home, Http, TIMEOUT, eventually};
+use super::super::postgres_server::PostgresServer;
 use super::nats_server::NatsServer;
 use super::{Book, MANIFEST};
 use http::Method;
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub enum TestedLog {
     Embedded,
     JetStream(Box<NatsServer>),
+    /// The database, on a server.
+    Postgres(PostgresServer),
 }
 
 /// What happens to a broker.
@@ -34,28 +37,33 @@ impl TestedLog {
     fn home_with(&self, keys: &str) -> Home {
         match self {
             Self::Embedded => Home::new(MANIFEST),
+            Self::Postgres(server) => server.home(&format!("{}{keys}\n{MANIFEST}", server.section())),
             Self::JetStream(server) => {
                 Home::new(&format!("[events]\nbroker = '{}'\n{keys}\n{MANIFEST}", server.address()))
             }
         }
     }
 
-    /// Takes the broker away for a moment; the host's own database goes with the host alone.
+    /// Takes the server away for a moment; the host's own database goes with the host alone.
     async fn trouble(&mut self, trouble: BrokerTrouble) {
-        let Self::JetStream(server) = self else { return };
         let away = Duration::from_millis(rand::rng().random_range(20..400));
-        match trouble {
-            BrokerTrouble::Killed => server.kill().await,
-            BrokerTrouble::Stopped => server.stop().await,
-            BrokerTrouble::Paused => {
-                server.pause();
-                tokio::time::sleep(away).await;
-                server.go_on();
-                return;
-            }
+        match (&mut *self, trouble) {
+            (Self::Embedded, _) => return,
+            (Self::JetStream(server), BrokerTrouble::Killed) => server.kill().await,
+            (Self::JetStream(server), BrokerTrouble::Stopped) => server.stop().await,
+            (Self::JetStream(server), BrokerTrouble::Paused) => server.pause(),
+            (Self::Postgres(server), BrokerTrouble::Killed) => server.kill(),
+            (Self::Postgres(server), BrokerTrouble::Stopped) => server.stop(),
+            (Self::Postgres(server), BrokerTrouble::Paused) => server.pause(),
         }
         tokio::time::sleep(away).await;
-        server.start_again().await;
+        match (self, trouble) {
+            (Self::Embedded, _) => {}
+            (Self::JetStream(server), BrokerTrouble::Paused) => server.go_on(),
+            (Self::JetStream(server), _) => server.start_again().await,
+            (Self::Postgres(server), BrokerTrouble::Paused) => server.go_on(),
+            (Self::Postgres(server), _) => server.start_again(),
+        }
     }
 }
 
@@ -73,6 +81,13 @@ macro_rules! promises {
             async fn $promise() {
                 let Some(server) = super::NatsServer::start().await else { return };
                 super::$promise(super::TestedLog::JetStream(Box::new(server))).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::PostgresServer::start() else { return };
+                super::$promise(super::TestedLog::Postgres(server)).await;
             })*
         }
     };
@@ -317,8 +332,14 @@ async fn crashes_of_the_broker_lose_nothing_and_double_nothing(mut log: TestedLo
         let publishers = publishers.await;
         collect(publishers, &mut published).await;
     }
-    // Publishing has gone on all the time.
-    assert!(published.values().all(|(acknowledged, _)| *acknowledged), "{published:?}");
+    // Publishing has gone on all the time, unless the database itself was away.
+    let in_database = matches!(log, TestedLog::Postgres(_));
+    assert!(in_database || published.values().all(|(acknowledged, _)| *acknowledged), "{published:?}");
+    eventually("the host is well", async || {
+        let ready = Http::default().get(&format!("{}/readyz", host.admin)).await.json();
+        (ready["status"] == "ready").then_some(())
+    })
+    .await;
     account(&host, &published).await;
     host.stop().await;
 }
