@@ -35,17 +35,15 @@ service = "kv"
 """
 SCRIPTS = {
     "commit": """
-local body, n, id = string.rep("x", 100), 0, 0
-local threads = 0
-function setup(thread) thread:set("id", threads); threads = threads + 1 end
+local body, n = string.rep("x", 100), 0
 request = function()
   n = n + 1
-  return wrk.format("PUT", "/kv/bucket/default/k" .. id .. "-" .. (n % 10000), nil, body)
+  return wrk.format("PUT", "/kv/bucket/default/k" .. (n % 10000), nil, body)
 end
 """,
     "read": """
 local n = 0
-request = function() n = n + 1; return wrk.format("GET", "/kv/bucket/default/k0-" .. (n % 1000 + 1)) end
+request = function() n = n + 1; return wrk.format("GET", "/kv/bucket/default/k" .. (n % 100 + 10)) end
 """,
 }
 

@@ -29,6 +29,7 @@ use super::schedule_plan::SchedulePlan;
 use super::shutdown::{Shutdown, Signals};
 use super::snapshot_folder::SnapshotFolder;
 use super::start_end::StartEnd;
+use super::state_refusals;
 use super::topic_operations::DeliverySamples;
 use super::unfinished_sagas;
 use crate::acme::CertificateKeeper;
@@ -404,6 +405,9 @@ async fn prepare(
     places: &mut RoutedPlaces,
 ) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
     // A saga that has not ended goes on with its own definition, whose functions are checked as those of the manifest.
+    if let Some(errors) = state_refusals::before_opening(draft) {
+        return Err(errors.into());
+    }
     let state = &draft.manifest.state;
     let has_sagas = !draft.manifest.sagas.is_empty() || state.remote.is_some() || state.path.exists();
     let early = if has_sagas { Some(open_store(&draft.manifest).await?) } else { None };

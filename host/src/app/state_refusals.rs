@@ -2,8 +2,16 @@
 
 use super::late_findings::LateFindings;
 use super::service_component::ServiceComponent;
-use crate::config::{LateFindingKey, Manifest};
+use crate::config::{Draft, LateFindingKey, Manifest, ManifestErrors};
 use crate::runtime::Migration;
+
+/// All that is wrong with the manifest, if it needs what its backend cannot promise. It is known before the backend is
+/// asked, which may be away.
+pub(super) fn before_opening(draft: &Draft) -> Option<ManifestErrors> {
+    let mut findings = LateFindings::new(draft);
+    check(&draft.manifest, &[], &mut findings);
+    if findings.has_topics() { findings.into_errors() } else { None }
+}
 
 /// Looks at what the manifest needs of the state.
 pub(super) fn check(manifest: &Manifest, components: &[Option<ServiceComponent>], findings: &mut LateFindings<'_>) {

@@ -1,8 +1,9 @@
-//! The promises of `docs/events.md`, each written once and held over every log: the host's own database, JetStream, and
-//! RabbitMQ, on real servers that are killed, stopped and paused. Without a server (`just brokers` installs them) those
-//! over it pass, and say so.
+//! The promises of `docs/events.md`, each written once and held over every log: the host's own database, JetStream and
+//! RabbitMQ, and the database on PostgreSQL, on real servers that are killed, stopped and paused. Without a server
+//! (`just brokers` and `just state-backends` install them) those over it pass, and say so.
 
 use super::super::atoll::{Atoll, Home, TIMEOUT, eventually};
+use super::super::postgres_server::PostgresServer;
 use super::nats_server::NatsServer;
 use super::rabbit_server::RabbitServer;
 use super::{Book, MANIFEST};
@@ -17,6 +18,8 @@ pub enum TestedLog {
     Embedded,
     JetStream(Box<NatsServer>),
     RabbitMq(Box<RabbitServer>),
+    /// The database, on a server.
+    Postgres(PostgresServer),
 }
 
 /// What happens to a broker.
@@ -52,6 +55,7 @@ impl TestedLog {
     fn home_with(&self, keys: &str) -> Home {
         let address = match self {
             Self::Embedded => return Home::new(MANIFEST),
+            Self::Postgres(server) => return server.home(&format!("{}{keys}\n{MANIFEST}", server.section())),
             Self::JetStream(server) => server.address(),
             Self::RabbitMq(server) => server.address(),
         };
@@ -69,6 +73,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => server.kill().await,
             Self::RabbitMq(server) => server.kill().await,
+            Self::Postgres(server) => server.kill(),
         }
     }
 
@@ -77,6 +82,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => server.start_again().await,
             Self::RabbitMq(server) => server.start_again().await,
+            Self::Postgres(server) => server.start_again(),
         }
     }
 
@@ -87,6 +93,18 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => trouble_of!(server, trouble, away),
             Self::RabbitMq(server) => trouble_of!(server, trouble, away),
+            Self::Postgres(server) => {
+                match trouble {
+                    BrokerTrouble::Killed => server.kill(),
+                    BrokerTrouble::Stopped => server.stop(),
+                    BrokerTrouble::Paused => server.pause(),
+                }
+                tokio::time::sleep(away).await;
+                match trouble {
+                    BrokerTrouble::Paused => server.go_on(),
+                    BrokerTrouble::Killed | BrokerTrouble::Stopped => server.start_again(),
+                }
+            }
         }
     }
 }
@@ -112,6 +130,13 @@ macro_rules! promises {
             async fn $promise() {
                 let Some(server) = super::RabbitServer::start().await else { return };
                 super::$promise(super::TestedLog::RabbitMq(Box::new(server))).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::PostgresServer::start() else { return };
+                super::$promise(super::TestedLog::Postgres(server)).await;
             })*
         }
     };
@@ -366,8 +391,14 @@ async fn crashes_of_the_broker_lose_nothing_and_double_nothing(mut log: TestedLo
         let publishers = publishers.await;
         collect(publishers, &mut published).await;
     }
-    // Publishing has gone on all the time.
-    assert!(published.values().all(|(acknowledged, _)| *acknowledged), "{published:?}");
+    // Publishing has gone on all the time, unless the database itself was away.
+    let in_database = matches!(log, TestedLog::Postgres(_));
+    assert!(in_database || published.values().all(|(acknowledged, _)| *acknowledged), "{published:?}");
+    eventually("the host is well", async || {
+        let ready = Http::default().get(&format!("{}/readyz", host.admin)).await.json();
+        (ready["status"] == "ready").then_some(())
+    })
+    .await;
     account(&host, &published).await;
     host.stop().await;
 }
