@@ -264,7 +264,7 @@ mod tests {
             include_str!("audit.rs"),
             include_str!("rollouts.rs"),
             include_str!("recordings.rs"),
-            include_str!("data.rs"),
+            include_str!("nodes.rs"),
             include_str!("topics.rs"),
             include_str!("sagas.rs"),
             include_str!("observed.rs"),

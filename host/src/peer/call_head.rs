@@ -148,7 +148,9 @@ impl CallHead {
             None => return Err(HeadError::Field(PROTOCOL)),
         }
         let service = ServiceName::new(required(headers, SERVICE)?).map_err(|_| HeadError::Field(SERVICE))?;
-        let function = text(headers, &FUNCTION).map(|name| function(headers, name)).transpose()?;
+        // Not by `text`: a call with two functions would be taken for an HTTP request.
+        let called = headers.contains_key(&FUNCTION).then(|| required(headers, FUNCTION)).transpose()?;
+        let function = called.map(|name| function(headers, name)).transpose()?;
         let left = number(headers, LEFT)?.min(LONGEST);
         let depth = usize::try_from(number(headers, DEPTH)?).map_err(|_| HeadError::Field(DEPTH))?;
         let request = RequestId::accept(required(headers, REQUEST)?).ok_or(HeadError::Field(REQUEST))?;
