@@ -1,5 +1,5 @@
-//! The reader of one topic's log, for all waits of sagas: it knows the latest events by their marks, and wakes the sagas
-//! whose event has come.
+//! The reader of one topic's log, for all waits of sagas: it knows the latest events by their marks, and wakes the
+//! sagas whose event has come.
 //!
 //! The log is the memory. Nothing is written for an event that no saga takes, and after a restart the log is read again
 //! from where the oldest saga looks.
