@@ -25,6 +25,7 @@ mod apply_manifest;
 mod apply_refusal;
 mod apply_view;
 mod assembly;
+mod asynchronous;
 mod audited_guards;
 mod audited_nodes;
 mod audited_operations;

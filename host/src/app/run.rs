@@ -3,13 +3,12 @@
 use super::admin_file::AdminFile;
 use super::applier::{AppliedManifest, Applier};
 use super::assembly::{Assembly, assemble};
+use super::asynchronous::{coordinate, deliver};
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::cluster_node::ClusterNode;
 use super::edge_files;
 use super::edge_tls::EdgeTls;
-use super::event_handler::EventHandler;
-use super::event_plan::EventPlan;
 use super::health_watches::HealthWatches;
 use super::host_parts::{CheckedManifest, HostParts, ServingHost};
 use super::host_traces::HostTraces;
@@ -17,29 +16,22 @@ use super::kept_revisions::KeptRevisions;
 use super::load::{self, Compile};
 use super::manifest_in_use::ManifestInUse;
 use super::observations::watch_traffic;
-use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
 use super::quotas;
 use super::routed_places::RoutedPlaces;
 use super::running_host::RunningHost;
-use super::saga_operations::{HostSagas, SagaSamples};
-use super::saga_plans::{SagaPlans, pinned_sagas};
-use super::schedule_operations::ScheduleSamples;
-use super::schedule_plan::SchedulePlan;
+use super::saga_plans::pinned_sagas;
 use super::shutdown::{Shutdown, Signals};
 use super::snapshot_folder::SnapshotFolder;
 use super::start_end::StartEnd;
 use super::state_refusals;
-use super::topic_operations::DeliverySamples;
 use super::unfinished_sagas;
 use crate::acme::CertificateKeeper;
 use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::{Digest, counted};
-use crate::broker;
 use crate::cluster::Cluster;
 use crate::config::{Draft, Manifest, ManifestErrors};
-use crate::delivery::MeshHandler;
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Mesh, Service};
@@ -119,7 +111,6 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let (asynchronous, admin_address) = (Arc::clone(&host), admin_socket.local_addr()?);
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
-    let scheme = if tls.admin.is_some() { "https" } else { "http" };
     let end = StartEnd {
         host,
         runtime: Arc::clone(&runtime),
@@ -127,7 +118,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         revisions,
         gateway: gateway_socket.local_addr()?,
         secure_gateway: secure_address,
-        admin: format!("{scheme}://{admin_address}"),
+        admin: format!("{}://{admin_address}", if tls.admin.is_some() { "https" } else { "http" }),
         warnings,
         left_out,
         services: manifest.services.len(),
@@ -282,41 +273,6 @@ async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
     }
 }
 
-/// Begins to deliver events and to keep the times of schedules, and lends the admin and the metrics what they tell.
-async fn deliver(
-    (events, schedules): (EventPlan, SchedulePlan),
-    (store, manifest): (Option<&Store>, &Manifest),
-    parts: &HostParts,
-    host: &HostOperations,
-) -> anyhow::Result<()> {
-    let broker = match &manifest.broker {
-        Some(broker) => {
-            Some(broker::connect(&broker.settings).await.context("connecting to the broker of the events")?)
-        }
-        None => None,
-    };
-    let broker = broker.as_deref();
-    let mesh = Arc::clone(&parts.mesh);
-    let handler = EventHandler {
-        mesh: MeshHandler { mesh: Arc::clone(&mesh), tracer: host.tracer.clone() },
-        sagas: Arc::clone(&parts.sagas),
-        names: manifest.gateway.names,
-    };
-    let started = events.start(store, handler, broker).await;
-    let started = started.context("reading the topics")?;
-    if let Some(deliveries) = started.map(Arc::new) {
-        host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
-        // It is set this once, and so are the schedules.
-        let _ = host.deliveries.set(deliveries);
-    }
-    // After the topics: their events are counted.
-    if let Some(schedules) = schedules.start(store, mesh, host.tracer.clone()).map(Arc::new) {
-        host.metrics.add_schedules(Arc::new(ScheduleSamples(Arc::clone(&schedules))));
-        let _ = host.schedules.set(schedules);
-    }
-    Ok(())
-}
-
 /// The last steps before calls come: the formats of data are read, and sources of endpoints are asked for a while. One
 /// that does not answer is asked again later: other services must not wait for it.
 async fn settle(rollout: &Rollout) -> anyhow::Result<()> {
@@ -325,23 +281,6 @@ async fn settle(rollout: &Rollout) -> anyhow::Result<()> {
         tracing::warn!("sources of endpoints are still being asked: what they name gets no calls yet");
     }
     Ok(())
-}
-
-/// Goes on with the sagas on disk, and lends the admin, the gateway and the metrics what they tell; `None` if there are
-/// no sagas.
-async fn coordinate(
-    plans: SagaPlans,
-    store: Option<&Store>,
-    mesh: Arc<Mesh>,
-    host: &HostOperations,
-) -> anyhow::Result<Option<HostSagas>> {
-    let deliveries = host.deliveries.get().map(|deliveries| &**deliveries);
-    let started = plans.start(store, mesh, deliveries).await.context("reading the sagas")?;
-    let Some(sagas) = started.map(Arc::new) else { return Ok(None) };
-    host.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(&sagas))));
-    // It is set this once.
-    let _ = host.sagas.set(Arc::clone(&sagas));
-    Ok(Some(sagas))
 }
 
 /// Begins the tasks of the host itself: they watch certificates, send traces, follow sources of endpoints, take

@@ -17,6 +17,7 @@ use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
 use super::saga::SagaVerb;
 use super::state::StateVerb;
+use super::test::TestArgs;
 use super::trace::TraceArgs;
 use super::verb_examples::{APPLY_EXAMPLES, BREAKER_EXAMPLES, LOGS_EXAMPLES, REPLAY_EXAMPLES, ROLLOUT_EXAMPLES};
 use crate::base::ServiceName;
@@ -448,30 +449,6 @@ pub(super) struct ManifestArg {
     /// The manifest; its paths are relative to its own folder
     #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
     pub(super) path: PathBuf,
-}
-
-/// What is to be tested.
-#[derive(Debug, Args)]
-pub(super) struct TestArgs {
-    /// The services; without them all that have a component
-    #[arg(value_parser = ServiceName::new)]
-    pub(super) services: Vec<ServiceName>,
-    /// The manifest
-    #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml")]
-    pub(super) manifest: PathBuf,
-    /// A file to test in place of the service's component, before it is deployed
-    #[arg(long, value_name = "FILE", requires = "services")]
-    pub(super) component: Option<PathBuf>,
-    /// How many made-up arguments each function gets
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-    #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
-    pub(super) inputs: u32,
-    /// What the arguments are made from: the same seed makes the same [default: random]
-    #[arg(long, value_name = "NUMBER")]
-    pub(super) seed: Option<u64>,
-    /// Write a report for CI, in the form of JUnit
-    #[arg(long, value_name = "FILE")]
-    pub(super) junit: Option<PathBuf>,
 }
 
 /// The language of a template.

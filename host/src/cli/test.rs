@@ -1,15 +1,40 @@
 //! `atoll test`: what it prints, and the report that it leaves.
 
-use super::command::TestArgs;
 use super::layout::counted;
 use super::terminal;
 use crate::app::{self, TestOrder};
+use crate::base::ServiceName;
 use crate::expectation::{TestCase, junit};
 use anyhow::Context;
+use clap::Args;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use tokio::runtime;
+
+/// What is to be tested.
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    /// The services; without them all that have a component
+    #[arg(value_parser = ServiceName::new)]
+    pub(super) services: Vec<ServiceName>,
+    /// The manifest
+    #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml")]
+    pub(super) manifest: PathBuf,
+    /// A file to test in place of the service's component, before it is deployed
+    #[arg(long, value_name = "FILE", requires = "services")]
+    pub(super) component: Option<PathBuf>,
+    /// How many made-up arguments each function gets
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(super) inputs: u32,
+    /// What the arguments are made from: the same seed makes the same [default: random]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) seed: Option<u64>,
+    /// Write a report for CI, in the form of JUnit
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+}
 
 /// Tests services, prints what came of it, and fails if one case has.
 pub(super) fn test(arguments: TestArgs) -> anyhow::Result<()> {

@@ -356,15 +356,14 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Reads the sections. What is wrong is in the report, and in the services.
-pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
-    let source = root.report.source.clone();
-    let mut edge_spans = KeySpans::new(0..0);
-    let (mut gateway, mut admin) = edge::read(&mut root, folder, env, &mut edge_spans);
-    let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
-
+/// Reads `[state]`, and where it names a server.
+fn read_state(
+    root: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> (state::Settings, Option<StateSpans>) {
     let mut section = root.section("state");
-    let (remote, state_spans) = state_backend::read(&mut section, folder, env).unzip();
+    let (remote, spans) = state_backend::read(&mut section, folder, env).unzip();
     let state = state::Settings {
         path: DATABASE.resolve(section.get_or_variable(&PATH, STATE_PATH, env), folder, root.report),
         max_batch: section.get(&MAX_BATCH).into(),
@@ -374,7 +373,17 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         remote,
     };
     section.close();
+    (state, spans)
+}
 
+/// Reads the sections. What is wrong is in the report, and in the services.
+pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
+    let source = root.report.source.clone();
+    let mut edge_spans = KeySpans::new(0..0);
+    let (mut gateway, mut admin) = edge::read(&mut root, folder, env, &mut edge_spans);
+    let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
+
+    let (state, state_spans) = read_state(&mut root, folder, env);
     let mut section = root.section("runtime");
     let instances = section.get(&INSTANCES);
     let runtime = runtime::Settings {

@@ -64,7 +64,7 @@ pub(super) fn read(
 ) -> Option<Sourced<SecretText>> {
     section.hide_text(key.name);
     let found = section.find(key)?;
-    value(section, key.name, found, (folder, env))
+    value(section, key.name, found, folder, env)
 }
 
 /// Reads the secret of a registry that `key` refers to, as [`read`] does. Whoever uses a file reads it again each time.
@@ -77,7 +77,7 @@ pub(super) fn read_anew(
     section.hide_text(key.name);
     let found = section.find(key)?;
     let file = if let EnvSource::File(path) = &found.value { Some(folder.join(path)) } else { None };
-    let text = value(section, key.name, found, (folder, env))?.value;
+    let text = value(section, key.name, found, folder, env)?.value;
     Some(file.map_or_else(|| RegistrySecret::Text(text.0), RegistrySecret::File))
 }
 
@@ -85,16 +85,17 @@ fn value(
     section: &Section<'_>,
     name: &str,
     Sourced { value, origin }: Sourced<EnvSource>,
-    (folder, env): (&Path, &dyn Fn(&str) -> Option<String>),
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Sourced<SecretText>> {
     match granted_env::value(value, folder, env) {
         Ok(text) if text.trim().is_empty() => {
-            section.report.push(origin, format!("`{}` is empty", name), "set it, or leave the key out");
+            section.report.push(origin, format!("`{name}` is empty"), "set it, or leave the key out");
             None
         }
         Ok(text) => Some(Sourced { value: SecretText(text), origin }),
         Err((message, help)) => {
-            let message = format!("`{}` cannot be read: {}", name, message.trim_start_matches("but "));
+            let message = format!("`{name}` cannot be read: {}", message.trim_start_matches("but "));
             section.report.push(origin, message, help);
             None
         }

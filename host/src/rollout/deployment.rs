@@ -3,7 +3,7 @@
 use super::addresses::AddressEndpoints;
 use super::canary_run::CanaryRun;
 use super::error::SwapError;
-use super::peers::{PeerEndpoints, PeerPlaces};
+use super::peers::PeerEndpoints;
 use super::spec::ServiceSpec;
 use super::unfinished_calls::DueSweep;
 use crate::archive::HistoryEntry;
@@ -363,31 +363,6 @@ impl Deployment {
         });
         published.stable.clone_from(&history.stable);
         self.stay_placed(published);
-    }
-
-    /// Puts the endpoints on other nodes into the discovery table, if they are others than those there.
-    pub(super) fn place(&self, registry: &Registry<Service>, places: &PeerPlaces) {
-        let mut published = self.published();
-        if self.move_peers(&mut published, places) && !published.retired {
-            registry.publish(&self.spec.name, self.service(&published));
-        }
-    }
-
-    /// Like [`Deployment::place`], but leaves the discovery table as it is.
-    pub(super) fn place_unpublished(&self, places: &PeerPlaces) {
-        self.move_peers(&mut self.published(), places);
-    }
-
-    fn move_peers(&self, published: &mut PublishedEndpoints, places: &PeerPlaces) -> bool {
-        let moved = published.peers.moved(&self.spec, places.of(&self.spec.name), published.stable.as_ref());
-        moved.map(|moved| published.peers = moved).is_some()
-    }
-
-    /// The endpoints on other nodes stay, and are called by the functions of the revision that serves now.
-    pub(super) fn stay_placed(&self, published: &mut PublishedEndpoints) {
-        if let Some(peers) = published.peers.of_revision(&self.spec, published.stable.as_ref()) {
-            published.peers = peers;
-        }
     }
 
     /// What names endpoints of the service, which may change.

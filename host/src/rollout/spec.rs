@@ -60,7 +60,7 @@ pub struct ReplicaSettings {
 }
 
 /// The plain HTTP addresses that serve a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AddressSettings {
     /// The addresses, no two the same.
     pub urls: Vec<PlainAddress>,
@@ -136,11 +136,5 @@ impl ServiceSpec {
 impl Default for ReplicaSettings {
     fn default() -> Self {
         Self { count: 1, weight: 1, limits: Limits::default(), isolation: Isolation::default() }
-    }
-}
-
-impl Default for AddressSettings {
-    fn default() -> Self {
-        Self { urls: Vec::new(), sources: SourceSettings::default(), dial: Dial::default() }
     }
 }

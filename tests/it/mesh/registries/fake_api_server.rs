@@ -4,7 +4,7 @@ use super::fake_registry::{FakeAnswer, FakeBody, FakeQuestion, FakeWire};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::sync::Mutex;
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc::{self, Sender};
 
 #[derive(Default)]
 pub struct FakeApiServer {
@@ -20,7 +20,7 @@ struct Cluster {
     /// The events, each with its version; those before `compacted` are gone.
     events: Vec<(u64, Value)>,
     compacted: u64,
-    watches: Vec<UnboundedSender<String>>,
+    watches: Vec<Sender<String>>,
     lists: usize,
 }
 
@@ -103,7 +103,7 @@ impl Cluster {
     }
 
     fn send(&mut self, event: &Value) {
-        self.watches.retain(|watch| watch.send(format!("{event}\n")).is_ok());
+        self.watches.retain(|watch| watch.try_send(format!("{event}\n")).is_ok());
     }
 
     fn watch(&mut self, question: &FakeQuestion) -> FakeAnswer {
@@ -111,9 +111,9 @@ impl Cluster {
         if from < self.compacted {
             return status(410, "Expired");
         }
-        let (sender, lines) = mpsc::unbounded_channel();
+        let (sender, lines) = mpsc::channel(1024);
         for (_, event) in self.events.iter().filter(|(version, _)| *version > from) {
-            sender.send(format!("{event}\n")).unwrap();
+            sender.try_send(format!("{event}\n")).unwrap();
         }
         // With a limit of time it ends, as a client of tests wants it.
         if question.param("timeoutSeconds").is_none_or(|seconds| seconds != "1") {

@@ -38,7 +38,7 @@ pub struct FakeAnswer {
 pub enum FakeBody {
     Whole(String),
     /// It goes on until the sender is gone.
-    Lines(mpsc::UnboundedReceiver<String>),
+    Lines(mpsc::Receiver<String>),
 }
 
 /// The wire of one kind of registry.
@@ -175,8 +175,8 @@ async fn answer<W: FakeWire>(
         FakeManner::Garbage => FakeAnswer::status(200, "<html>s3cret</html>"),
         FakeManner::Foreign => FakeAnswer::status(200, "{\"s3cret\":[]}"),
         FakeManner::Endless => {
-            let (lines, body) = mpsc::unbounded_channel();
-            (0..40).for_each(|_| lines.send(" ".repeat(64 << 10)).unwrap());
+            let (lines, body) = mpsc::channel(1024);
+            (0..40).for_each(|_| lines.try_send(" ".repeat(64 << 10)).unwrap());
             FakeAnswer { body: FakeBody::Lines(body), ..FakeAnswer::status(200, "") }
         }
         FakeManner::Status(status) => FakeAnswer::status(status, "no, s3cret"),
