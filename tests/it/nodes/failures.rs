@@ -190,3 +190,26 @@ async fn a_call_that_another_node_has_no_room_for_goes_elsewhere() {
     drop(first);
     keep(authority);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn components_of_two_contracts_refuse_each_other_by_name() {
+    const PRODUCTS: &str = "shop:products/products@1.0.0";
+    let authority = Authority::new();
+    let here = vec![Deployed::new("products", "fixture-products-more", elsewhere)];
+    let there = vec![Deployed::new("products", "fixture-products-changed", |_| {})];
+    let a = Node::start("node-a", authority.files("node-a"), here).await;
+    let b = Node::start("node-b", authority.files("node-b"), there).await;
+    a.place("products", &[(&b, Distance::Zone)]);
+    keep(authority);
+    // The other functions have the same types in both.
+    let page = vec![Value::Option(None), Value::Option(None)];
+    assert!(a.call("products", (PRODUCTS, "list"), page).await.is_ok());
+    let lines = vec![Value::string("key".into()), Value::List(Vec::new())];
+    let error = a.call("products", (PRODUCTS, "reserve"), lines).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NoEndpoint);
+    let told = format!("{PRODUCTS}#reserve has other types on the calling node");
+    assert!(error.detail.contains(&told) && error.detail.contains("node-b"), "{error}");
+    let error = a.call("products", (PRODUCTS, "release"), vec![Value::string("key".into())]).await.unwrap_err();
+    assert!(error.detail.contains("its component on this node exports no"), "{error}");
+    assert_eq!(b.counts("products")[0].1, 1, "what is refused reaches no instance");
+}
