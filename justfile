@@ -158,14 +158,14 @@ saga-crashes CRASHES="200": build-components
 [group("verify")]
 brokers *FILTER: build-components
     tests/brokers/install.sh
-    cargo test -p host --test system -- it::topics::promises it::topics::jet_stream it::topics::rabbit_mq \
-        --test-threads 4 "$@"
+    ATOLL_TEST_NATS=1 cargo test -p host --test system -- it::topics::promises it::topics::jet_stream \
+        it::topics::rabbit_mq --test-threads 4 "$@"
 
-# Hold the promises of a cluster with real hosts and a real nats-server, which it installs into .tools/
+# Hold the promises of a cluster and of calls between nodes, with real hosts and a real nats-server, which it installs
 [group("verify")]
 cluster *FILTER: build-components
     tests/brokers/install.sh
-    cargo test -p host --test system -- it::cluster "$@"
+    ATOLL_TEST_NATS=1 cargo test -p host --test system -- it::cluster it::nodes "$@"
 
 # Follow a real etcd, and let clients of strangers read the fakes of registries; it installs both
 [group("verify")]

@@ -150,7 +150,8 @@ fn a_host_has_the_time_that_its_end_takes() {
     let constant = |name: &str| seconds(&source, &format!("const {name}: Duration = Duration::from_secs("))[0];
     let uses = source.matches("EVENTS_DRAIN)").count() as u64;
     // One second each for the traces that wait, the last lines of the log, and the file of the database.
-    let after = uses * constant("EVENTS_DRAIN") + constant("ADMIN_DRAIN") + constant("GUESTS_DRAIN") + 3;
+    let after = ["PEERS_DRAIN", "ADMIN_DRAIN", "GUESTS_DRAIN"].map(constant).iter().sum::<u64>();
+    let after = uses * constant("EVENTS_DRAIN") + after + 3;
     let needed = 30 + after; // the drain of each manifest of deploy/
     for (place, manifest) in manifests() {
         assert_eq!(seconds(&manifest, "drain = \""), [30], "{place}");

@@ -1,6 +1,7 @@
 //! This host as a node that calls others: its edge towards them, and its services' endpoints there.
 
 use super::host_parts::HostParts;
+use super::known_nodes::KnownNodes;
 use super::node_operations;
 use super::peer_directory::PeerDirectory;
 use super::peer_edge::PeerEdge;
@@ -11,6 +12,14 @@ use crate::mesh::{PeerDoor, Service};
 use crate::registry::Registry;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};
+
+/// The edge of this node towards the others, while it serves.
+pub(super) struct ServingEdge {
+    /// Its task, which returns how many connections it cut off.
+    pub(super) edge: JoinHandle<usize>,
+    /// Its own, and not the gateway's: requests under way here may need calls that come back from other nodes.
+    pub(super) drain: Drain,
+}
 
 /// A node before it serves: its edge is bound, so that the others can be told where it is.
 pub(super) struct ClusterNode {
@@ -43,15 +52,17 @@ impl ClusterNode {
         Ok((cluster, node))
     }
 
-    /// Answers the calls of other nodes until the end of the drain, and gives the services their endpoints there. The
-    /// task returns how many connections it cut off.
-    pub(super) fn serve(self, parts: &HostParts, drain: &Drain, upkeep: &mut JoinSet<()>) -> JoinHandle<usize> {
+    /// Answers the calls of other nodes until it is drained, and gives the services their endpoints there.
+    pub(super) fn serve(self, parts: &HostParts, upkeep: &mut JoinSet<()>) -> ServingEdge {
         let Self { edge, calls, cluster, settings } = self;
         upkeep.spawn(Arc::clone(&edge.tls).watch("cluster"));
+        let known = KnownNodes::default();
+        upkeep.spawn(known.clone().follow(cluster.view()));
         let directory = PeerDirectory::new(cluster, settings.zone, (calls.tls, calls.message));
         let rollout = Arc::clone(&parts.rollout);
         upkeep.spawn(async move { directory.follow(&rollout).await });
         let door = PeerDoor::new(Arc::clone(&parts.mesh), parts.tracer.clone(), calls.message);
-        edge.serve(Arc::new(door), drain.clone())
+        let drain = Drain::new();
+        ServingEdge { edge: edge.serve(Arc::new(door), known, drain.clone()), drain }
     }
 }

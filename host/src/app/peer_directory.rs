@@ -1,11 +1,12 @@
 //! Where the services stand on other nodes, as the cluster's view tells it: the endpoints that follow from it.
 
+use crate::base::ServiceName;
 use crate::cluster::Cluster;
-use crate::membership::{ClusterView, Incarnation, NodeName, NodeRow, ZoneName};
+use crate::membership::{ClusterView, Incarnation, NodeName, NodeRow, ServiceRow, ZoneName};
 use crate::mesh::Distance;
 use crate::peer::{PeerClient, PeerTls};
 use crate::rollout::{PeerPlace, PeerPlaces, Rollout};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The other nodes, with the connections to each.
@@ -44,9 +45,9 @@ impl PeerDirectory {
             view.nodes.get(name).is_some_and(|row| row.incarnation == *life && row.address == client.address())
         });
         let mut places = PeerPlaces { longest: self.longest, ..PeerPlaces::default() };
-        for row in view.others().filter(|row| row.standing.takes_calls()) {
+        for (row, services) in callable(view) {
             let (client, distance) = (self.client(row), self.distance(row));
-            for served in &row.services {
+            for served in services {
                 let weight = u16::try_from(served.replicas).unwrap_or(u16::MAX).clamp(1, 1000);
                 let place = PeerPlace { client: Arc::clone(&client), distance, weight };
                 places.services.entry(served.service.clone()).or_default().push(place);
@@ -73,5 +74,55 @@ impl PeerDirectory {
 
     fn distance(&self, row: &NodeRow) -> Distance {
         if self.zone.is_some() && self.zone == row.zone { Distance::Zone } else { Distance::Far }
+    }
+}
+
+/// The other nodes that get calls, each with the services for which it does. A node that drains gets those of the
+/// services that no other node has: what is under way may need them, and an answer is better than none.
+fn callable(view: &ClusterView) -> impl Iterator<Item = (&Arc<NodeRow>, Vec<&ServiceRow>)> {
+    let own = view.nodes.get(&view.own);
+    let open = || view.others().filter(|row| row.standing.takes_calls());
+    let served: BTreeSet<&ServiceName> =
+        open().chain(own).flat_map(|row| &row.services).map(|served| &served.service).collect();
+    view.others().map(move |row| {
+        let gets = |one: &&ServiceRow| row.standing.takes_calls() || !served.contains(&one.service);
+        (row, row.services.iter().filter(gets).collect())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Digest;
+    use crate::membership::Standing;
+
+    #[test]
+    fn a_node_that_drains_gets_calls_of_services_that_no_other_has() {
+        use Standing::{Cordoned, Draining, Living};
+        let row = |name: &str, standing, services: &[&str]| {
+            let served = |name: &&str| ServiceRow {
+                service: ServiceName::new(*name).unwrap(),
+                revision: Digest([7; 32]),
+                replicas: 1,
+                load: 0,
+            };
+            let (name, address) = (NodeName::new(name).unwrap(), format!("{name}:7070"));
+            let services = services.iter().map(served).collect();
+            Arc::new(NodeRow { name, incarnation: Incarnation(1), zone: None, address, standing, services })
+        };
+        let rows = [
+            // Its own instances of `a` are there, whatever its standing.
+            row("own", Draining, &["a"]),
+            row("b", Draining, &["a", "b", "c", "d"]),
+            row("c", Cordoned, &["b"]),
+            row("d", Living, &["c"]),
+            row("e", Draining, &["d"]),
+        ];
+        let nodes = rows.into_iter().map(|row| (row.name.clone(), row)).collect();
+        let view = ClusterView { own: NodeName::new("own").unwrap(), nodes, stale: false };
+        let got: Vec<String> = callable(&view)
+            .flat_map(|(row, services)| services.into_iter().map(move |one| format!("{} {}", row.name, one.service)))
+            .collect();
+        assert_eq!(got, ["b d", "c b", "d c", "e d"]);
     }
 }

@@ -1,7 +1,10 @@
 //! The edge of a node towards the other nodes of its cluster: a listener with mutual TLS, whose requests go to the
 //! mesh.
 
-use crate::listen::{CertificateFiles, Drain, Http2Settings, Listener, ServerTls, Settings, TlsFileError, TlsSettings};
+use super::known_nodes::KnownNodes;
+use crate::listen::{
+    CertificateFiles, Drain, Http2Settings, Listener, Peer, ServerTls, Settings, TlsFileError, TlsSettings,
+};
 use crate::mesh::PeerDoor;
 use crate::peer::PeerTls;
 use anyhow::{Context, anyhow};
@@ -57,13 +60,17 @@ impl PeerEdge {
         self.listener.local_addr()
     }
 
-    /// Serves the calls of other nodes until the end of the drain. The task returns how many connections it cut off.
-    pub fn serve(self, door: Arc<PeerDoor>, drain: Drain) -> JoinHandle<usize> {
-        let answer = move |request, peer: crate::listen::Peer| {
-            let door = Arc::clone(&door);
+    /// Serves the calls of `known` nodes until the end of the drain. The task returns how many connections it cut off.
+    pub fn serve(self, door: Arc<PeerDoor>, known: KnownNodes, drain: Drain) -> JoinHandle<usize> {
+        let answer = move |request, peer: Peer| {
+            let (door, known) = (Arc::clone(&door), known.clone());
             async move {
                 peer.pass_trailers();
-                door.answer(request).await
+                let shown = peer.secure.as_ref().and_then(|secure| secure.certificate.as_ref());
+                match known.admit(shown).await {
+                    Ok(()) => door.answer(request).await,
+                    Err(why) => PeerDoor::refuse(why),
+                }
             }
         };
         tokio::spawn(self.listener.serve(answer, drain))

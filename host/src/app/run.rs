@@ -105,7 +105,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let running = Arc::new(RunningHost::new(&serving));
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
-    let peers = node.map(|node| node.serve(&parts, &drain, &mut upkeep));
+    let peers = node.map(|node| node.serve(&parts, &mut upkeep));
     deliver(plans, (store.as_ref(), manifest), &parts, &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
@@ -131,12 +131,12 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let applied = applied_manifest(draft, &parts, (serving, policies, places), (health_checks, counts));
     let applier = Applier::new(parts, Arc::clone(&running), applied);
     upkeep.spawn(reload_on_hangup(hangup, applier, trail.clone()));
-    let admin_edge = serve_operators(admin_socket, &running, &admin_drain);
+    let admin_edge = (serve_operators(admin_socket, &running, &admin_drain), admin_drain);
     let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone(), cluster.clone())));
-    serve(gateway_socket, running, (drain, peers)).await;
+    serve(gateway_socket, running, drain.clone()).await;
+    let (exporter, peers) = (traces.exporter, peers.map(|edge| (edge, drain, within)));
+    Shutdown { peers, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, cluster, store }.run().await?;
     signals.abort();
-    let exporter = traces.exporter;
-    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, cluster, store }.run().await?;
     on_stop(trail);
     Ok(())
 }
@@ -258,8 +258,8 @@ async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<(Ed
     Ok((tls, keeper))
 }
 
-/// Serves customers until the end of the drain, and as long `peers` serves other nodes.
-async fn serve(socket: Listener, running: Arc<RunningHost>, (drain, peers): (Drain, Option<JoinHandle<usize>>)) {
+/// Serves customers until the end of the drain.
+async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
     let observer = Arc::clone(&running);
     let socket = socket.on_unparsed(move |request| observer.gateway().0.unparsed(&request));
     let handle = move |request, peer| {
@@ -267,10 +267,7 @@ async fn serve(socket: Listener, running: Arc<RunningHost>, (drain, peers): (Dra
         let gateway = running.gateway();
         async move { gateway.0.handle(request, peer).await }
     };
-    let mut cut_off = socket.serve(handle, drain).await;
-    if let Some(peers) = peers {
-        cut_off += peers.await.unwrap_or_default();
-    }
+    let cut_off = socket.serve(handle, drain).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off at the end of the drain");
     }

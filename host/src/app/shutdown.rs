@@ -1,9 +1,11 @@
 //! The end of the host: the signals that start the drain, and the order in which the parts stop.
 //!
-//! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. Then the events under way end.
-//! The admin stays until then, so that operators see the drain. The store closes last: guests may commit until the end
-//! of their grace period.
+//! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. Then the events and sagas under
+//! way end. Until then the edge towards other nodes takes calls: a request that is under way here may call a service on
+//! another node, which calls one that stands on this node alone. The admin stays until that edge is done, so that
+//! operators see the drain. The store closes last: guests may commit until the end of their grace period.
 
+use super::cluster_node::ServingEdge;
 use super::operations::HostOperations;
 use super::otlp_export::OtlpExporters;
 use super::saga_operations::HostSagas;
@@ -22,6 +24,8 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// How long events and steps of sagas under way may take to end.
 const EVENTS_DRAIN: Duration = Duration::from_secs(10);
+/// How long calls of other nodes may take to end, after all that this host had under way and after its own drain.
+const PEERS_DRAIN: Duration = Duration::from_secs(5);
 /// How long guests may work after the last answer.
 const GUESTS_DRAIN: Duration = Duration::from_secs(5);
 
@@ -59,9 +63,10 @@ impl Signals {
 
 /// What still runs when the gateway has drained.
 pub(super) struct Shutdown {
-    pub(super) admin_drain: Drain,
-    /// The admin's task. It returns how many connections it cut off.
-    pub(super) admin_edge: JoinHandle<usize>,
+    /// The edge towards other nodes, with the gateway's drain and the time that this has.
+    pub(super) peers: Option<(ServingEdge, Drain, Duration)>,
+    /// The admin's task, which returns how many connections it cut off, and its drain.
+    pub(super) admin_edge: (JoinHandle<usize>, Drain),
     /// Tasks that run beside the edges: the resolver of names, the health checks.
     pub(super) upkeep: JoinSet<()>,
     /// What sends traces, lines and metrics to collectors.
@@ -90,11 +95,15 @@ impl Shutdown {
         if let Some(sagas) = self.sagas {
             sagas.stop(EVENTS_DRAIN).await;
         }
+        if let Some((edge, drain, within)) = self.peers {
+            drain_peers(edge, &drain, within).await;
+        }
         if let Some(cluster) = self.cluster {
             cluster.leave().await;
         }
-        self.admin_drain.start(ADMIN_DRAIN);
-        self.admin_edge.await.context("the admin's task")?;
+        let (admin_edge, admin_drain) = self.admin_edge;
+        admin_drain.start(ADMIN_DRAIN);
+        admin_edge.await.context("the admin's task")?;
         self.upkeep.shutdown().await;
         if let Some(exporter) = self.exporter {
             exporter.finish().await;
@@ -108,5 +117,22 @@ impl Shutdown {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Ends the calls of other nodes. They have as long as the clients of the gateway had, until `gateway` has expired, for
+/// which a second signal is enough; and `PEERS_DRAIN` from then on.
+async fn drain_peers(ServingEdge { mut edge, drain }: ServingEdge, gateway: &Drain, within: Duration) {
+    drain.start(within);
+    let ended = tokio::select! {
+        ended = &mut edge => ended,
+        () = gateway.expired() => {
+            drain.start(PEERS_DRAIN);
+            edge.await
+        }
+    };
+    let cut_off = ended.unwrap_or_default();
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections of other nodes were cut off at the end of the drain");
     }
 }

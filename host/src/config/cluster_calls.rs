@@ -21,7 +21,8 @@ static AUTHORITY: ManifestKey<PathKind> = ManifestKey::without_default(
     "authority",
     PathKind,
     "A PEM file of the authority that has signed the certificates of all nodes: `atoll cluster init` makes one. It \
-     comes with `certificate` and `key`. Absent: this node calls no other one, and answers none.",
+     must sign nodes and nothing else: who has a certificate for the name of a node may call any service as anybody. \
+     It comes with `certificate` and `key`. Absent: this node calls no other one, and answers none.",
 );
 static CERTIFICATE: ManifestKey<PathKind> = ManifestKey::without_default(
     "certificate",

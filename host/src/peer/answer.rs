@@ -1,7 +1,7 @@
 //! What an answer brings back from another node: the service's own answer, or why there is none.
 
 use super::call_head::{strip, text};
-use crate::base::ErrorKind;
+use crate::base::{Blame, ErrorKind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,6 +16,9 @@ const DETAIL: HeaderName = HeaderName::from_static("atoll-peer-detail");
 const RETRY_AFTER: HeaderName = HeaderName::from_static("atoll-peer-retry-after");
 /// Whether a call of the service's own has failed.
 const DEPENDENCY: HeaderName = HeaderName::from_static("atoll-peer-dependency");
+/// Of a failure: `no` if the service has not begun the call. Without it the service may have.
+const BEGUN: HeaderName = HeaderName::from_static("atoll-peer-begun");
+const NOT_BEGUN: &str = "no";
 
 /// The most bytes of a failure's detail that cross.
 const LONGEST: usize = 2048;
@@ -29,6 +32,8 @@ pub struct PeerFailure {
     pub detail: String,
     /// When another call may succeed, where that is known.
     pub retry_after: Option<Duration>,
+    /// Whether the service may have begun the call: the other node does not know that it has not.
+    pub is_begun: bool,
 }
 
 /// What an answer says of the call.
@@ -50,7 +55,10 @@ impl PeerAnswer {
         if self.dependency_failed {
             headers.insert(DEPENDENCY, HeaderValue::from_static("failed"));
         }
-        let Some(PeerFailure { detail, retry_after, .. }) = &self.failure else { return };
+        let Some(PeerFailure { detail, retry_after, is_begun, .. }) = &self.failure else { return };
+        if !is_begun {
+            headers.insert(BEGUN, HeaderValue::from_static(NOT_BEGUN));
+        }
         let detail = &detail[..detail.floor_char_boundary(LONGEST)];
         let detail = HeaderValue::try_from(URL_SAFE_NO_PAD.encode(detail)).expect("Base64 is visible ASCII");
         headers.insert(DETAIL, detail);
@@ -69,7 +77,8 @@ impl PeerAnswer {
                 let after = text(headers, &RETRY_AFTER).and_then(|after| after.parse().ok());
                 // A kind that only a later version knows is a failure all the same.
                 let kind = ErrorKind::named(kind).unwrap_or(ErrorKind::Host);
-                Some(PeerFailure { kind, detail, retry_after: after.map(Duration::from_millis) })
+                let is_begun = text(headers, &BEGUN) != Some(NOT_BEGUN);
+                Some(PeerFailure { kind, detail, retry_after: after.map(Duration::from_millis), is_begun })
             }
         };
         let dependency_failed = headers.contains_key(DEPENDENCY);
@@ -79,9 +88,10 @@ impl PeerAnswer {
 }
 
 impl PeerFailure {
-    /// Whether the service did not begin the call, so that another node may get it: it is refused there.
-    pub fn is_refusal(&self) -> bool {
-        self.kind.blame() == crate::base::Blame::Refusal && self.kind != ErrorKind::TooDeep
+    /// Whether another node may get the call: this one's service has not begun it, and the reason is the node's. A call
+    /// that is too deep, or whose caller lacks a scope, is so everywhere.
+    pub fn may_go_elsewhere(&self) -> bool {
+        !self.is_begun && self.kind.blame() == Blame::Refusal && self.kind != ErrorKind::TooDeep
     }
 }
 
@@ -95,6 +105,7 @@ mod tests {
             kind,
             detail: detail.into(),
             retry_after: after.map(Duration::from_millis),
+            is_begun: kind != ErrorKind::Starting,
         };
         let answers = [
             PeerAnswer { failure: None, dependency_failed: false },
@@ -122,9 +133,29 @@ mod tests {
     }
 
     #[test]
+    fn a_call_goes_elsewhere_only_if_the_other_node_says_that_it_was_not_begun() {
+        let told = |kind, is_begun| {
+            let failure = PeerFailure { kind, detail: String::new(), retry_after: None, is_begun };
+            let mut headers = HeaderMap::new();
+            PeerAnswer { failure: Some(failure), dependency_failed: false }.write(&mut headers);
+            PeerAnswer::take(&mut headers).unwrap().failure.unwrap().may_go_elsewhere()
+        };
+        // The pool's timeout of a call that has run is `overloaded` too.
+        assert!(!told(ErrorKind::Overloaded, true));
+        assert!(told(ErrorKind::Overloaded, false));
+        for everywhere in [ErrorKind::TooDeep, ErrorKind::Forbidden, ErrorKind::BodyTooLarge] {
+            assert!(!told(everywhere, false), "{everywhere}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(OUTCOME, HeaderValue::from_static("overloaded"));
+        assert!(!PeerAnswer::take(&mut headers).unwrap().failure.unwrap().may_go_elsewhere(), "it does not say");
+    }
+
+    #[test]
     fn a_long_detail_is_cut_between_characters() {
         let detail = "ä".repeat(LONGEST);
-        let failure = PeerFailure { kind: ErrorKind::Trap, detail: format!("x{detail}"), retry_after: None };
+        let (kind, detail) = (ErrorKind::Trap, format!("x{detail}"));
+        let failure = PeerFailure { kind, detail, retry_after: None, is_begun: true };
         let mut headers = HeaderMap::new();
         PeerAnswer { failure: Some(failure), dependency_failed: false }.write(&mut headers);
         let read = PeerAnswer::take(&mut headers).unwrap().failure.unwrap().detail;

@@ -46,7 +46,7 @@ impl PeerError {
 
     /// A failure that the other node told.
     pub(super) fn told(failure: PeerFailure, dependency_failed: bool) -> Self {
-        let fate = if failure.is_refusal() { CallFate::NotSent } else { CallFate::Answered };
+        let fate = if failure.may_go_elsewhere() { CallFate::NotSent } else { CallFate::Answered };
         Self { dependency_failed, ..Self::new(fate, failure.kind, failure.detail) }
     }
 

@@ -129,6 +129,8 @@ pub struct InvokeError {
     pub source: Option<Cause>,
     /// Where in the guest's code it happened, if it happened there.
     pub place: Option<Box<GuestLocation>>,
+    /// Whether it is known that no instance was given the call: it may go elsewhere, whatever it does.
+    pub not_begun: bool,
 }
 
 /// A place in a guest's code, and what happened there.
@@ -148,7 +150,12 @@ pub struct GuestLocation {
 
 impl InvokeError {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), source: None, place: None }
+        Self { kind, detail: detail.into(), source: None, place: None, not_begun: false }
+    }
+
+    /// A call that no instance was given.
+    pub(crate) fn not_begun(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { not_begun: true, ..Self::new(kind, detail) }
     }
 
     /// A task of the host has failed.
@@ -162,7 +169,7 @@ impl InvokeError {
         let texts = error.chain().map(ToString::to_string).filter(|text| !text.starts_with(BACKTRACE));
         let detail = texts.collect::<Vec<_>>().join(": ");
         let place = GuestLocation::of(&error).map(Box::new);
-        Self { kind, detail, source: Some(error.into_boxed_dyn_error().into()), place }
+        Self { kind, detail, source: Some(error.into_boxed_dyn_error().into()), place, not_begun: false }
     }
 
     /// The detail, with the guest's backtrace if there is one.

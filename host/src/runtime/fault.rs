@@ -60,6 +60,7 @@ impl InstanceFailure {
     /// The error that callers get. `denied`: the host refused the guest more memory before it failed. A guest's
     /// allocator aborts then, and that abort looks like any other trap.
     pub(crate) fn explain(self, denied: bool) -> InvokeError {
+        let instantiates = matches!(self, Self::Instantiation(_));
         let (kind, error) = match self {
             // The host counts slots before it instantiates. Its count and the pool's may differ, since a call may need
             // one stack more. That is a full pool all the same, and no fault of this service.
@@ -72,7 +73,8 @@ impl InstanceFailure {
             Self::Guest(ErrorKind::Trap, error) if denied => (ErrorKind::Memory, error),
             Self::Guest(kind, error) => (kind, error),
         };
-        InvokeError::caused_by(kind, error)
+        let not_begun = instantiates && kind == ErrorKind::Overloaded;
+        InvokeError { not_begun, ..InvokeError::caused_by(kind, error) }
     }
 }
 

@@ -148,6 +148,49 @@ async fn a_node_without_the_right_certificate_gets_no_call_and_makes_none() {
     keep(stranger);
 }
 
+/// The authority of a cluster may have signed more than its nodes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_authority_that_is_for_no_node_makes_no_call() {
+    let authority = Authority::new();
+    let service = |change: fn(&mut host::rollout::ServiceSpec)| vec![Deployed::new("types", "fixture-types", change)];
+    let a = Node::start("billing", authority.files("billing"), service(elsewhere)).await;
+    let b = Node::start("node-b", authority.files("node-b"), service(|_| {})).await;
+    a.place("types", &[(&b, Distance::Zone)]);
+    let error = a.call("types", (TYPES, "nothing"), Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NoEndpoint);
+    assert!(error.detail.contains("for `billing`, which is no node that this one knows"), "{error}");
+    assert_eq!(b.counts("types")[0].1, 0);
+    keep(authority);
+}
+
+/// No function here is called idempotent: a node that is full has not begun the call, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_another_node_has_no_room_for_goes_elsewhere() {
+    let authority = Authority::new();
+    let service = |change: fn(&mut host::rollout::ServiceSpec)| vec![Deployed::new("types", "fixture-types", change)];
+    let here = service(|spec| {
+        retried(spec);
+        elsewhere(spec);
+    });
+    let a = Node::start("node-a", authority.files("node-a"), here).await;
+    let narrow = service(|spec| {
+        (spec.traffic.bulkhead.concurrency, spec.traffic.bulkhead.waiting) = (1, 0);
+    });
+    let b = Node::start("node-b", authority.files("node-b"), narrow).await;
+    let c = Node::start("node-c", authority.files("node-c"), service(|_| {})).await;
+    a.place("types", &[(&b, Distance::Zone), (&c, Distance::Far)]);
+    let context = context();
+    let mut first = Box::pin(a.call_within("types", (FAULTS, "sleep"), vec![Value::U32(60_000)], &context));
+    tokio::select! {
+        outcome = &mut first => panic!("{outcome:?}"),
+        () = b.wait_for_calls("types", 1) => {}
+    }
+    a.call("types", (TYPES, "nothing"), Vec::new()).await.unwrap();
+    assert_eq!((b.counts("types")[0].1, c.counts("types")[0].1), (1, 1));
+    drop(first);
+    keep(authority);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn components_of_two_contracts_refuse_each_other_by_name() {
     const PRODUCTS: &str = "shop:products/products@1.0.0";

@@ -7,10 +7,11 @@ mod places;
 
 use super::components::{component, workspace};
 use super::in_process_mesh::plan;
-use host::app::{NodeFiles, PeerEdge, certify_node, init_cluster};
+use host::app::{KnownNodes, NodeFiles, PeerEdge, certify_node, init_cluster};
 use host::base::{CallContext, RequestId, ServiceName};
 use host::contract::{FunctionName, InterfaceName};
 use host::listen::Drain;
+use host::membership::NodeName;
 use host::mesh::{Distance, Mesh, PeerDoor, Service};
 use host::peer::{PeerClient, PeerTls};
 use host::registry::Registry;
@@ -107,7 +108,9 @@ impl Node {
         let edge = PeerEdge::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &files).await.unwrap();
         let (address, drain) = (edge.local_addr().unwrap(), Drain::new());
         let door = PeerDoor::new(Arc::clone(&mesh), Some(Arc::clone(&tracer)), LONGEST);
-        let edge = Some(edge.serve(Arc::new(door), drain.clone()));
+        let known = KnownNodes::default();
+        known.learn(["node-a", "node-b", "node-c"].map(|name| NodeName::new(name).unwrap()));
+        let edge = Some(edge.serve(Arc::new(door), known, drain.clone()));
         Self { name, mesh, registry, rollout, tracer, drain, address, files, edge, _runtime: runtime }
     }
 

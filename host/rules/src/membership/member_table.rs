@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The most nodes of a cluster, and the most rows. Further ones are ignored.
+/// The most nodes of a cluster, the most rows, and the most orders of other nodes. Further ones are ignored.
 const MOST: usize = 4096;
 
 /// When a node that is doubted leaves the view.
@@ -57,6 +57,14 @@ struct Member {
     probe: Option<(bool, Instant)>,
 }
 
+/// What operators want of a node.
+#[derive(Debug, Clone, Copy)]
+struct NodeOrder {
+    standing: Standing,
+    /// Whether the listing under way has told of it.
+    seen: bool,
+}
+
 /// What one node knows of the others. It is told what happens, each time with the time, and answers with a view.
 #[derive(Debug, Clone)]
 pub struct MemberTable {
@@ -66,7 +74,7 @@ pub struct MemberTable {
     /// The last row of each node, also of one without a lease.
     rows: BTreeMap<NodeName, Arc<NodeRow>>,
     /// What operators want of nodes.
-    orders: BTreeMap<NodeName, Standing>,
+    orders: BTreeMap<NodeName, NodeOrder>,
     coverage: Coverage,
     /// Since when the table may be the past; `None`: it is told each change.
     stale_since: Option<Instant>,
@@ -107,6 +115,7 @@ impl MemberTable {
         (self.coverage, self.reviewed) = (Coverage::Listing { up: now }, now);
         self.stale_since.get_or_insert(now);
         self.members.values_mut().for_each(|member| member.seen = false);
+        self.orders.values_mut().for_each(|order| order.seen = false);
         // If it is still there, the registry tells of it again.
         let members = &self.members;
         self.rows.retain(|name, _| members.contains_key(name));
@@ -119,6 +128,8 @@ impl MemberTable {
         for member in self.members.values_mut().filter(|member| !member.seen) {
             member.doubted.get_or_insert(now);
         }
+        // An order that was taken back while this node could not hear of it.
+        self.orders.retain(|_, order| order.seen);
     }
 
     /// The registry is away, or its news do not come.
@@ -170,8 +181,10 @@ impl MemberTable {
 
     /// What operators want of a node; `None`: nothing in particular.
     pub fn order(&mut self, node: &NodeName, standing: Option<Standing>) {
+        let has_room = self.orders.len() < MOST || self.orders.contains_key(node) || *node == self.own.name;
         match standing {
-            Some(standing) => self.orders.insert(node.clone(), standing),
+            Some(standing) if has_room => self.orders.insert(node.clone(), NodeOrder { standing, seen: true }),
+            Some(_) => None,
             None => self.orders.remove(node),
         };
     }
@@ -237,7 +250,7 @@ impl MemberTable {
 
     /// What operators want of this node.
     pub fn own_order(&self) -> Option<Standing> {
-        self.orders.get(&self.own.name).copied()
+        self.orders.get(&self.own.name).map(|order| order.standing)
     }
 
     /// Whether the registry must tell all that it has, anew.
@@ -269,7 +282,9 @@ impl MemberTable {
     /// The row as operators want it: they need not wait for the node to hear of it.
     fn ordered(&self, row: &Arc<NodeRow>) -> Arc<NodeRow> {
         match self.orders.get(&row.name) {
-            Some(standing) if *standing > row.standing => Arc::new(NodeRow { standing: *standing, ..(**row).clone() }),
+            Some(NodeOrder { standing, .. }) if *standing > row.standing => {
+                Arc::new(NodeRow { standing: *standing, ..(**row).clone() })
+            }
             _ => Arc::clone(row),
         }
     }

@@ -16,6 +16,8 @@
 //!   somebody has looked and found them dead.
 //! - The view always has this node itself.
 //!
+//! No host leads yet: [`Campaign`] and [`Fence::may_follow`] are held by the simulation, and used by nothing else.
+//!
 //! Never: reads a clock, sends anything, or knows NATS (`cluster` does).
 //!
 //! Tests: beside each file, and in `tests/`: the table against a naive model, and a seeded simulation of hundreds of

@@ -11,7 +11,7 @@ use super::upload_watch::UploadWatch;
 use crate::base::{
     Body, BodyError, CallContext, ErrorKind, OpenSpan, ServiceName, SingleTry, UnreadContent, known_method,
 };
-use crate::mesh::error::{CallError, TryError};
+use crate::mesh::error::{CallBeginning, CallError, TryError};
 use crate::mesh::table::target::{CallKind, Invoke};
 use crate::mesh::table::traffic::Traffic;
 use crate::retry::{self, is_safe};
@@ -174,7 +174,11 @@ impl CallPolicy for HttpCall {
     fn after_failure(&self, error: &TryError, dependency_failed: bool) -> Next {
         match error.kind {
             // Another node has not begun it. What was read of the body may have to be sent again.
-            _ if error.not_begun && (self.replay.is_untouched() || self.replay.can_repeat()) => Next::Again,
+            _ if error.beginning == CallBeginning::NotThere
+                && (self.replay.is_untouched() || self.replay.can_repeat()) =>
+            {
+                Next::Again
+            }
             // Nothing was sent, so not even a `POST` can have had an effect.
             ErrorKind::Connect if self.replay.is_untouched() => Next::Again,
             ErrorKind::Connect => self.if_safe(),

@@ -9,16 +9,16 @@ use super::http_call;
 use super::mesh::Mesh;
 use super::typed_call::TypedCall;
 use crate::base::{
-    Body, BodyError, CallContext, CallReporter, ErrorKind, OpenSpan, RequestId, ServiceName, SingleTry, SpanKind,
-    TraceTree, full_body,
+    Body, BodyError, CallContext, CallReport, CallReporter, ErrorKind, OpenSpan, RequestId, ServiceName, SingleTry,
+    SpanKind, TraceTree, full_body,
 };
 use crate::contract::{CrossingFunction, CrossingFunctions, read_compact, write_compact};
 use crate::mesh::clock;
-use crate::mesh::error::{CallError, TryError};
+use crate::mesh::error::{CallBeginning, CallError, TryError};
 use crate::mesh::table::canary_watch::TossedCall;
 use crate::mesh::table::endpoint_group::EndpointGroup;
 use crate::mesh::table::service::Service;
-use crate::peer::{CallHead, CalledFunction, HeadError, PeerAnswer, PeerFailure};
+use crate::peer::{CallHead, CalledFunction, PeerAnswer, PeerFailure};
 use crate::runtime::{DetachedValues, InstancePool, Value};
 use crate::telemetry::{TraceEnd, Tracer};
 use bytes::Bytes;
@@ -59,7 +59,7 @@ impl PeerDoor {
         let now = clock::now();
         let CallHead { service, function, mut context, parent } = match CallHead::take(&mut request, now) {
             Ok(head) => head,
-            Err(error) => return refusal(&error),
+            Err(error) => return Self::refuse(error.to_string()),
         };
         let report = CallReporter::default();
         context.report = Some(report.clone());
@@ -75,7 +75,7 @@ impl PeerDoor {
             Some(function) => self.call(&service, function, request, &context).await,
             None => self.send(&service, request, &context).await,
         };
-        let dependency_failed = report.read().dependency_failed;
+        let CallReport { dependency_failed, tries, .. } = report.read();
         match outcome {
             Ok(mut answer) => {
                 PeerAnswer { failure: None, dependency_failed }.write(answer.headers_mut());
@@ -84,8 +84,15 @@ impl PeerDoor {
                 }
                 answer.map(|body| TracedBody { body, _trace: trace }.boxed_unsync())
             }
-            Err(error) => failed(error, dependency_failed),
+            // Of what comes before the first try, no endpoint has got anything.
+            Err(error) => failed(error, tries > 0, dependency_failed),
         }
+    }
+
+    /// The answer to what is no call, or comes from no node.
+    pub fn refuse(detail: String) -> Response<Body> {
+        let failure = PeerFailure { kind: ErrorKind::NoEndpoint, detail, retry_after: None, is_begun: false };
+        answer_failed(failure, false)
     }
 
     /// Makes a typed call.
@@ -180,15 +187,11 @@ fn find<'f>(functions: &'f CrossingFunctions, called: &CalledFunction) -> Result
     }
 }
 
-/// The answer to what is no call.
-fn refusal(error: &HeadError) -> Response<Body> {
-    let failure = PeerFailure { kind: ErrorKind::NoEndpoint, detail: error.to_string(), retry_after: None };
-    answer_failed(failure, false)
-}
-
-fn failed(error: CallError, dependency_failed: bool) -> Response<Body> {
-    let CallError { kind, detail, retry_after, .. } = error;
-    answer_failed(PeerFailure { kind, detail, retry_after }, dependency_failed)
+/// The answer to a call that failed; `tried`: whether an endpoint has got it.
+fn failed(error: CallError, tried: bool, dependency_failed: bool) -> Response<Body> {
+    let CallError { kind, detail, retry_after, beginning, .. } = error;
+    let is_begun = tried && beginning == CallBeginning::Perhaps;
+    answer_failed(PeerFailure { kind, detail, retry_after, is_begun }, dependency_failed)
 }
 
 fn answer_failed(failure: PeerFailure, dependency_failed: bool) -> Response<Body> {
@@ -240,5 +243,34 @@ impl http_body::Body for TracedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::InvokeError;
+
+    #[test]
+    fn the_answer_says_that_the_call_was_not_begun_only_where_that_is_known() {
+        let service = ServiceName::new("users").unwrap();
+        let told = |beginning, tried| {
+            let error = TryError { beginning, ..TryError::new(ErrorKind::Overloaded, "full") };
+            let mut answer = failed(CallError::of_try(&service, error), tried, false);
+            !PeerAnswer::take(answer.headers_mut()).unwrap().failure.unwrap().is_begun
+        };
+        assert!(!told(CallBeginning::Perhaps, true), "its instance had it");
+        assert!(told(CallBeginning::NotHere, true), "no instance was free");
+        assert!(told(CallBeginning::Perhaps, false), "no endpoint was picked");
+    }
+
+    #[test]
+    fn what_the_pool_knows_is_told() {
+        let of = |not_begun| {
+            let mut error = InvokeError::of_host(&"full");
+            error.not_begun = not_begun;
+            TryError::from(error).beginning
+        };
+        assert_eq!([of(true), of(false)], [CallBeginning::NotHere, CallBeginning::Perhaps]);
     }
 }

@@ -7,7 +7,7 @@ use super::try_guard::TryGuard;
 use crate::base::{Blame, CallContext, ErrorKind, OpenSpan, ServiceName, TraceMark};
 use crate::breaker::Verdict;
 use crate::contract::{FunctionName, UNAVAILABLE, Value as _};
-use crate::mesh::error::{CallError, TryError};
+use crate::mesh::error::{CallBeginning, CallError, TryError};
 use crate::mesh::table::distance::Distance;
 use crate::mesh::table::service::Service;
 use crate::mesh::table::target::{CallKind, Invoke};
@@ -137,7 +137,7 @@ impl CallPolicy for TypedCall<'_> {
     fn after_failure(&self, error: &TryError, dependency_failed: bool) -> Next {
         match error.kind.blame() {
             // Another node has not begun it.
-            _ if error.not_begun && self.arguments.is_some() => Next::Again,
+            _ if error.beginning == CallBeginning::NotThere && self.arguments.is_some() => Next::Again,
             // That this host refused a further try says less than the failure of the try before.
             Blame::Refusal => Next::EndWithPrevious,
             // The call that failed below had its own tries.

@@ -4,7 +4,7 @@ use super::distance::Distance;
 use crate::base::{Body, CallContext, ErrorKind, ServiceName, UpgradeOffer, empty_body, full_body};
 use crate::contract::{CrossingFunction, CrossingFunctions, FunctionName, read_compact, write_compact};
 use crate::mesh::clock;
-use crate::mesh::error::TryError;
+use crate::mesh::error::{CallBeginning, TryError};
 use crate::peer::{CallFate, CallHead, PeerClient, PeerError};
 use crate::runtime::DetachedValues;
 use http::header::CONTENT_LENGTH;
@@ -145,7 +145,9 @@ impl PeerTarget {
             CallFate::InDoubt => format!("in doubt at {self}: {detail}"),
             CallFate::Answered => format!("answered by {self}: {detail}"),
         };
-        TryError { not_begun: fate == CallFate::NotSent, ..TryError::new(kind, detail) }.caused_by(error)
+        let is_begun = fate != CallFate::NotSent;
+        let beginning = if is_begun { CallBeginning::Perhaps } else { CallBeginning::NotThere };
+        TryError { beginning, ..TryError::new(kind, detail) }.caused_by(error)
     }
 }
 

@@ -154,7 +154,10 @@ impl Revision {
         match timeout_at(Instant::from_std(deadline), loading).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(InvokeError::new(ErrorKind::Host, "the host panicked while it loaded the code")),
-            Err(_) => Err(InvokeError::new(ErrorKind::Overloaded, "its code was still being loaded at the deadline")),
+            Err(_) => {
+                let detail = "its code was still being loaded at the deadline";
+                Err(InvokeError::not_begun(ErrorKind::Overloaded, detail))
+            }
         }
     }
 

@@ -183,7 +183,7 @@ impl InstancePool {
     ) -> Result<http::Response<Body>, InvokeError> {
         if !self.answers_http() {
             let detail = "the component answers no HTTP: its functions are called by typed routes";
-            return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
+            return Err(InvokeError::not_begun(ErrorKind::NoEndpoint, detail));
         }
         let arrived = Instant::now();
         self.revision.ready(&self.runtime, context.deadline).await?;
@@ -224,7 +224,7 @@ impl InstancePool {
     }
 
     pub(super) fn export(&self, function: &FunctionName) -> Result<Arc<Export>, InvokeError> {
-        let absent = || InvokeError::new(ErrorKind::NoEndpoint, format!("the component exports no {function}"));
+        let absent = || InvokeError::not_begun(ErrorKind::NoEndpoint, format!("the component exports no {function}"));
         self.revision.export(function).ok_or_else(absent)
     }
 
@@ -435,7 +435,7 @@ impl InstancePool {
                     "the pool's `instances` were used up for {waited:?}: the service holds {held} of them, and \
                      {waiting} calls of it wait"
                 );
-                Err(InvokeError::new(ErrorKind::Overloaded, detail))
+                Err(InvokeError::not_begun(ErrorKind::Overloaded, detail))
             }
         }
     }
@@ -450,18 +450,32 @@ async fn acquire_until(permits: &Arc<Semaphore>, deadline: Instant) -> Result<Ow
         Ok(permit) => Ok(permit.expect("the semaphores are never closed")),
         Err(_) => {
             let detail = "the service's `concurrency` was used up until the deadline";
-            Err(InvokeError::new(ErrorKind::Overloaded, detail))
+            Err(InvokeError::not_begun(ErrorKind::Overloaded, detail))
         }
     }
 }
 
 /// Turns the timeout of a call that waited longer for its instance than the instance had for the answer into
 /// [`ErrorKind::Overloaded`]. A call that gets its instance just before its deadline leaves no time to answer: that is
-/// a full pool, not a slow service, and must not count against the service.
+/// a full pool, not a slow service, and must not count against the service. The instance has begun it all the same.
 fn blame_the_wait(error: InvokeError, waited: Duration, served: Duration) -> InvokeError {
     if error.kind == ErrorKind::Timeout && waited > served {
         let detail = format!("waited {waited:?} for an instance, and {served:?} were left for the answer");
         return InvokeError::new(ErrorKind::Overloaded, detail);
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_ran_is_begun_though_its_wait_is_to_blame() {
+        let late = || InvokeError::new(ErrorKind::Timeout, "no answer before the deadline");
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(2));
+        let told = [(long, short), (short, long)].map(|(waited, served)| blame_the_wait(late(), waited, served));
+        assert_eq!(told.each_ref().map(|error| error.kind), [ErrorKind::Overloaded, ErrorKind::Timeout]);
+        assert!(told.iter().all(|error| !error.not_begun));
+    }
 }

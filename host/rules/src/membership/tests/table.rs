@@ -3,7 +3,7 @@
 use super::fleet::{name, row};
 use crate::membership::{EvictionRule, Incarnation, MemberTable, NodeName, NodeRow, Standing};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,6 +150,44 @@ fn what_operators_want_counts_before_the_node_says_it() {
     assert_eq!(standing(&table, 1), Standing::Draining, "a node that ends says more than an operator");
 }
 
+#[test]
+fn an_order_that_was_taken_back_while_the_registry_was_away_ends_with_the_next_listing() {
+    let (mut table, mut now) = table(2);
+    table.order(&name(0), Some(Standing::Draining));
+    table.order(&name(1), Some(Standing::Cordoned));
+    table.order(&name(2), Some(Standing::Cordoned));
+    table.away(now);
+    pass(&mut table, &mut now, 10 * LEASE);
+    table.listing(now);
+    assert_eq!(table.own_order(), Some(Standing::Draining), "the last table is used until the listing is whole");
+    for node in 1..=2 {
+        table.lease(&name(node), Incarnation(1));
+        table.row(row(node, 1));
+    }
+    table.order(&name(2), Some(Standing::Cordoned));
+    table.listed(now);
+    assert_eq!(table.own_order(), None);
+    let standings = [0, 1, 2].map(|node| table.view().nodes[&name(node)].standing);
+    assert_eq!(standings, [Standing::Living, Standing::Living, Standing::Cordoned]);
+}
+
+#[test]
+fn orders_have_a_bound_and_this_nodes_own_is_beyond_it() {
+    let (mut table, _) = table(0);
+    for node in 1..=5_000 {
+        table.order(&name(node), Some(Standing::Cordoned));
+    }
+    table.order(&name(0), Some(Standing::Draining));
+    assert_eq!(table.own_order(), Some(Standing::Draining));
+    let ordered = |table: &mut MemberTable, node| {
+        table.lease(&name(node), Incarnation(1));
+        table.row(row(node, 1));
+        table.view().nodes[&name(node)].standing
+    };
+    assert_eq!(ordered(&mut table, 4_096), Standing::Cordoned);
+    assert_eq!(ordered(&mut table, 4_097), Standing::Living, "the table has 4,096 orders already");
+}
+
 #[derive(Debug, Clone)]
 enum Happening {
     Wait(u64),
@@ -161,6 +199,7 @@ enum Happening {
     Left(usize),
     Row(usize, u64),
     Probed(usize, bool),
+    Order(usize, bool),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -175,6 +214,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => node().prop_map(Happening::Left),
         4 => (node(), 1_u64..3).prop_map(|(node, life)| Happening::Row(node, life)),
         2 => (node(), any::<bool>()).prop_map(|(node, reached)| Happening::Probed(node, reached)),
+        2 => (0_usize..3, any::<bool>()).prop_map(|(node, given)| Happening::Order(node, given)),
     ]
 }
 
@@ -188,6 +228,9 @@ struct NaiveNotes {
     leases: BTreeMap<usize, (u64, bool)>,
     told: Vec<usize>,
     probes: BTreeMap<usize, (bool, Instant)>,
+    /// The orders, and those that the listing under way has told of.
+    orders: BTreeSet<usize>,
+    told_orders: BTreeSet<usize>,
     /// When nodes went that nobody had probed.
     evicted: Vec<(Instant, usize)>,
 }
@@ -198,12 +241,13 @@ impl NaiveNotes {
             Happening::Away => (self.up, self.listed) = (None, false),
             Happening::Listing => {
                 self.up = Some(now);
-                (self.listed, self.told) = (false, Vec::new());
+                (self.listed, self.told, self.told_orders) = (false, Vec::new(), BTreeSet::new());
             }
             Happening::Listed if self.up.is_some() && !self.listed => {
                 self.listed = true;
                 let told = std::mem::take(&mut self.told);
                 self.leases.iter_mut().filter(|(node, _)| !told.contains(node)).for_each(|(_, lease)| lease.1 = false);
+                self.orders = self.told_orders.clone();
             }
             Happening::Lease(node, life) => {
                 if self.leases.get(&node).is_none_or(|(known, _)| *known != life) {
@@ -222,6 +266,11 @@ impl NaiveNotes {
             Happening::Probed(node, reached) if self.leases.contains_key(&node) => {
                 self.probes.insert(node, (reached, now));
             }
+            Happening::Order(node, given) => {
+                for orders in [&mut self.orders, &mut self.told_orders] {
+                    if given { orders.insert(node) } else { orders.remove(&node) };
+                }
+            }
             _ => {}
         }
     }
@@ -238,6 +287,7 @@ fn tell(table: &mut MemberTable, what: &Happening, now: Instant) {
         Happening::Left(node) => table.left(&name(node)),
         Happening::Row(node, life) => table.row(row(node, life)),
         Happening::Probed(node, reached) => table.probed(&name(node), reached, now),
+        Happening::Order(node, given) => table.order(&name(node), given.then_some(Standing::Draining)),
     }
 }
 
@@ -271,6 +321,7 @@ proptest! {
             let view = table.view();
             prop_assert!(view.nodes.contains_key(&name(0)));
             prop_assert_eq!(view.stale, !notes.listed);
+            prop_assert_eq!(table.own_order().is_some(), notes.orders.contains(&0));
             for row in view.others() {
                 let node: usize = row.name.as_str()[1..].parse().unwrap();
                 prop_assert_eq!(notes.leases.get(&node).map(|(life, _)| *life), Some(row.incarnation.0));
