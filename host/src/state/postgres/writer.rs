@@ -245,7 +245,10 @@ impl PostgresWriter {
             Ok(session)
         };
         let opened = timeout(2 * LONGEST, opening).await;
-        opened.map_err(|_| self.sessions.silent())?
+        let session = opened.map_err(|_| self.sessions.silent())??;
+        // The server may be another one now, of several: reads must not stay with the one before.
+        self.sessions.begin_era();
+        Ok(session)
     }
 
     /// One host alone has the lock, or all that share the data have it together.

@@ -109,3 +109,25 @@ async fn a_host_whose_data_have_gone_back_writes_nothing_more() {
     is_superseded(&store, "older than what this host was told").await;
     closed(store).await;
 }
+
+/// Of several servers the one that reads are sent to must be the one that takes the writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_read_are_opened_anew_when_the_one_that_writes_is() {
+    let Some(server) = PostgresServer::any(&[]).await else { return };
+    let (client, store) = (server.client().await, Store::connect(&server.settings("eras")).await.unwrap());
+    put(&store, "1").await.unwrap();
+    assert_eq!(value(&store).await, b"1");
+    let sessions = async || {
+        let ask = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        client.query(ask, &[]).await.unwrap().iter().map(|row| row.get(0)).collect::<Vec<i32>>()
+    };
+    let before = sessions().await;
+    assert!(before.len() >= 2, "one writes, another one reads: {before:?}");
+    client.query_one(END, &[]).await.unwrap();
+    eventually("no session of before is left", async || {
+        assert_eq!(value(&store).await, b"1");
+        sessions().await.iter().all(|pid| !before.contains(pid))
+    })
+    .await;
+    closed(store).await;
+}
