@@ -152,8 +152,14 @@ impl TopicTail {
         }
     }
 
-    /// A broker may lose the end of its log, and give these numbers to other events.
-    async fn heed_lost_end(&self) {
+    /// A broker may lose the end of its log, and give these numbers to other events. It must say so twice: a server
+    /// that has just become the leader, or is none any more, may be behind.
+    pub(super) async fn heed_lost_end(&self) {
+        let Ok(last) = self.topic.log.last().await else { return };
+        if last >= self.seen().read {
+            return;
+        }
+        sleep(LOOK).await;
         let Ok(last) = self.topic.log.last().await else { return };
         let mut seen = self.seen();
         if last < seen.read {

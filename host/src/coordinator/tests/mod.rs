@@ -4,6 +4,7 @@ mod by_event;
 mod crashes;
 mod in_doubt;
 mod locks;
+mod tails;
 mod waits;
 
 use super::{
