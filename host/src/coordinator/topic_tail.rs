@@ -127,6 +127,7 @@ impl TopicTail {
             let read = self.seen().read;
             match self.topic.log.after(read, PAGE).await {
                 Ok(page) if page.is_empty() => {
+                    is_away = false;
                     self.is_live.send_if_modified(|live| !std::mem::replace(live, true));
                     let _ = timeout(LOOK, self.topic.log.news()).await;
                     self.heed_lost_end().await;
