@@ -64,9 +64,9 @@ impl EventPlan {
                         let at = function.place;
                         routed.entry(name.clone()).or_default().push(function);
                         needs.push(need);
+                        check_reach(manifest, service, config, findings);
                         if service.spec.replicas.count == 0 {
                             // The nodes on which it has instances deliver to it.
-                            check_reach(manifest, config, findings);
                             continue;
                         }
                         plan.subscriptions.push(Subscription {
@@ -140,15 +140,25 @@ impl EventPlan {
     }
 }
 
-/// Refuses a subscription on other nodes to a topic whose events stay on this one.
-fn check_reach(manifest: &Manifest, config: &SubscriptionConfig, findings: &mut LateFindings<'_>) {
-    let publishes = |service: &ServiceConfig| {
-        service.spec.replicas.count > 0 && service.spec.grants.publish.contains(&config.topic)
+/// Refuses a subscription to a topic whose events stay on the node that publishes them, if that is another node than
+/// the subscriber's.
+fn check_reach(
+    manifest: &Manifest,
+    subscriber: &ServiceConfig,
+    config: &SubscriptionConfig,
+    findings: &mut LateFindings<'_>,
+) {
+    let stands_here = |service: &ServiceConfig| service.spec.replicas.count > 0;
+    let apart = |publisher: &&ServiceConfig| {
+        publisher.spec.grants.publish.contains(&config.topic) && stands_here(publisher) != stands_here(subscriber)
     };
-    if manifest.broker.is_none() && manifest.services.iter().any(publishes) {
+    if manifest.broker.is_none()
+        && let Some(publisher) = manifest.services.iter().find(apart)
+    {
+        let (topic, publisher) = (&config.topic, &publisher.spec.name);
         let message = format!(
-            "nobody gets the events of `{}` that are published on this node: the subscriber's `nodes` name others",
-            config.topic
+            "it gets no event of `{topic}` that `{publisher}` publishes: by their `nodes` the two stand on different \
+             nodes, and without a broker an event stays on its own"
         );
         let help = "name a broker in [events], or let publisher and subscriber stand on the same nodes";
         findings.topic(manifest.diagnose_at(&config.span, message, help));

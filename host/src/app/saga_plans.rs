@@ -227,15 +227,8 @@ impl CheckedSaga<'_> {
         });
         let component = context.component(&call.service)?;
         let prefix = format!("{}/", call.service);
-        let requires = context
-            .manifest
-            .services
-            .iter()
-            .any(|service| service.spec.name == call.service && !service.spec.requires.is_empty());
-        if requires {
-            let message =
-                format!("`{}` requires scopes, and a saga comes from nobody who could have them", call.service);
-            self.find(context, &span, message, "leave `requires` out");
+        if let Some((message, help)) = unreachable(context.manifest, &call.service) {
+            self.find(context, &span, message, help);
             return None;
         }
         let (function, described) = match component.described.lookup(&call.function) {
@@ -370,4 +363,16 @@ impl TypeScope for KnownTypes {
             }
         }
     }
+}
+
+/// Why no saga can call a service, and the mend; `None`: one can.
+fn unreachable(manifest: &Manifest, name: &ServiceName) -> Option<(String, &'static str)> {
+    let service = manifest.services.iter().find(|service| service.spec.name == *name)?;
+    if !service.spec.requires.is_empty() {
+        let message = format!("`{name}` requires scopes, and a saga comes from nobody who could have them");
+        return Some((message, "leave `requires` out"));
+    }
+    let message = format!("`{name}` stands on other nodes, and the steps of a saga stay on theirs");
+    (service.spec.replicas.count == 0)
+        .then_some((message, "let the service stand here, too, or take the saga out of this node's manifest"))
 }

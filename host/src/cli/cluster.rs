@@ -1,6 +1,7 @@
 //! `atoll cluster`: the certificates by which the nodes of a cluster know each other.
 
 use crate::app::{NodeFiles, certify_node, init_cluster};
+use crate::membership::NodeName;
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -25,7 +26,8 @@ pub(super) enum ClusterVerb {
     #[command(verbatim_doc_comment)]
     Certificate {
         /// The node's name: `node` of `[cluster]`
-        node: String,
+        #[arg(value_parser = NodeName::new)]
+        node: NodeName,
         /// The folder in which `atoll cluster init` made the authority
         #[arg(long, value_name = "FOLDER", default_value = ".")]
         folder: PathBuf,
@@ -44,11 +46,11 @@ pub(super) fn execute(verb: &ClusterVerb) -> anyhow::Result<String> {
             Ok(format!("{authority} is made; next, for each node: atoll cluster certificate NODE --folder {folder}\n"))
         }
         ClusterVerb::Certificate { node, folder } => {
-            let NodeFiles { authority, certificate, key } = certify_node(folder, node)?;
+            let NodeFiles { authority, certificate, key } = certify_node(folder, node.as_str())?;
             let [authority, certificate, key] = [authority, certificate, key].map(|path| format!("{path:?}"));
             Ok(format!(
-                "for the manifest of {node}:\n[cluster]\nauthority = {authority}\ncertificate = {certificate}\nkey = \
-                 {key}\n"
+                "for the manifest of {node}:\n[cluster]\nnode = \"{node}\"\nauthority = {authority}\ncertificate = \
+                 {certificate}\nkey = {key}\n"
             ))
         }
     }

@@ -81,6 +81,9 @@ impl CliError {
             Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-letter") => {
                 "`atoll events dead TOPIC SERVICE` lists its dead letters".into()
             }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-node") => {
+                "`atoll node list` lists the nodes".into()
+            }
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
             Self::Refused { kind, .. } if kind.ends_with(":event-refused") => {
                 "nothing was published: correct the event, and publish it again".into()
