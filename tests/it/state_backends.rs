@@ -4,6 +4,7 @@
 use super::atoll::{Atoll, Home, Http, eventually};
 use super::postgres_server::{PASSWORD, PostgresServer};
 use http::{Method, Request};
+use rustix::process::Signal;
 use serde_json::json;
 
 const SERVICE: &str = r#"
@@ -80,4 +81,28 @@ async fn a_host_outlives_its_server_and_another_host_finds_its_data() {
     assert_eq!(get(&atoll, "c").await.1, "one");
     assert_eq!(send(&atoll, Method::POST, "/kv/increment/n", "").await.1, "6");
     atoll.stop().await;
+}
+
+/// The first host is paused while its server restarts, and a second one has the data meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_whose_data_another_one_has_had_ends_and_writes_over_nothing() {
+    let Some(mut server) = PostgresServer::start() else { return };
+    let manifest = format!("{}{SERVICE}", server.section());
+    let (home, elsewhere) = (server.home(&manifest), server.home(&manifest));
+    let mut first = home.start().await;
+    let increment = async |atoll: &Atoll| send(atoll, Method::POST, "/kv/increment/n", "").await.1;
+    assert_eq!(increment(&first).await, "1");
+    first.signal(Signal::STOP);
+    server.kill();
+    server.start_again();
+    let second = elsewhere.start().await;
+    assert_eq!(increment(&second).await, "2");
+    second.stop().await;
+    first.signal(Signal::CONT);
+    let status = first.wait().await;
+    assert_eq!(status.code(), Some(1), "whoever watches over it starts it again");
+    first.logged("the data are this host's no longer").await;
+    let third = home.start().await;
+    assert_eq!(increment(&third).await, "3");
+    third.stop().await;
 }
