@@ -1,5 +1,7 @@
 //! What goes wrong with a broker.
 
+use std::io;
+
 /// Why a broker did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerError {
@@ -30,4 +32,9 @@ impl BrokerError {
     pub fn is_lasting(&self) -> bool {
         matches!(self, Self::Login(_) | Self::Unfit(_))
     }
+}
+
+/// Whether a connection failed by its TLS: the server does not prove who it is, or speaks no TLS.
+pub(super) fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }

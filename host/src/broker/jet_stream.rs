@@ -1,13 +1,15 @@
 //! The connection to a NATS server with JetStream.
 
-use super::error::BrokerError;
+use super::error::{BrokerError, is_of_tls};
 use super::request_time::{LONGEST, no_answer, pause};
 use super::settings::{BrokerLogin, BrokerSettings, NatsServers};
 use crate::events::longest;
 use async_nats::connection::State;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, HeaderMap, Message, RequestErrorKind};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap, Message, RequestErrorKind};
 use bytes::Bytes;
 use serde_json::Value;
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -72,7 +74,7 @@ impl JetStream {
         let first = timeout(LONGEST, options(nats, pace).connect(&servers)).await;
         let client = match first {
             Ok(Ok(client)) => client,
-            Ok(Err(error)) if lets_nobody_in(error.kind()) => return Err(BrokerError::Login(error.to_string())),
+            Ok(Err(error)) if lets_nobody_in(&error) => return Err(BrokerError::Login(error.to_string())),
             // The client goes on by itself, in the background.
             Ok(Err(_)) | Err(_) => {
                 let again = options(nats, pace).retry_on_initial_connect().connect(&servers).await;
@@ -193,6 +195,30 @@ fn options(nats: &NatsServers, pace: LinkPace) -> ConnectOptions {
     }
 }
 
-fn lets_nobody_in(kind: ConnectErrorKind) -> bool {
-    matches!(kind, ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Tls)
+/// Whether the next try will end the same way. The client tells a certificate that it does not trust as an error of
+/// the socket, with that of rustls inside.
+fn lets_nobody_in(error: &ConnectError) -> bool {
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Tls => true,
+        ConnectErrorKind::Io => {
+            error.source().and_then(|inner| inner.downcast_ref::<io::Error>()).is_some_and(is_of_tls)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_lasting_and_a_server_that_is_away_is_not() {
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let untrusted = ConnectError::from(io::Error::new(io::ErrorKind::InvalidData, untrusted));
+        assert_eq!(untrusted.kind(), ConnectErrorKind::Io);
+        assert!(lets_nobody_in(&untrusted));
+        for away in [io::ErrorKind::ConnectionRefused, io::ErrorKind::UnexpectedEof] {
+            assert!(!lets_nobody_in(&ConnectError::from(io::Error::from(away))), "{away}");
+        }
+    }
 }

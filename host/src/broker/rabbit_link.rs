@@ -1,6 +1,6 @@
 //! A connection to RabbitMQ that is made anew when it was lost.
 
-use super::error::BrokerError;
+use super::error::{BrokerError, is_of_tls};
 use super::rabbit_socket::{RabbitKit, RabbitSocket, client_tls};
 use super::request_time::{LONGEST, no_answer, pause};
 use super::settings::{BrokerLogin, BrokerSettings};
@@ -157,7 +157,7 @@ pub(super) fn told(error: &lapin::Error) -> BrokerError {
 /// What it means while the connection is made.
 fn told_at_connecting(error: &lapin::Error) -> BrokerError {
     if let ErrorKind::IOError(error) = error.kind()
-        && error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+        && is_of_tls(error)
     {
         return BrokerError::Login(error.to_string());
     }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct RabbitMq {
     /// A server that is short of memory or disk does not read from connections on which somebody publishes.
-    pub(super) writing: Arc<RabbitLink>,
-    pub(super) reading: Arc<RabbitLink>,
+    writing: Arc<RabbitLink>,
+    reading: Arc<RabbitLink>,
 }
 
 impl RabbitMq {
@@ -35,6 +35,6 @@ impl RabbitMq {
 
 impl Broker for RabbitMq {
     fn log(&self, topic: &TopicName, writer: &str) -> Arc<dyn BrokerLog> {
-        Arc::new(RabbitStream::new(self.clone(), topic, writer))
+        Arc::new(RabbitStream::new(topic, writer, &self.writing, &self.reading))
     }
 }

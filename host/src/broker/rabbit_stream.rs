@@ -10,16 +10,16 @@ use super::broker_log::{BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, Store
 use super::error::BrokerError;
 use super::rabbit_link::{RabbitConnection, RabbitLink, told};
 use super::rabbit_message;
-use super::rabbit_mq::RabbitMq;
 use super::recent_events::SeenMessage;
 use super::request_time::{LONGEST, no_answer};
 use super::stream_tail::{AHEAD, StreamTail, acknowledge, consume, no_offset};
-use crate::events::TopicName;
+use crate::events::{TopicName, longest};
 use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Consumer};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -38,14 +38,17 @@ const ACCESS_REFUSED: u64 = 403;
 
 /// The stream of one topic.
 pub(super) struct RabbitStream {
-    broker: RabbitMq,
     topic: TopicName,
+    writing: Arc<RabbitLink>,
+    reading: Arc<RabbitLink>,
     /// The queue that whoever writes for this host consumes.
     lock: String,
     writer: Mutex<Option<Arc<StreamWriter>>>,
     tail: Mutex<Option<Arc<StreamTail>>>,
     /// The writer and the tail for which a mark has arrived.
     agreed: Mutex<Option<(u64, u64)>>,
+    /// What the next page's longest payload may be, in bytes.
+    longest: AtomicU64,
 }
 
 /// The right to write, and the channel for it.
@@ -60,10 +63,12 @@ struct StreamWriter {
 
 impl RabbitStream {
     /// `writer` names this host among those that have the topic.
-    pub(super) fn new(broker: RabbitMq, topic: &TopicName, writer: &str) -> Self {
+    pub(super) fn new(topic: &TopicName, writer: &str, writing: &Arc<RabbitLink>, reading: &Arc<RabbitLink>) -> Self {
         let lock = format!("atoll.writer.{writer}.{topic}");
         let (writer, tail, agreed) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { broker, topic: topic.clone(), lock, writer, tail, agreed }
+        let (writing, reading) = (Arc::clone(writing), Arc::clone(reading));
+        let longest = AtomicU64::new(longest::PAYLOAD as u64);
+        Self { topic: topic.clone(), writing, reading, lock, writer, tail, agreed, longest }
     }
 
     /// The stream is there, and this connection is the one that writes.
@@ -73,12 +78,12 @@ impl RabbitStream {
             return Ok(Arc::clone(writer));
         }
         *writer = None;
-        let connection = self.broker.writing.connection().await?;
+        let connection = self.writing.connection().await?;
         let opened = timeout(LONGEST, self.open_writer(&connection)).await;
         let (channel, lock) = match opened {
             Ok(opened) => opened?,
             Err(_) => {
-                self.broker.writing.end(&connection).await;
+                self.writing.end(&connection).await;
                 return Err(no_answer());
             }
         };
@@ -132,14 +137,14 @@ impl RabbitStream {
             return Ok(Arc::clone(tail));
         }
         *tail = None;
-        let connection = self.broker.reading.connection().await?;
+        let connection = self.reading.connection().await?;
         let opened = async {
             let channel = connection.create_channel().await.map_err(|error| told(&error))?;
             // A reader may come before any writer.
             self.declare(&channel).await?;
             StreamTail::open(&connection, self.topic.as_str()).await
         };
-        let opened = bounded(LONGEST, opened, (&self.broker.reading, &connection)).await?;
+        let opened = bounded(LONGEST, opened, (&self.reading, &connection)).await?;
         Ok(Arc::clone(tail.insert(Arc::new(opened))))
     }
 
@@ -195,7 +200,7 @@ impl RabbitStream {
                 *current = None;
             }
             // What is still under way is done before the broker lets the next connection write.
-            self.broker.writing.end(&writer.connection).await;
+            self.writing.end(&writer.connection).await;
         }
         sent
     }
@@ -226,7 +231,7 @@ impl RabbitStream {
 
     /// The number of the first message that the stream still has. It has one.
     async fn first_message(&self) -> Result<u64, BrokerError> {
-        let connection = self.broker.reading.connection().await?;
+        let connection = self.reading.connection().await?;
         let reading = async {
             let first = AMQPValue::LongString("first".into());
             let (channel, mut messages) = consume(&connection, self.topic.as_str(), first, 1).await?;
@@ -238,7 +243,7 @@ impl RabbitStream {
             let _ = channel.close(200, "".into()).await;
             Ok(first.number)
         };
-        bounded(LONGEST, reading, (&self.broker.reading, &connection)).await
+        bounded(LONGEST, reading, (&self.reading, &connection)).await
     }
 
     /// The number of the latest event below `end`; 0 if there is none.
@@ -269,33 +274,50 @@ impl RabbitStream {
         if after >= until {
             return Ok(page);
         }
-        let connection = self.broker.reading.connection().await?;
+        let connection = self.reading.connection().await?;
+        let before = self.longest.load(Ordering::Relaxed);
+        let ahead = ahead_of(before);
         let reading = async {
             // The number of a message is one more than its offset.
             let from = AMQPValue::LongLongInt(i64::try_from(after).unwrap_or(i64::MAX));
-            let (channel, mut messages) = consume(&connection, self.topic.as_str(), from, AHEAD).await?;
-            let (mut bytes, mut came) = (0, 0);
+            let (channel, mut messages) = consume(&connection, self.topic.as_str(), from, ahead).await?;
+            let (mut bytes, mut came, mut longest) = (0, 0, 0);
             while let Some(delivery) = messages.next().await {
                 let delivery = delivery.map_err(|error| told(&error))?;
                 let SeenMessage { number, event, .. } = rabbit_message::seen(&delivery).ok_or_else(no_offset)?;
                 came += 1;
+                longest = longest.max(delivery.data.len() as u64);
                 if let Some(event) = event.filter(|_| number > after && number <= until) {
                     bytes += event.bytes;
                     page.events.push(event);
                 }
                 page.more = number < until;
                 if !page.more || page.events.len() >= most || bytes >= PAGE_BYTES {
+                    self.longest.store(longest_after(before, longest), Ordering::Relaxed);
                     let _ = channel.close(200, "".into()).await;
                     return Ok(page);
                 }
-                if came % u64::from(AHEAD / 2) == 0 {
+                if came % u64::from(ahead / 2) == 0 {
                     acknowledge(&channel, delivery.delivery_tag).await?;
                 }
             }
             Err(BrokerError::Away("the server has ended the reading of a stream".to_owned()))
         };
-        bounded(LONGEST, reading, (&self.broker.reading, &connection)).await
+        bounded(LONGEST, reading, (&self.reading, &connection)).await
     }
+}
+
+/// How many messages the server sends ahead of an acknowledgement while a page is read: what was sent when the page is
+/// full is thrown away, and with messages up to `longest` that is a page at most. At least 2, so that some are under
+/// way while others are acknowledged.
+fn ahead_of(longest: u64) -> u16 {
+    u16::try_from(PAGE_BYTES / longest.max(1)).unwrap_or(u16::MAX).clamp(2, AHEAD)
+}
+
+/// What the next page's longest payload may be, after one for which `before` was expected and `seen` came. It falls
+/// slowly: a stream of short and long messages is not read as if all were short.
+fn longest_after(before: u64, seen: u64) -> u64 {
+    seen.max(before / 2)
 }
 
 async fn publish<'a>(
@@ -372,5 +394,39 @@ impl BrokerLog for RabbitStream {
             tail.news().await;
             tail.end().map_or(Ok(()), Err)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_new_reader_expects_the_longest_payloads_and_then_what_it_has_seen() {
+        let mut longest = longest::PAYLOAD as u64;
+        assert_eq!(ahead_of(longest), 2);
+        let mut pages = 0;
+        while ahead_of(longest) < AHEAD {
+            longest = longest_after(longest, 100);
+            pages += 1;
+        }
+        assert!(pages < 10, "{pages} pages of short messages");
+        assert_eq!(ahead_of(longest_after(longest, 100 << 10)), 10);
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_than_a_page_is_sent_ahead(
+            payloads in proptest::collection::vec(0..=longest::PAYLOAD as u64, 1..20),
+        ) {
+            let mut longest = longest::PAYLOAD as u64;
+            for payload in payloads {
+                longest = longest_after(longest, payload);
+                let ahead = ahead_of(longest);
+                prop_assert!((2..=AHEAD).contains(&ahead));
+                prop_assert!(u64::from(ahead) * payload <= PAGE_BYTES);
+            }
+        }
     }
 }

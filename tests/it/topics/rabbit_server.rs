@@ -80,8 +80,10 @@ impl RabbitServer {
         command
     }
 
-    /// `kill -9`.
+    /// `kill -9`. RabbitMQ 3.10 writes where its streams are half a second after the first one was declared: before
+    /// that, a kill makes all of them unreachable for ever, and no client can mend it.
     pub async fn kill(&mut self) {
+        eventually("it has written where its streams are", async || self.knows_its_streams().then_some(())).await;
         self.signal(Signal::KILL);
         self.child.take().unwrap().wait().await.unwrap();
     }
@@ -100,6 +102,16 @@ impl RabbitServer {
 
     pub fn go_on(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Whether the names of what keeps account of streams are on the disk, if there are streams.
+    fn knows_its_streams(&self) -> bool {
+        let node = format!("atoll{}@localhost", self.ports[2]);
+        let data = self.folder.path().join("data").join(&node);
+        let none = |folder: fs::ReadDir| folder.count() == 0;
+        let names = fs::read(data.join("coordination").join(&node).join("names.dets")).unwrap_or_default();
+        let known = b"rabbit_stream_coordinator";
+        fs::read_dir(data.join("stream")).map_or(true, none) || names.windows(known.len()).any(|part| part == known)
     }
 
     fn group(&self) -> Pid {
