@@ -1,4 +1,5 @@
-//! Atoll, nginx, HAProxy and Caddy as plain proxies in front of the same upstreams, which answer with files of several sizes.
+//! Atoll, nginx, HAProxy and Caddy as plain proxies in front of the same upstreams, which answer with files of several
+//! sizes.
 //!
 //! The claims are those of a team that puts Atoll where a plain proxy stood.
 

@@ -113,6 +113,12 @@ impl EventPlan {
         self.subscriptions.push(Subscription::of_saga(saga, Arc::clone(topic), from_beginning));
     }
 
+    /// Whether each node of a cluster gets every event: the nodes share a broker's logs, and each has its own notes of
+    /// what it has handled.
+    pub(super) fn reach_all_nodes(manifest: &Manifest) -> bool {
+        manifest.cluster.is_some() && manifest.broker.is_some()
+    }
+
     /// The topics of these names.
     pub(super) fn named(&self, names: &[TopicName]) -> Vec<Arc<Topic>> {
         self.topics.iter().filter(|topic| names.contains(&topic.name)).cloned().collect()

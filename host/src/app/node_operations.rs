@@ -114,17 +114,6 @@ impl NodeOperations for HostOperations {
     }
 }
 
-/// What does not work of the cluster though the host serves, for `/readyz`.
-pub(super) fn trouble(cluster: &Cluster) -> Option<String> {
-    let report = cluster.report();
-    let troubles = [
-        report.stale_for.map(|_| "NATS does not tell of the nodes: the last table is used"),
-        report.taken.then_some("another process has the name of this node, which no other node sees"),
-    ];
-    let troubles: Vec<_> = troubles.into_iter().flatten().collect();
-    (!troubles.is_empty()).then(|| format!("{}; the log says why", troubles.join("; ")))
-}
-
 /// Lends the metrics what the cluster reports.
 pub(super) struct ClusterSamples(pub(super) Arc<Cluster>);
 

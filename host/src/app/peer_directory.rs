@@ -101,7 +101,7 @@ mod tests {
         use Standing::{Cordoned, Draining, Living};
         let row = |name: &str, standing, services: &[&str]| {
             let served = |name: &&str| ServiceRow {
-                service: ServiceName::new(*name).unwrap(),
+                service: ServiceName::new(name).unwrap(),
                 revision: Digest([7; 32]),
                 replicas: 1,
                 load: 0,

@@ -132,13 +132,15 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let applier = Applier::new(parts, Arc::clone(&running), applied);
     upkeep.spawn(reload_on_hangup(hangup, applier, trail.clone()));
     let admin_edge = (serve_operators(admin_socket, &running, &admin_drain), admin_drain);
-    let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone(), cluster.clone())));
+    let on_drain = on_drain(trail.clone(), cluster.clone());
+    let signals = tokio::spawn(signals.start((drain.clone(), within), store.clone(), on_drain));
     serve(gateway_socket, running, drain.clone()).await;
     let (exporter, peers) = (traces.exporter, peers.map(|edge| (edge, drain, within)));
-    Shutdown { peers, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, cluster, store }.run().await?;
+    let shutdown = Shutdown { peers, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, cluster, store };
+    let ended = shutdown.run().await;
     signals.abort();
     on_stop(trail);
-    Ok(())
+    ended
 }
 
 /// The manifest, in whose text nothing is wrong.

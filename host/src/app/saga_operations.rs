@@ -81,12 +81,7 @@ impl SagaDoor for HostSagaDoor {
         Box::pin(async move {
             let sagas = self.sagas.get().ok_or(SagaRefusal::Unavailable)?;
             let id = key.map(|key| sagas.id_of(saga, starter, key)).transpose().map_err(outside)?;
-            let started = {
-                let (sagas, saga, names) = (Arc::clone(sagas), saga.to_owned(), self.names);
-                // A task of its own: a client that leaves must not leave a saga on disk that nobody drives.
-                let begun = tokio::spawn(async move { sagas.begin(&saga, id, &input, names).await });
-                begun.await.map_err(|_| SagaRefusal::Unavailable)?.map_err(outside)?
-            };
+            let started = sagas.begin(saga, id, &input, self.names).await.map_err(outside)?;
             if wait.is_zero() {
                 return sagas.show(&started.id).await.map_err(outside);
             }

@@ -1,5 +1,6 @@
 //! What starts a saga, what it locks, and the events that its steps wait for, checked against the types of payloads.
 
+use super::event_plan::EventPlan;
 use super::saga_plans::{CheckedSaga, KnownTypes, SagaContext, check};
 use crate::contract::{Type, misread};
 use crate::events::{PayloadType, Topic};
@@ -88,6 +89,15 @@ impl CheckedSaga<'_> {
         let Some(on) = self.config.and_then(|config| config.on.as_ref()) else { return Some(()) };
         let topic = Arc::clone(context.events.topic(&on.topic)?);
         let name = &self.definition.name;
+        if EventPlan::reach_all_nodes(context.manifest) {
+            // The note that an event was handled is in the database of one node.
+            let message = format!("each node of [cluster] would start a `{name}` for each event of `{}`", on.topic);
+            let help = "leave `on` out, and start the saga by a route; or leave `broker` of [events] out: then an \
+                        event stays on its node and starts one saga there; or give the saga to one host that is no \
+                        node";
+            self.find(context, &on.span, message, help);
+            return None;
+        }
         let message = match (payload_type(&topic), input) {
             (_, None) => None,
             (Some(payload), Some(input)) => misread(&payload, input, "input")

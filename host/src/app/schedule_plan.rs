@@ -8,7 +8,7 @@ use crate::base::ServiceName;
 use crate::config::{Manifest, ScheduleConfig, ScheduleTarget};
 use crate::contract::BoundFunction;
 use crate::delivery::{MeshHandler, NamedSchedule, ScheduledWork, Schedules, wall_clock};
-use crate::events::PayloadType;
+use crate::events::{PayloadType, Topic};
 use crate::mesh::Mesh;
 use crate::rollout::Need;
 use crate::state::Store;
@@ -62,12 +62,9 @@ impl SchedulePlan {
                 ScheduleTarget::Publish(topic, key) => {
                     let Some(topic) = events.topic(topic) else { continue };
                     let payload = config.payload.clone().unwrap_or_else(|| "null".to_owned());
-                    let fits = topic.payload.check(&payload).map_err(|misfit| {
-                        let help = "write a payload of the topic's type, as JSON: payload = '{\"kind\":\"nightly\"}'";
-                        (MisfitPlace::Payload, vec![(misfit.to_string(), help.to_owned())])
-                    });
                     let (topic, key) = (Arc::clone(topic), key.clone());
-                    fits.map(|()| Some(ScheduledWork::Publish { topic, key, payload }))
+                    check_publication(manifest, config, &topic, &payload)
+                        .map(|()| Some(ScheduledWork::Publish { topic, key, payload }))
                 }
             };
             match found {
@@ -98,6 +95,29 @@ impl SchedulePlan {
 fn schedule(config: &ScheduleConfig, work: ScheduledWork) -> NamedSchedule {
     let ScheduleConfig { name, times, text, missed, tries, backoff, .. } = config.clone();
     NamedSchedule { name, times, text, missed, tries, backoff, work }
+}
+
+/// Refuses a schedule whose event has the wrong payload, or would be published by each node of a cluster.
+fn check_publication(
+    manifest: &Manifest,
+    config: &ScheduleConfig,
+    topic: &Topic,
+    payload: &str,
+) -> Result<(), (MisfitPlace, Vec<EventMistake>)> {
+    if EventPlan::reach_all_nodes(manifest) {
+        let message = format!(
+            "each node of [cluster] would publish the event of `{}`: the broker's log of `{}` would have one of each \
+             node for each due time",
+            config.name, topic.name
+        );
+        let help = "let the schedule `call` a function that publishes it, of a service whose `nodes` name one node; \
+                    or leave `broker` of [events] out";
+        return Err((MisfitPlace::Target, vec![(message, help.to_owned())]));
+    }
+    topic.payload.check(payload).map_err(|misfit| {
+        let help = "write a payload of the topic's type, as JSON: payload = '{\"kind\":\"nightly\"}'";
+        (MisfitPlace::Payload, vec![(misfit.to_string(), help.to_owned())])
+    })
 }
 
 /// The function that a schedule calls, and what later components need for it.

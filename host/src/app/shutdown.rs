@@ -48,16 +48,33 @@ impl Signals {
         }
     }
 
-    /// Starts `drain` at the first signal, with `within` as its time. A second signal makes the deadline now. Each is
-    /// told to `on_drain` first, which must not wait.
-    pub(super) async fn start(mut self, drain: Drain, within: Duration, on_drain: impl Fn(&'static str) + Send) {
-        for within in [within, Duration::ZERO] {
-            let name = self.next().await;
+    /// Starts `drain` at the first signal, or when another host has taken the data of `store`, with `within` as its
+    /// time. A second signal makes the deadline now. Each is told to `on_drain` first, which must not wait.
+    pub(super) async fn start(
+        mut self,
+        (drain, within): (Drain, Duration),
+        store: Option<Store>,
+        on_drain: impl Fn(&'static str) + Send,
+    ) {
+        for (within, store) in [(within, &store), (Duration::ZERO, &None)] {
+            let name = tokio::select! {
+                name = self.next() => name,
+                () = superseded(store) => "host",
+            };
             tracing::info!(signal = name, seconds = within.as_secs(), "draining");
             note_change(ChangeKind::HostDraining, "", None, &format!("{name}: at most {} s", within.as_secs()));
             on_drain(name);
             drain.start(within);
         }
+    }
+}
+
+/// Waits until the data are those of another host. What this one remembers of topics, sagas, schedules and quotas no
+/// longer holds then: it ends, and may begin anew.
+async fn superseded(store: &Option<Store>) {
+    match store {
+        Some(store) => drop(store.superseded().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -84,7 +101,7 @@ impl Shutdown {
     /// Stops everything, in order. It waits for each part before it stops the next.
     ///
     /// # Errors
-    /// A task of the host panicked.
+    /// A task of the host panicked; the host ends because another one has its data.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         if let Some(schedules) = self.asynchronous.schedules.get() {
             schedules.stop(EVENTS_DRAIN).await;
@@ -112,11 +129,14 @@ impl Shutdown {
         if !self.runtime.idle(GUESTS_DRAIN).await {
             tracing::warn!("instances that still worked were ended");
         }
+        let mut superseded = None;
         if let Some(store) = self.store {
+            superseded = store.is_superseded();
             spawn_blocking(move || store.close()).await.context("closing the store")?;
         }
         tracing::info!("stopped");
-        Ok(())
+        // What watches over the host starts it again: it was not told to stop.
+        superseded.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

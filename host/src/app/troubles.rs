@@ -2,7 +2,6 @@
 //! it tells no cause.
 
 use super::edge_tls::EdgeTls;
-use super::node_operations;
 use crate::cluster::Cluster;
 use crate::listen::ServerTls;
 use crate::telemetry::EdgeMetrics;
@@ -22,8 +21,19 @@ pub(super) fn troubles(
         let away = away.join(", ");
         ("keys", format!("those of these policies were not fetched, the last good ones count: {away}"))
     });
-    let nodes = cluster.and_then(node_operations::trouble).map(|trouble| ("cluster", trouble));
+    let nodes = cluster.and_then(cluster_trouble).map(|trouble| ("cluster", trouble));
     certificates.into_iter().chain(audit).chain(keys).chain(nodes).collect()
+}
+
+/// What does not work of the cluster.
+fn cluster_trouble(cluster: &Cluster) -> Option<String> {
+    let report = cluster.report();
+    let troubles = [
+        report.stale_for.map(|_| "NATS does not tell of the nodes: the last table is used"),
+        report.taken.then_some("another process has the name of this node, which no other node sees"),
+    ];
+    let troubles: Vec<_> = troubles.into_iter().flatten().collect();
+    (!troubles.is_empty()).then(|| format!("{}; the log says why", troubles.join("; ")))
 }
 
 fn certificates(tls: &EdgeTls) -> Option<String> {

@@ -18,13 +18,13 @@
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
-//! `secret`; `encryption`; `state_backend`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`; `operators`;
-//! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
-//! `health`, `subscription`, `placement`); `broker`; `cluster`, with `cluster_calls`; `topic`; `schedule`; `rate`;
-//! `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and `transforms`, with
-//! `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing `reader`, which reads one table.
-//! Beside them `manifest_change` says what differs between two manifests, and `change_class` what a running host can do
-//! about it.
+//! `secret`; `encryption`; `state_backend`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`;
+//! `operators`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`,
+//! `resilience`, `health`, `subscription`, `placement`); `broker`; `cluster`, with `cluster_calls`; `topic`;
+//! `schedule`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and
+//! `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing `reader`, which
+//! reads one table. Beside them `manifest_change` says what differs between two manifests, and `change_class` what a
+//! running host can do about it.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.

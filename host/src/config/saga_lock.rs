@@ -26,8 +26,8 @@ static TAKEN: ManifestKey<ChoiceKind<WhenTaken>> = ManifestKey::new(
     "taken",
     ChoiceKind(&[("refuse", WhenTaken::Refuse), ("wait", WhenTaken::Wait)]),
     r#""refuse""#,
-    "What becomes of a start whose value another saga has: it is refused with 409, or the saga is started and waits for \
-     its turn.",
+    "What becomes of a start whose value another saga has: it is refused with 409, or the saga is started and waits \
+     for its turn.",
 );
 static EXPIRES: ManifestKey<DurationKind> = ManifestKey::new(
     "expires",

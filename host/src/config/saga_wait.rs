@@ -29,8 +29,8 @@ static WHERE: ManifestKey<BindingsKind> = ManifestKey::without_default(
 static TIMEOUT: ManifestKey<DurationKind> = ManifestKey::without_default(
     "timeout",
     DurationKind { min: 1, max: 365 * DAY },
-    "How long it waits. Then the saga is undone; where it cannot be, it waits for a person. Absent: until `deadline` of \
-     the saga. Behind the pivot it is required.",
+    "How long it waits. Then the saga is undone; where it cannot be, it waits for a person. Absent: until `deadline` \
+     of the saga. Behind the pivot it is required.",
 );
 
 /// Reads the table; `None` if it is wrong, which was reported. The spans are those of `key`, and of each field of

@@ -11,7 +11,7 @@ use crate::saga::{JournalEntry, SagaOutcome, SagaPhase, SagaRun, bound};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Orders that may wait for a saga's task.
@@ -146,12 +146,24 @@ pub(super) struct SharedSagas<P> {
     pub(super) tails: BTreeMap<Arc<str>, Arc<TopicTail>>,
     pub(super) live: Mutex<BTreeMap<String, Arc<LiveSaga>>>,
     pub(super) tasks: Mutex<JoinSet<()>>,
+    pub(super) plans: Vec<(Arc<SagaPlan>, Arc<SagaCounters>)>,
+    /// Held for reading from before a start is on disk until it has its task.
+    pub(super) starting: RwLock<()>,
+    /// What starts that are not settled hold: of each its topics, with the numbers after which their events must stay.
+    pub(super) held: Mutex<Vec<Arc<BTreeMap<String, u64>>>>,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 impl<P> SharedSagas<P> {
     /// The sagas that have not ended, by their ids.
     pub(super) fn live(&self) -> MutexGuard<'_, BTreeMap<String, Arc<LiveSaga>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tasks of sagas and of their starts.
+    pub(super) fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The end of a saga is on disk.
@@ -171,8 +183,11 @@ impl<P> SharedSagas<P> {
     /// The number of the event of `topic` after which some saga may still ask for events of the log.
     pub(super) fn needed_after(&self, topic: &str) -> Option<u64> {
         let now = unix_ms();
+        // The starts first: one that is settled meanwhile is among the sagas.
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let held = held.iter().filter_map(|topics| topics.get(topic).copied()).min();
         let live: Vec<_> = self.live().values().cloned().collect();
-        live.iter().filter_map(|saga| saga.needs_after(topic, now)).min()
+        live.iter().filter_map(|saga| saga.needs_after(topic, now)).chain(held).min()
     }
 }
 

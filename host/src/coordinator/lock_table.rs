@@ -25,10 +25,14 @@ pub struct LockHolder {
     pub until: u64,
 }
 
+/// One taking of a lock: two takings by one saga are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LockGrant(u64);
+
 /// Who has one lock, and who waits for it.
 #[derive(Default)]
 struct LockQueue {
-    holder: Option<LockHolder>,
+    holder: Option<(LockHolder, LockGrant)>,
     /// In the order in which they came.
     waiting: VecDeque<(u64, LockHolder, Arc<Notify>)>,
 }
@@ -40,7 +44,7 @@ pub(super) struct LockTable(Mutex<LockTableState>);
 #[derive(Default)]
 struct LockTableState {
     queues: BTreeMap<SagaLockKey, LockQueue>,
-    /// The turn that the next one gets who waits.
+    /// The turn that the next one gets who waits, and the grant of the next one who takes.
     next_turn: u64,
 }
 
@@ -71,24 +75,23 @@ impl LockTable {
     /// Takes a lock that nobody has and nobody waits for. `now` is in milliseconds since 1970.
     ///
     /// # Errors
-    /// Another saga has it, or will have it next.
-    pub(super) fn take(&self, thing: &SagaLockKey, holder: LockHolder, now: u64) -> Result<(), LockHolder> {
-        let mut state = self.state();
+    /// A saga has it, or will have it next: another one, or an earlier start of the same one.
+    pub(super) fn take(&self, thing: &SagaLockKey, holder: LockHolder, now: u64) -> Result<LockGrant, LockHolder> {
+        let state = &mut *self.state();
         let queue = state.queues.entry(thing.clone()).or_default();
-        let held = queue.holder.as_ref().filter(|held| held.until > now);
+        let held = queue.held(now);
         if let Some(before) = held.or(queue.waiting.front().map(|(_, next, _)| next)) {
             return Err(before.clone());
         }
-        queue.holder = Some(holder);
-        Ok(())
+        Ok(queue.give(holder, &mut state.next_turn))
     }
 
     /// A saga of an earlier run has it. Of two the one has it that loses it later: the other one has expired.
     pub(super) fn restore(&self, thing: &SagaLockKey, holder: LockHolder) {
-        let mut state = self.state();
+        let state = &mut *self.state();
         let queue = state.queues.entry(thing.clone()).or_default();
-        if queue.holder.as_ref().is_none_or(|before| before.until <= holder.until) {
-            queue.holder = Some(holder);
+        if queue.holder.as_ref().is_none_or(|(before, _)| before.until <= holder.until) {
+            queue.give(holder, &mut state.next_turn);
         }
     }
 
@@ -97,15 +100,15 @@ impl LockTable {
         let turn = self.line_up(thing, holder.clone());
         loop {
             let until = {
-                let mut state = self.state();
+                let state = &mut *self.state();
                 let now = unix_ms();
                 let queue = state.queues.entry(thing.clone()).or_default();
-                let held = queue.holder.as_ref().filter(|held| held.until > now && held.id != holder.id);
-                let held = held.map(|held| held.until);
+                let held = queue.held(now).filter(|held| held.id != holder.id).map(|held| held.until);
                 let is_first = queue.waiting.front().is_none_or(|(first, ..)| *first == turn.turn);
                 if is_first && held.is_none() {
                     let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
-                    queue.holder = Some(LockHolder { until: now.saturating_add(expires), ..holder });
+                    let holder = LockHolder { until: now.saturating_add(expires), ..holder };
+                    queue.give(holder, &mut state.next_turn);
                     return now;
                 }
                 held.map_or(Duration::MAX, |until| Duration::from_millis(until.saturating_sub(now)))
@@ -129,7 +132,24 @@ impl LockTable {
     pub(super) fn release(&self, thing: &SagaLockKey, id: &str) {
         let mut state = self.state();
         if let Some(queue) = state.queues.get_mut(thing) {
-            queue.holder.take_if(|holder| holder.id == id);
+            queue.holder.take_if(|(holder, _)| holder.id == id);
+            queue.wake();
+        }
+        state.tidy(thing);
+    }
+
+    /// How many wait for it.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, thing: &SagaLockKey) -> usize {
+        self.state().queues.get(thing).map_or(0, |queue| queue.waiting.len())
+    }
+
+    /// Whoever has taken it with `grant` needs it no more. Whoever has it by another taking keeps it, also the same
+    /// saga.
+    pub(super) fn give_back(&self, thing: &SagaLockKey, grant: LockGrant) {
+        let mut state = self.state();
+        if let Some(queue) = state.queues.get_mut(thing) {
+            queue.holder.take_if(|(_, given)| *given == grant);
             queue.wake();
         }
         state.tidy(thing);
@@ -137,6 +157,18 @@ impl LockTable {
 }
 
 impl LockQueue {
+    /// Who has it at `now`.
+    fn held(&self, now: u64) -> Option<&LockHolder> {
+        self.holder.as_ref().map(|(holder, _)| holder).filter(|holder| holder.until > now)
+    }
+
+    fn give(&mut self, holder: LockHolder, next: &mut u64) -> LockGrant {
+        let grant = LockGrant(*next);
+        *next += 1;
+        self.holder = Some((holder, grant));
+        grant
+    }
+
     fn wake(&self) {
         self.waiting.front().iter().for_each(|(.., come)| come.notify_one());
     }
@@ -185,6 +217,19 @@ mod tests {
         assert!(c.now_or_never().is_some());
         table.release(&thing(), "c");
         table.release(&other, "x");
+        assert!(table.state().queues.is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_twice_is_given_back_by_the_taking_that_has_it() {
+        let (table, now) = (LockTable::default(), unix_ms());
+        let first = table.take(&thing(), holder("a", now + 1), now).unwrap();
+        let later = holder("a", now + 3_600_000);
+        // The first taking has expired.
+        let second = table.take(&thing(), later.clone(), now + 2).unwrap();
+        table.give_back(&thing(), first);
+        assert_eq!(table.take(&thing(), holder("b", now + 9), now + 2), Err(later));
+        table.give_back(&thing(), second);
         assert!(table.state().queues.is_empty());
     }
 

@@ -14,6 +14,8 @@
 //!   after it. No event goes from a topic that a saga on its way to its pivot may still ask for.
 //! - Of the sagas with one lock one goes on at a time, until it has ended or its time is over.
 //! - One task works on a saga. After a restart it goes on where the journal ends.
+//! - A start whose commit is in doubt is looked for until the store says whether it is there; until then it has its
+//!   place, its lock and its events.
 //! - A compensation is never cut off by a deadline or an operator, and never given up: it is tried until it succeeds,
 //!   or waits for a person.
 //! - How many sagas there are, how long their journals are, and how many steps are called at once is bounded.
@@ -32,6 +34,7 @@ mod performer;
 mod plan;
 mod recovery;
 mod saga_coordinator;
+mod saga_start;
 mod start_key;
 mod started_saga;
 mod status;

@@ -29,12 +29,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// The sagas of the host.
 pub struct Coordinator<P> {
     pub(super) shared: Arc<SharedSagas<P>>,
-    pub(super) plans: Vec<(Arc<SagaPlan>, Arc<SagaCounters>)>,
     pub(super) ids: SagaIds,
-    /// Held for reading from before a start is on disk until it has its task.
-    pub(super) starting: RwLock<()>,
-    pub(super) places: Arc<Semaphore>,
-    pub(super) stop: watch::Sender<bool>,
+    /// Dropped, it ends the tasks too.
+    stop: watch::Sender<bool>,
     keeper: Mutex<JoinSet<()>>,
 }
 
@@ -62,22 +59,36 @@ impl<P: Perform> Coordinator<P> {
         let (permits, most) = (Semaphore::new(settings.concurrency), settings.most);
         let (live, tasks, locks) = (Mutex::default(), Mutex::default(), LockTable::default());
         let tails = tails(topics, &plans, &recovered).await;
-        let shared = Arc::new(SharedSagas { journal, performer, settings, permits, locks, tails, live, tasks });
-        let (stop, _) = watch::channel(false);
+        let plans = plans.into_iter().map(|plan| (plan, Arc::default())).collect();
+        let (stop, stopping) = watch::channel(false);
+        let (starting, held, places) = (RwLock::default(), Mutex::default(), Arc::new(Semaphore::new(most)));
+        let shared = Arc::new(SharedSagas {
+            journal,
+            performer,
+            settings,
+            permits,
+            locks,
+            tails,
+            live,
+            tasks,
+            plans,
+            starting,
+            held,
+            places,
+            stopping,
+        });
         let mut keeper = JoinSet::new();
         keeper.spawn(forget(shared.journal.clone()));
-        let plans = plans.into_iter().map(|plan| (plan, Arc::default())).collect();
-        let (places, keeper) = (Arc::new(Semaphore::new(most)), Mutex::new(keeper));
-        let coordinator = Self { shared, plans, ids, starting: RwLock::default(), places, stop, keeper };
+        let coordinator = Self { shared, ids, stop, keeper: Mutex::new(keeper) };
         if !recovered.is_empty() {
             tracing::info!(target: "saga", sagas = recovered.len(), "sagas of an earlier run go on");
         }
         // All holders first: whoever waits must not find a lock free that has one.
-        recovered.iter().for_each(|one| coordinator.restore_lock(one));
+        recovered.iter().for_each(|one| coordinator.shared.restore_lock(one));
         for one in recovered {
             // There may be more than a smaller bound of today allows.
-            let place = Arc::clone(&coordinator.places).try_acquire_owned().ok();
-            coordinator.drive(one, place);
+            let place = Arc::clone(&coordinator.shared.places).try_acquire_owned().ok();
+            coordinator.shared.drive(one, place);
         }
         // After the sagas: what they may still ask for must stay.
         let mut keeper = coordinator.keeper.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,31 +98,6 @@ impl<P: Perform> Coordinator<P> {
         }
         drop(keeper);
         Ok(coordinator)
-    }
-
-    /// Gives a saga of an earlier run its lock again, if it had one.
-    pub(super) fn restore_lock(&self, saga: &RecoveredSaga) {
-        let holder = saga.run.locked_until().and_then(|until| lock_holder(&saga.id, &saga.run, until));
-        if let (Some(holder), Some(thing)) = (holder, locked_thing(&saga.run)) {
-            self.shared.locks.restore(&thing, holder);
-        }
-    }
-
-    fn counters(&self, saga: &str) -> Arc<SagaCounters> {
-        let found = self.plans.iter().find(|(plan, _)| *plan.definition.name == *saga);
-        found.map_or_else(Arc::default, |(_, counts)| Arc::clone(counts))
-    }
-
-    /// Begins the task of a saga.
-    pub(super) fn drive(&self, saga: RecoveredSaga, place: Option<OwnedSemaphorePermit>) {
-        let counts = self.counters(&saga.plan.definition.name);
-        let (live, waiting) = LiveSaga::of(saga, counts, place);
-        self.shared.live().insert(live.id.clone(), Arc::clone(&live));
-        let driver = Driver { shared: Arc::clone(&self.shared), live, orders: waiting, stop: self.stop.subscribe() };
-        let mut tasks = self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that have ended are let go, so that their number stays that of the sagas.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(driver.run());
     }
 
     /// What a saga is at.
@@ -178,7 +164,7 @@ impl<P: Perform> Coordinator<P> {
     /// How many sagas there are of each name of the manifest.
     pub fn counts(&self) -> Vec<SagaCounts> {
         let mut counts: BTreeMap<String, SagaCounts> = BTreeMap::new();
-        for (plan, counters) in &self.plans {
+        for (plan, counters) in &self.shared.plans {
             let saga = plan.definition.name.to_string();
             let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
             let one = counts.entry(saga.clone()).or_insert_with(|| SagaCounts { saga, ..SagaCounts::default() });
@@ -199,10 +185,37 @@ impl<P: Perform> Coordinator<P> {
     pub async fn stop(&self, within: Duration) {
         let _ = self.stop.send_replace(true);
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-        let mut tasks = std::mem::take(&mut *self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks = std::mem::take(&mut *self.shared.tasks());
         if timeout(within, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
             tracing::warn!(target: "saga", "steps under way were cut off: their sagas go on at the next start");
         }
+    }
+}
+
+impl<P: Perform> SharedSagas<P> {
+    /// Gives a saga of an earlier run its lock again, if it had one.
+    pub(super) fn restore_lock(&self, saga: &RecoveredSaga) {
+        let holder = saga.run.locked_until().and_then(|until| lock_holder(&saga.id, &saga.run, until));
+        if let (Some(holder), Some(thing)) = (holder, locked_thing(&saga.run)) {
+            self.locks.restore(&thing, holder);
+        }
+    }
+
+    fn counters(&self, saga: &str) -> Arc<SagaCounters> {
+        let found = self.plans.iter().find(|(plan, _)| *plan.definition.name == *saga);
+        found.map_or_else(Arc::default, |(_, counts)| Arc::clone(counts))
+    }
+
+    /// Begins the task of a saga.
+    pub(super) fn drive(self: &Arc<Self>, saga: RecoveredSaga, place: Option<OwnedSemaphorePermit>) {
+        let counts = self.counters(&saga.plan.definition.name);
+        let (live, waiting) = LiveSaga::of(saga, counts, place);
+        self.live().insert(live.id.clone(), Arc::clone(&live));
+        let driver = Driver { shared: Arc::clone(self), live, orders: waiting, stop: self.stopping.clone() };
+        let mut tasks = self.tasks();
+        // Those that have ended are let go, so that their number stays that of the sagas.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(driver.run());
     }
 }
 

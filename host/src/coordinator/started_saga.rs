@@ -4,11 +4,12 @@ use super::error::SagaError;
 use super::event_inbox::EventInbox;
 use super::journal::JournalStart;
 use super::live_saga::{lock_holder, locked_thing};
-use super::lock_table::LockHolder;
+use super::lock_table::{LockGrant, LockHolder, SagaLockKey};
 use super::performer::Perform;
 use super::plan::SagaPlan;
-use super::recovery::{self, RecoveredSaga};
+use super::recovery::RecoveredSaga;
 use super::saga_coordinator::Coordinator;
+use super::saga_start::SagaStart;
 use super::start_key::SagaStarter;
 use super::status::{digest, next_begun};
 use super::unix_time::unix_ms;
@@ -16,9 +17,9 @@ use crate::base::HandledEvent;
 use crate::contract::Names;
 use crate::events::EventRecord;
 use crate::saga::{JournalEntry, SagaRun, WhenTaken};
-use crate::state::StateError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// The answer to a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +41,13 @@ struct SagaBeginning {
 
 /// What a lock has said to a start.
 enum LockAnswer {
-    /// It has it, or needs none.
-    Has,
+    /// It needs none.
+    Free,
+    /// It has it now.
+    Has(SagaLockKey, LockGrant),
     /// It waits for it.
     Waits,
-    /// Another one has it.
+    /// Another one has it, or an earlier start of the same saga.
     Refused(LockHolder),
 }
 
@@ -97,31 +100,34 @@ impl<P: Perform> Coordinator<P> {
     }
 
     fn plan(&self, name: &str) -> Result<Arc<SagaPlan>, SagaError> {
-        let found = self.plans.iter().find(|(plan, _)| plan.is_current && *plan.definition.name == *name);
+        let found = self.shared.plans.iter().find(|(plan, _)| plan.is_current && *plan.definition.name == *name);
         let unknown = || SagaError::Unknown(format!("the manifest has no saga `{name}`"));
         Ok(Arc::clone(&found.ok_or_else(unknown)?.0))
     }
 
     async fn begin_as(&self, plan: Arc<SagaPlan>, beginning: SagaBeginning) -> Result<StartedSaga, SagaError> {
         let SagaBeginning { id, input, event } = beginning;
-        if *self.stop.borrow() {
+        if *self.shared.stopping.borrow() {
             return Err(SagaError::Stopping);
         }
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() else {
             // The same start again is no new saga.
             let full = || SagaError::Full(self.shared.settings.most);
             return self.existing(&id, &input).await?.ok_or_else(full);
         };
         let (inbox, since) = event.map_or((None, None), |(inbox, time)| (Some(inbox), Some(time)));
-        let mut entries = self.first_entries(&plan, input.clone(), since).await?;
+        let (mut entries, topics) = self.first_entries(&plan, input.clone(), since).await?;
+        let held = self.shared.hold(topics);
         let mut run = SagaRun::begin(Arc::clone(&plan.definition), &id, &entries[0]).expect("it begins with a start");
-        match self.lock_at_start(&id, &run) {
-            LockAnswer::Has => entries.extend(run.locks().map(|_| JournalEntry::Locked { at: run.started() })),
-            LockAnswer::Waits => {}
-            LockAnswer::Refused(holder) => {
-                return self.existing(&id, &input).await?.ok_or(SagaError::Locked(holder));
+        let taken = match self.lock_at_start(&id, &run) {
+            LockAnswer::Free => None,
+            LockAnswer::Has(thing, grant) => {
+                entries.push(JournalEntry::Locked { at: run.started() });
+                Some((thing, grant))
             }
-        }
+            LockAnswer::Waits => None,
+            LockAnswer::Refused(holder) => return self.refused(&id, &input, holder).await,
+        };
         for entry in &entries[1..] {
             run.apply(entry);
         }
@@ -129,39 +135,48 @@ impl<P: Perform> Coordinator<P> {
             run.apply(&begun);
             entries.push(begun);
         }
-        let starting = self.starting.read().await;
-        let begun = self.shared.journal.begin(&id, &entries, inbox.as_ref()).await;
-        // An error of the disk leaves in doubt whether it has begun: then its lock is free when it expires.
-        if !matches!(begun, Ok(JournalStart::Begun) | Err(StateError::Io { .. })) {
-            self.give_lock_back(&id, &run);
-        }
-        match begun? {
-            JournalStart::Begun => {}
+        let (length, bytes) = (u32::try_from(entries.len()).unwrap_or(u32::MAX), input.len());
+        let saga = RecoveredSaga { id: id.clone(), plan, run, length, bytes };
+        let (answer, answered) = oneshot::channel();
+        let start = SagaStart { saga, entries, inbox, taken, place, held, answer };
+        // A task of its own: whoever asks for the start and leaves must not leave a saga on disk that nobody drives.
+        self.shared.tasks().spawn(Arc::clone(&self.shared).write_start(start));
+        match answered.await.map_err(|_| SagaError::Stopping)?? {
+            JournalStart::Begun => Ok(StartedSaga { id, existed: false }),
             JournalStart::Handled => {
-                drop(starting);
                 // It goes on, or has ended and may be forgotten.
                 self.existing(&id, &input).await?;
-                return Ok(StartedSaga { id, existed: true });
+                Ok(StartedSaga { id, existed: true })
             }
             JournalStart::Exists => {
-                drop(starting);
                 let lost = || SagaError::Unknown("the saga of this key is being forgotten".to_owned());
-                return self.existing(&id, &input).await?.ok_or_else(lost);
+                self.existing(&id, &input).await?.ok_or_else(lost)
             }
         }
-        let (length, bytes) = (u32::try_from(entries.len()).unwrap_or(u32::MAX), input.len());
-        self.drive(RecoveredSaga { id: id.clone(), plan, run, length, bytes }, Some(place));
-        Ok(StartedSaga { id, existed: false })
     }
 
-    /// The start of a saga, and from where on the events of topics count for it. One that an event begins has begun
-    /// when that event was published.
+    /// The answer to a start whose lock `holder` has.
+    async fn refused(&self, id: &str, input: &str, holder: LockHolder) -> Result<StartedSaga, SagaError> {
+        if let Some(existing) = self.existing(id, input).await? {
+            return Ok(existing);
+        }
+        if holder.id != id {
+            return Err(SagaError::Locked(holder));
+        }
+        // The same start is being written, or in doubt.
+        drop(self.shared.starting.write().await);
+        let unknown = || SagaError::Unread("the same start is not answered yet: try again".to_owned());
+        self.existing(id, input).await?.ok_or_else(unknown)
+    }
+
+    /// The start of a saga, and the number of each topic after which its events count for it. One that an event begins
+    /// has begun when that event was published.
     async fn first_entries(
         &self,
         plan: &SagaPlan,
         input: String,
         since: Option<u64>,
-    ) -> Result<Vec<JournalEntry>, SagaError> {
+    ) -> Result<(Vec<JournalEntry>, BTreeMap<String, u64>), SagaError> {
         let definition = plan.definition.digest();
         let mut entries = vec![JournalEntry::Started { at: unix_ms(), definition, input }];
         let mut topics = BTreeMap::new();
@@ -171,29 +186,22 @@ impl<P: Perform> Coordinator<P> {
             topics.insert(topic.to_string(), tail.position(since).await.map_err(SagaError::Unread)?);
         }
         if !topics.is_empty() {
-            entries.push(JournalEntry::Following { topics });
+            entries.push(JournalEntry::Following { topics: topics.clone() });
         }
-        Ok(entries)
+        Ok((entries, topics))
     }
 
     fn lock_at_start(&self, id: &str, run: &SagaRun) -> LockAnswer {
         let (Some(lock), Some(thing)) = (run.definition().lock.as_ref(), locked_thing(run)) else {
-            return LockAnswer::Has;
+            return LockAnswer::Free;
         };
         let expires = u64::try_from(lock.expires.as_millis()).unwrap_or(u64::MAX);
         let until = run.started().saturating_add(expires);
-        let Some(holder) = lock_holder(id, run, until) else { return LockAnswer::Has };
+        let Some(holder) = lock_holder(id, run, until) else { return LockAnswer::Free };
         match (self.shared.locks.take(&thing, holder, unix_ms()), lock.taken) {
-            (Ok(()), _) => LockAnswer::Has,
+            (Ok(grant), _) => LockAnswer::Has(thing, grant),
             (Err(_), WhenTaken::Wait) => LockAnswer::Waits,
             (Err(holder), WhenTaken::Refuse) => LockAnswer::Refused(holder),
-        }
-    }
-
-    fn give_lock_back(&self, id: &str, run: &SagaRun) {
-        // A live saga of this id keeps it: the start was one of its repetitions.
-        if let Some(thing) = locked_thing(run).filter(|_| !self.shared.live().contains_key(id)) {
-            self.shared.locks.release(&thing, id);
         }
     }
 
@@ -214,32 +222,8 @@ impl<P: Perform> Coordinator<P> {
             return Err(SagaError::OtherInput);
         }
         if !has_ended {
-            self.adopt(id).await?;
+            self.shared.adopt(id, &mut None).await?;
         }
         Ok(Some(StartedSaga { id: id.to_owned(), existed: true }))
-    }
-
-    /// Gives a saga that is on disk its task, if it has none: the commit of its start has failed with an error of the
-    /// disk, and is there all the same.
-    async fn adopt(&self, id: &str) -> Result<(), SagaError> {
-        if self.shared.live().contains_key(id) {
-            return Ok(());
-        }
-        let plans: Vec<_> = self.plans.iter().map(|(plan, _)| Arc::clone(plan)).collect();
-        // A damaged one never gets a task: no start waits for each repetition of its key.
-        if recovery::recover_one(&self.shared.journal, &plans, id).await?.is_none() {
-            return Ok(());
-        }
-        // Every start that is on disk has its task by then, or never gets one.
-        let _alone = self.starting.write().await;
-        if self.shared.live().contains_key(id) {
-            return Ok(());
-        }
-        // It may have ended since.
-        if let Some(saga) = recovery::recover_one(&self.shared.journal, &plans, id).await? {
-            self.restore_lock(&saga);
-            self.drive(saga, Arc::clone(&self.places).try_acquire_owned().ok());
-        }
-        Ok(())
     }
 }

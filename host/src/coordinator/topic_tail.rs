@@ -1,5 +1,5 @@
-//! The reader of one topic's log, for all waits of sagas: it knows the latest events by their marks, and wakes the sagas
-//! whose event has come.
+//! The reader of one topic's log, for all waits of sagas: it knows the latest events by their marks, and wakes the
+//! sagas whose event has come.
 //!
 //! The log is the memory. Nothing is written for an event that no saga takes, and after a restart the log is read again
 //! from where the oldest saga looks.
@@ -127,6 +127,7 @@ impl TopicTail {
             let read = self.seen().read;
             match self.topic.log.after(read, PAGE).await {
                 Ok(page) if page.is_empty() => {
+                    is_away = false;
                     self.is_live.send_if_modified(|live| !std::mem::replace(live, true));
                     let _ = timeout(LOOK, self.topic.log.news()).await;
                     self.heed_lost_end().await;
@@ -152,8 +153,14 @@ impl TopicTail {
         }
     }
 
-    /// A broker may lose the end of its log, and give these numbers to other events.
-    async fn heed_lost_end(&self) {
+    /// A broker may lose the end of its log, and give these numbers to other events. It must say so twice: a server
+    /// that has just become the leader, or is none any more, may be behind.
+    pub(super) async fn heed_lost_end(&self) {
+        let Ok(last) = self.topic.log.last().await else { return };
+        if last >= self.seen().read {
+            return;
+        }
+        sleep(LOOK).await;
         let Ok(last) = self.topic.log.last().await else { return };
         let mut seen = self.seen();
         if last < seen.read {

@@ -9,6 +9,7 @@ use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
 use std::sync::Arc;
+use tokio::sync::SetOnce;
 
 /// A database of versioned keys, with one bucket for each service.
 ///
@@ -79,6 +80,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Begins to look at watches with each change. Blocks for as long as a change is under way.
     fn switch_watches_on(&self);
+
+    /// Where it stands once this host has lost its data to another one, for good; `None` where that cannot be.
+    fn superseded(&self) -> Option<&SetOnce<StateError>> {
+        None
+    }
 
     /// An error if other hosts may write the same data at the same time.
     fn check_alone(&self) -> Result<(), StateError> {

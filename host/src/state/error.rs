@@ -151,6 +151,15 @@ pub enum StateError {
         /// What the data are called there.
         namespace: String,
     },
+    /// Another host has had the data since, or they have gone back: what this host remembers of them no longer holds.
+    /// Nothing was applied, and nothing will be.
+    #[error("{place}: {problem}; this host writes nothing more there, and has to be started again")]
+    Superseded {
+        /// The server and the database.
+        place: String,
+        /// How that was seen.
+        problem: &'static str,
+    },
     /// The database server cannot do what was asked for, ever.
     #[error("{place} cannot {what}; docs/state-backends.md says which backend can")]
     Unsupported {
@@ -214,6 +223,7 @@ impl StateError {
             | Self::Unavailable { .. }
             | Self::Unfit { .. }
             | Self::Taken { .. }
+            | Self::Superseded { .. }
             | Self::Unsupported { .. }
             | Self::Io { .. } => Some(ErrorKind::Host),
         }
@@ -227,7 +237,7 @@ impl StateError {
             Self::Unavailable { cause, .. } => return cause,
             Self::Unfit { .. } => return "away",
             // Reads go on.
-            Self::Taken { .. } => return "read-only",
+            Self::Taken { .. } | Self::Superseded { .. } => return "read-only",
             _ => return "io",
         };
         match source.as_ref().and_then(StorageCause::system_error).map(io::Error::kind) {
@@ -254,7 +264,7 @@ impl StateError {
 
     /// The text that the guest may see: no path, nothing of the host.
     pub fn for_guest(&self) -> String {
-        if matches!(self, Self::Unavailable { .. } | Self::Taken { .. }) {
+        if matches!(self, Self::Unavailable { .. } | Self::Taken { .. } | Self::Superseded { .. }) {
             return "the store is away; nothing was changed, try again later".into();
         }
         if self.kind() == Some(ErrorKind::Host) { "the store failed".into() } else { self.to_string() }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// A kind of database server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteKind {
-    /// PostgreSQL, 13 or later.
+    /// PostgreSQL, 14 or later.
     Postgres,
 }
 

@@ -17,7 +17,7 @@ use crate::telemetry::StoreMetrics;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, SetOnce};
 use tokio::time::{Instant, sleep};
 
 /// The most reads of one service that run at once; further reads wait. A read holds one of the threads (by default
@@ -134,6 +134,20 @@ impl Store {
     /// Whether the store takes writes, and the commits that did not reach the disk.
     pub fn metrics(&self) -> &Arc<StoreMetrics> {
         self.backend.metrics()
+    }
+
+    /// Waits until this host has lost its data to another one, which has them on a database server. Never ends where
+    /// that cannot be. Commits are refused from then on, with the same error; reads are not, and find what is there.
+    pub async fn superseded(&self) -> StateError {
+        match self.backend.superseded() {
+            Some(end) => end.wait().await.clone(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether [`Store::superseded`] has ended, and with which error.
+    pub fn is_superseded(&self) -> Option<StateError> {
+        self.backend.superseded().and_then(SetOnce::get).cloned()
     }
 
     /// Finishes the commits that wait, and closes the database. Blocks until that is done. From then on buckets answer

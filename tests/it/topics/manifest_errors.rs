@@ -94,3 +94,38 @@ async fn what_a_broker_cannot_keep_is_told_with_its_line_and_column() {
         );
     }
 }
+
+/// What each node of a cluster would do once more with a broker, what `atoll check` says, and the line at which it
+/// points. Without the broker an event stays on its node.
+const ON_EACH_NODE: [(&str, &str, &str); 2] = [
+    (
+        "[saga.file]\non = { topic = \"entries\" }\n[[saga.file.step]]\nname = \"rest\"\npause = \"1s\"\n",
+        "each node of [cluster] would start a `file` for each event of `entries`",
+        ":2:16",
+    ),
+    (
+        "[[schedule]]\nname = \"tick\"\nevery = \"1h\"\ntopic = \"entries\"\n",
+        "each node of [cluster] would publish the event of `tick`",
+        ":4:9",
+    ),
+];
+
+#[tokio::test]
+async fn what_each_node_would_do_once_more_is_told_with_its_line_and_column() {
+    for (text, message, place) in ON_EACH_NODE {
+        let cluster = "[cluster]\nnats = \"nats://127.0.0.1:1\"\nnode = \"a\"\n[topic.entries]\n";
+        let check = async |events: &str| {
+            let home = Home::new(&format!("{text}{cluster}{events}{SERVICE}"));
+            home.link_cache();
+            let output = home.output(&["check"]).await;
+            String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let complaint = check("[events]\nbroker = \"nats://127.0.0.1:1\"\n").await;
+        assert!(
+            complaint.contains(message) && complaint.contains(&format!("atoll.toml{place}")),
+            "{message}:\n{complaint}"
+        );
+        let complaint = check("").await;
+        assert!(!complaint.contains("each node of"), "{complaint}");
+    }
+}

@@ -1,9 +1,9 @@
 //! Floor 2: what a node knows of the other nodes of its cluster, and for how long it may believe it.
 //!
-//! Owns the vocabulary of a cluster ([`NodeName`], [`NodeRow`], [`ServiceRow`], [`ClusterView`]) and three rules: when a
-//! holder may still act on its lease ([`LeaseClaim`]), which rows of other nodes count ([`MemberTable`]), and who leads
-//! ([`Campaign`]). The view is handed on as `tokio::sync::watch::Receiver<Arc<ClusterView>>`: a reader takes the newest
-//! whole view without waiting, and whoever keeps connections to nodes is woken by a change of it.
+//! Owns the vocabulary of a cluster ([`NodeName`], [`NodeRow`], [`ServiceRow`], [`ClusterView`]) and three rules: when
+//! a holder may still act on its lease ([`LeaseClaim`]), which rows of other nodes count ([`MemberTable`]), and who
+//! leads ([`Campaign`]). The view is handed on as `tokio::sync::watch::Receiver<Arc<ClusterView>>`: a reader takes the
+//! newest whole view without waiting, and whoever keeps connections to nodes is woken by a change of it.
 //!
 //! What always holds:
 //! - A holder counts its lease from before it sent the renewal, on its own monotonic clock, and stops a margin before

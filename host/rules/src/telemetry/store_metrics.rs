@@ -71,6 +71,12 @@ impl StoreMetrics {
         }
     }
 
+    /// A database server that is there was asked whether it takes writes of this host.
+    pub fn set_read_only(&self, is_read_only: bool) {
+        self.degraded.store(is_read_only, Relaxed);
+        self.away.store(false, Relaxed);
+    }
+
     /// Whether the database server was away when it was asked last.
     pub fn is_away(&self) -> bool {
         self.away.load(Relaxed)

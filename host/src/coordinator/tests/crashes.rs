@@ -1,5 +1,5 @@
-//! A saga that an event starts, with a lock and a wait, crashes at each of its commits: the commit is on disk or not, and
-//! the event that it waits for comes before the crash, while the host is down, or after it is up again.
+//! A saga that an event starts, with a lock and a wait, crashes at each of its commits: the commit is on disk or not,
+//! and the event that it waits for comes before the crash, while the host is down, or after it is up again.
 
 use super::waits::{MemoryLog, start_with, waiting};
 use super::*;

@@ -2,7 +2,9 @@
 
 mod by_event;
 mod crashes;
+mod in_doubt;
 mod locks;
+mod tails;
 mod waits;
 
 use super::{
@@ -292,7 +294,7 @@ async fn a_repeated_key_of_what_never_goes_on_waits_for_no_start() {
     begin(&sagas, "ended").await.unwrap();
     assert_eq!(state_of(&sagas, "ended").await, "completed");
     // A start that is being written.
-    let _starting = sagas.starting.read().await;
+    let _starting = sagas.shared.starting.read().await;
     for id in ["ended", "damaged"] {
         let existed = tokio::time::timeout(TIMEOUT, begin(&sagas, id)).await.expect("it waits for nobody");
         assert!(existed.unwrap(), "{id}");

@@ -16,7 +16,9 @@ pub(super) struct MemoryLog {
     news: Notify,
     /// The number above which events must stay.
     kept: AtomicU64,
-    is_away: AtomicBool,
+    pub(super) is_away: AtomicBool,
+    /// The next answers about its end, each with so many events left out; the last one first.
+    pub(super) left_out: Mutex<Vec<u64>>,
 }
 
 impl MemoryLog {
@@ -40,7 +42,8 @@ impl TopicLog for MemoryLog {
     }
 
     fn last(&self) -> TopicFuture<'_, u64> {
-        Box::pin(ready(Ok(self.events.lock().unwrap().len() as u64)))
+        let left_out = self.left_out.lock().unwrap().pop().unwrap_or(0);
+        Box::pin(ready(Ok(self.events.lock().unwrap().len() as u64 - left_out)))
     }
 
     fn before(&self, time: u64) -> TopicFuture<'_, u64> {

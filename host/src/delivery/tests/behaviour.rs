@@ -219,3 +219,20 @@ async fn a_subscriber_that_is_left_out_holds_all_events_back() {
     .await;
     deliveries.stop(TIMEOUT).await;
 }
+
+/// Nobody counts an event whose commit was in doubt. Whoever has read it knows of it.
+#[tokio::test]
+async fn the_end_of_a_topic_is_not_before_an_event_that_was_read() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    let (store, topic) = (store(folder.path()), week());
+    topic.need_after(0);
+    let deliveries =
+        Deliveries::start(&store, vec![Arc::clone(&topic)], Vec::new(), &[], (script, None)).await.unwrap();
+    publish(&deliveries, None).await;
+    publish(&deliveries, None).await;
+    topic.count(1, topic.bytes());
+    let reader = deliveries.reader("orders.placed").unwrap();
+    assert_eq!(reader.before(u64::MAX).await.unwrap(), 2);
+    assert_eq!(reader.after(0, 10).await.unwrap().events.len(), 2);
+    assert_eq!(reader.last().await.unwrap(), 2);
+}

@@ -55,6 +55,13 @@ impl PostgresDatabase {
         self.reads.rows(kind, params).await
     }
 
+    /// Nobody writes any more, or whoever does is cut off with the host; a probe that has the writer closes it after.
+    fn close_writer(&self) {
+        if let Ok(mut writer) = self.writer.try_lock() {
+            writer.close();
+        }
+    }
+
     fn is_open(&self) -> Result<(), StateError> {
         if self.closed.load(Ordering::Acquire) { Err(StateError::Closed) } else { Ok(()) }
     }
@@ -142,17 +149,22 @@ impl RemoteDatabase for PostgresDatabase {
         Box::pin(async move {
             let nothing: [Key; 0] = [];
             let params: [&(dyn ToSql + Sync); 3] = [&"", &nothing.as_slice(), &0_i64];
-            self.rows(ReadKind::Get, &params).await.map(drop)
+            self.rows(ReadKind::Get, &params).await?;
+            // Whoever has it writes, and so learns what there is to learn.
+            let Ok(mut writer) = self.writer.try_lock() else { return Ok(()) };
+            let probed = writer.probe().await;
+            drop(writer);
+            if self.is_open().is_err() {
+                self.close_writer();
+            }
+            probed
         })
     }
 
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.reads.close();
-        // Nobody writes any more, or whoever does is cut off with the host.
-        if let Ok(mut writer) = self.writer.try_lock() {
-            writer.close();
-        }
+        self.close_writer();
     }
 
     fn check_alone(&self) -> Result<(), StateError> {

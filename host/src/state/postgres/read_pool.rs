@@ -25,6 +25,8 @@ pub(super) struct ReadSession {
     get: Statement,
     scan: Statement,
     keys: Statement,
+    /// That of its opening.
+    era: u64,
     /// How many reads wait for it.
     under_way: AtomicUsize,
 }
@@ -46,13 +48,14 @@ impl ReadSession {
     /// # Errors
     /// The server's.
     pub(super) async fn open(sessions: &Sessions) -> Result<Self, StateError> {
+        let era = sessions.era();
         let session = sessions.open().await?;
         let (client, statements) = (&session.client, &sessions.statements);
         let (get, scan, keys) = (statements.get(), statements.scan(), statements.keys());
         let prepared = async { tokio::try_join!(client.prepare(&get), client.prepare(&scan), client.prepare(&keys)) };
         let prepared = timeout(LONGEST, prepared).await.map_err(|_| sessions.silent())?;
         let (get, scan, keys) = prepared.map_err(|error| sessions.error(&error))?;
-        Ok(Self { session, get, scan, keys, under_way: AtomicUsize::new(0) })
+        Ok(Self { session, get, scan, keys, era, under_way: AtomicUsize::new(0) })
     }
 
     /// The rows of one read.
@@ -136,8 +139,8 @@ impl ReadPool {
 
     /// The session with the fewest reads, if it will do by the number of sessions and of its reads.
     fn least(&self, will_do: impl FnOnce(usize, usize) -> bool) -> Option<Arc<ReadSession>> {
-        let mut open = self.lock();
-        open.retain(|session| !session.session.is_closed());
+        let (mut open, era) = (self.lock(), self.sessions.era());
+        open.retain(|session| session.era == era && !session.session.is_closed());
         let least = open.iter().min_by_key(|session| session.under_way.load(Relaxed))?;
         will_do(open.len(), least.under_way.load(Relaxed)).then(|| Arc::clone(least))
     }

@@ -1,12 +1,13 @@
 //! The tables, and the statements over them.
 //!
 //! All buckets share one table, which begins with the bucket in its primary key: the bytes of keys are in the order of
-//! bytes, as `bytea` compares. `meta` has one row, with the version of the latest commit. Whoever writes locks this row
-//! first, so commits are in the order of their versions, on however many hosts. `writers` has the number of the last
-//! batch that each host has written: after a lost connection, the host reads there whether its batch was written.
+//! bytes, as `bytea` compares. `meta` has one row, with the version of the latest commit and the name of the host that
+//! has opened the data last. Whoever writes locks this row first, so commits are in the order of their versions, on
+//! however many hosts. `writers` has the number of the last batch that each host has written: after a lost connection,
+//! the host reads there whether its batch was written.
 
-/// The format of the tables.
-pub(super) const FORMAT: i64 = 1;
+/// The format of the tables. 1 had no `holder`, and no release has written it.
+pub(super) const FORMAT: i64 = 2;
 
 /// Statements, by the schema that they are for.
 pub(super) struct Statements {
@@ -36,8 +37,8 @@ impl Statements {
                  bucket text COLLATE \"C\" NOT NULL, key bytea NOT NULL, version bigint NOT NULL, value bytea NOT NULL,
                  PRIMARY KEY (bucket, key));
              CREATE TABLE IF NOT EXISTS \"{schema}\".meta (
-                 one boolean PRIMARY KEY DEFAULT true CHECK (one), format bigint NOT NULL, version bigint NOT NULL)
-                 WITH (fillfactor = 10);
+                 one boolean PRIMARY KEY DEFAULT true CHECK (one), format bigint NOT NULL, version bigint NOT NULL,
+                 holder text NOT NULL DEFAULT '') WITH (fillfactor = 10);
              INSERT INTO \"{schema}\".meta (format, version) VALUES ({FORMAT}, 0) ON CONFLICT DO NOTHING;
              CREATE TABLE IF NOT EXISTS \"{schema}\".writers (
                  writer text PRIMARY KEY, batch bigint NOT NULL, seen timestamptz NOT NULL);
@@ -53,9 +54,19 @@ impl Statements {
         format!("SELECT version FROM \"{}\".meta", self.schema)
     }
 
-    /// The version of the latest commit, which nobody else can raise until this transaction ends.
+    /// Writes the name of the host that opens the data.
+    pub(super) fn claim(&self) -> String {
+        format!("UPDATE \"{}\".meta SET holder = $1 RETURNING version", self.schema)
+    }
+
+    /// The version of the latest commit, and who has opened the data last.
+    pub(super) fn tenure(&self) -> String {
+        format!("SELECT version, holder FROM \"{}\".meta", self.schema)
+    }
+
+    /// As [`Self::tenure`]; nobody else can change either until this transaction ends.
     pub(super) fn lock(&self) -> String {
-        format!("SELECT version FROM \"{}\".meta FOR UPDATE", self.schema)
+        format!("SELECT version, holder FROM \"{}\".meta FOR UPDATE", self.schema)
     }
 
     /// Version, and value where it is wanted, of keys of several buckets.

@@ -6,7 +6,7 @@ use super::tls;
 use crate::state::error::StateError;
 use crate::state::remote::RetryGate;
 use crate::state::remote_settings::RemoteSettings;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -43,6 +43,9 @@ pub(super) struct Sessions {
     /// Whether it was said that the server promises less than a disk.
     told: AtomicBool,
     gate: RetryGate,
+    /// Raised when the session that writes is opened. Sessions that read are of one era: an earlier one may have led
+    /// to another server.
+    era: AtomicU64,
     runtime: Handle,
     pub(super) statements: Statements,
     pub(super) place: String,
@@ -82,6 +85,7 @@ impl Sessions {
             durable: settings.durable,
             told: AtomicBool::new(false),
             gate: RetryGate::default(),
+            era: AtomicU64::new(0),
             runtime: Handle::current(),
             statements: Statements::of(&settings.namespace),
             place,
@@ -182,6 +186,14 @@ impl Sessions {
             return Err(StateError::Unfit { place: self.place.clone(), problem });
         }
         Ok(())
+    }
+
+    pub(super) fn begin_era(&self) {
+        self.era.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn era(&self) -> u64 {
+        self.era.load(Relaxed)
     }
 
     /// An error of the server, while nothing is in doubt.

@@ -1,5 +1,6 @@
 //! The session that writes: a batch is one transaction of the server.
 
+use super::data_tenure::DataTenure;
 use super::rows;
 use super::session::{LONGEST, Session, Sessions};
 use crate::base::ServiceName;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{Error, Statement};
+use tokio_postgres::{Error, Row, Statement};
 
 /// How long the writer tries to learn what has become of a commit whose answer was lost.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -31,8 +32,7 @@ pub(super) struct PostgresWriter {
     /// Whether other hosts write too.
     shared: bool,
     namespace: String,
-    /// Names this writer in the table of writers: no two have the same.
-    id: String,
+    tenure: DataTenure,
     /// The number of the last batch that was begun.
     batch: i64,
     /// `None`: there is none, or the one before did not end its transaction.
@@ -44,6 +44,7 @@ pub(super) struct PostgresWriter {
 struct WriteSession {
     session: Session,
     lock: Statement,
+    tenure: Statement,
     before: Statement,
     put: Statement,
     delete: Statement,
@@ -64,10 +65,10 @@ impl PostgresWriter {
     /// Opens the session, with the tables and the lock.
     ///
     /// # Errors
-    /// The server's; [`StateError::Taken`].
+    /// The server's; [`StateError::Taken`] where another host has the lock.
     pub(super) async fn open(sessions: Arc<Sessions>, namespace: &str, shared: bool) -> Result<Self, StateError> {
-        let id = format!("{:032x}", rand::random::<u128>());
-        let mut writer = Self { sessions, shared, namespace: namespace.to_owned(), id, batch: 0, session: None };
+        let (tenure, namespace) = (DataTenure::new(&sessions.place, shared), namespace.to_owned());
+        let mut writer = Self { sessions, shared, namespace, tenure, batch: 0, session: None };
         writer.session = Some(writer.open_session().await?);
         Ok(writer)
     }
@@ -89,9 +90,14 @@ impl PostgresWriter {
         let session = self.take_session().await?;
         let number = self.batch;
         // From here to the end the session is not in `self`: whatever fails, and whoever drops this future, closes it.
-        let prepared = timeout(LONGEST, session.prepare(plan, &self.id, number)).await;
-        let planned = prepared.map_err(|_| self.sessions.silent())?.map_err(|error| self.sessions.error(&error))?;
+        let preparing = async {
+            let latest = rows::version(self.begin(&session).await?);
+            let prepared = session.prepare(plan, latest, (self.tenure.id(), number)).await;
+            prepared.map_err(|error| self.sessions.error(&error))
+        };
+        let planned = timeout(LONGEST, preparing).await.map_err(|_| self.sessions.silent())??;
         self.commit(session, number).await?;
+        self.tenure.written(rows::stored(planned.version));
         Ok(planned.answers)
     }
 
@@ -108,18 +114,45 @@ impl PostgresWriter {
         let session = self.take_session().await?;
         let number = self.batch;
         let erasing = async {
-            let client = &session.session.client;
-            client.batch_execute("BEGIN").await?;
-            let latest: i64 = client.query_one(&session.lock, &[]).await?.try_get(0)?;
+            let latest = self.begin(&session).await?;
             let until = until.unwrap_or(latest);
-            let erased = client.execute(&session.erase, &[&bucket.as_str(), &until, &ERASED_AT_ONCE]).await?;
-            client.execute(&session.note, &[&latest, &self.id, &number]).await?;
-            Ok((erased, until))
+            let erased = session.erase_some(bucket, until, (latest, self.tenure.id(), number)).await;
+            Ok((erased.map_err(|error| self.sessions.error(&error))?, until))
         };
-        let erased = timeout(LONGEST, erasing).await.map_err(|_| self.sessions.silent())?;
-        let erased = erased.map_err(|error| self.sessions.error(&error))?;
+        let erased = timeout(LONGEST, erasing).await.map_err(|_| self.sessions.silent())??;
         self.commit(session, number).await?;
         Ok(erased)
+    }
+
+    /// Whether the server takes writes of this host: opens the session if there is none, and asks in it.
+    ///
+    /// # Errors
+    /// The server's; [`StateError::Taken`]; [`StateError::Superseded`].
+    pub(super) async fn probe(&mut self) -> Result<(), StateError> {
+        let session = self.usable_session().await?;
+        let asked = timeout(LONGEST, session.session.client.query_one(&session.tenure, &[])).await;
+        let row = asked.map_err(|_| self.sessions.silent())?.map_err(|error| self.sessions.error(&error))?;
+        self.check(&row)?;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Begins a transaction that keeps all others out, and looks whether this host may write. Returns the version of
+    /// the latest commit.
+    async fn begin(&self, session: &WriteSession) -> Result<i64, StateError> {
+        let client = &session.session.client;
+        // Both are sent at once.
+        let (begun, locked) = tokio::join!(client.batch_execute("BEGIN"), client.query_one(&session.lock, &[]));
+        let locked = begun.and(locked).map_err(|error| self.sessions.error(&error))?;
+        self.check(&locked)
+    }
+
+    /// Holds a row of version and holder against what this host knows. Returns the version.
+    fn check(&self, row: &Row) -> Result<i64, StateError> {
+        let read = || Ok((row.try_get(0)?, row.try_get(1)?));
+        let (version, holder) = read().map_err(|error: Error| self.sessions.error(&error))?;
+        self.tenure.check(version, holder)?;
+        Ok(version)
     }
 
     /// Ends the transaction of the session. If the answer is lost, the next session tells whether it was written.
@@ -153,7 +186,7 @@ impl PostgresWriter {
                 Ok(_) => return CommitFate::Lost,
                 Err(error) => error,
             };
-            if Instant::now() >= until {
+            if self.tenure.is_on().is_err() || Instant::now() >= until {
                 return CommitFate::InDoubt(error);
             }
             sleep(AGAIN).await;
@@ -167,7 +200,7 @@ impl PostgresWriter {
         let asked = async {
             session.session.client.batch_execute("BEGIN").await?;
             session.session.client.query_one(&session.lock, &[]).await?;
-            let noted = session.session.client.query_opt(&session.noted, &[&self.id]).await?;
+            let noted = session.session.client.query_opt(&session.noted, &[&self.tenure.id()]).await?;
             session.session.client.batch_execute("ROLLBACK").await?;
             noted.map(|row| row.try_get(0)).transpose()
         };
@@ -180,20 +213,42 @@ impl PostgresWriter {
     /// The session, for one transaction with the next number.
     async fn take_session(&mut self) -> Result<WriteSession, StateError> {
         self.batch += 1;
+        self.usable_session().await
+    }
+
+    async fn usable_session(&mut self) -> Result<WriteSession, StateError> {
+        self.tenure.is_on()?;
         match self.session.take().filter(|open| !open.session.is_closed()) {
             Some(open) => Ok(open),
             None => self.open_session().await,
         }
     }
 
-    async fn open_session(&self) -> Result<WriteSession, StateError> {
+    /// Opens a session that has the lock, if nobody has written since the one before it.
+    async fn open_session(&mut self) -> Result<WriteSession, StateError> {
+        self.tenure.is_on()?;
         let opening = async {
             let session = self.sessions.open().await?;
             self.sessions.prepare_tables(&session).await?;
             self.take_lock(&session).await?;
-            WriteSession::prepare_all(&self.sessions, session).await
+            let session = WriteSession::prepare_all(&self.sessions, session).await?;
+            // It is the last step: whoever fails before it has not taken the data from anybody.
+            let (client, sessions) = (&session.session.client, &self.sessions);
+            if self.tenure.must_claim() {
+                let claimed = client.query_one(&sessions.statements.claim(), &[&self.tenure.id()]).await;
+                let version = claimed.and_then(|row| row.try_get(0)).map_err(|error| sessions.error(&error))?;
+                self.tenure.claimed(version);
+            } else {
+                let row = client.query_one(&session.tenure, &[]).await.map_err(|error| sessions.error(&error))?;
+                self.check(&row)?;
+            }
+            Ok(session)
         };
-        timeout(2 * LONGEST, opening).await.map_err(|_| self.sessions.silent())?
+        let opened = timeout(2 * LONGEST, opening).await;
+        let session = opened.map_err(|_| self.sessions.silent())??;
+        // The server may be another one now, of several: reads must not stay with the one before.
+        self.sessions.begin_era();
+        Ok(session)
     }
 
     /// One host alone has the lock, or all that share the data have it together.
@@ -219,24 +274,26 @@ impl WriteSession {
         let prepared = async {
             client.batch_execute(BEGINNING).await?;
             Ok::<_, Error>((
-                (prepare(statements.lock()).await?, prepare(statements.before()).await?),
+                (prepare(statements.lock()).await?, prepare(statements.tenure()).await?),
+                prepare(statements.before()).await?,
                 (prepare(statements.put()).await?, prepare(statements.delete()).await?),
                 (prepare(statements.erase()).await?, prepare(statements.note()).await?),
                 prepare(statements.noted()).await?,
             ))
         };
-        let ((lock, before), (put, delete), (erase, note), noted) =
+        let ((lock, tenure), before, (put, delete), (erase, note), noted) =
             prepared.await.map_err(|error| sessions.error(&error))?;
-        Ok(Self { session, lock, before, put, delete, erase, note, noted })
+        Ok(Self { session, lock, tenure, before, put, delete, erase, note, noted })
     }
 
-    /// Does all of a batch but its commit.
-    async fn prepare<'a>(&self, plan: BatchPlan<'a>, id: &str, number: i64) -> Result<PlannedBatch<'a>, Error> {
+    /// Does all of a batch between its beginning and its commit.
+    async fn prepare<'a>(
+        &self,
+        plan: BatchPlan<'a>,
+        latest: u64,
+        (id, number): (&str, i64),
+    ) -> Result<PlannedBatch<'a>, Error> {
         let client = &self.session.client;
-        // Both are sent at once.
-        let (begun, locked) = tokio::join!(client.batch_execute("BEGIN"), client.query_one(&self.lock, &[]));
-        begun?;
-        let latest = rows::version(locked?.try_get(0)?);
         let planned = plan.outcome(latest, &self.before(plan).await?);
         let (mut puts, mut deletes) = (PutColumns::default(), (Vec::new(), Vec::new()));
         for ((bucket, key), write) in &planned.writes {
@@ -263,6 +320,19 @@ impl WriteSession {
             client.execute(&self.note, &[&rows::stored(planned.version), &id, &number]).await?;
         }
         Ok(planned)
+    }
+
+    /// Deletes some entries of a bucket, up to the version `until`, and notes the batch. Returns how many these were.
+    async fn erase_some(
+        &self,
+        bucket: &ServiceName,
+        until: i64,
+        (latest, id, number): (i64, &str, i64),
+    ) -> Result<u64, Error> {
+        let client = &self.session.client;
+        let erased = client.execute(&self.erase, &[&bucket.as_str(), &until, &ERASED_AT_ONCE]).await?;
+        client.execute(&self.note, &[&latest, &id, &number]).await?;
+        Ok(erased)
     }
 
     /// What is there of what the batch depends on.

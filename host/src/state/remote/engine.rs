@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
+use tokio::sync::SetOnce;
 use tokio::task::AbortHandle;
 
 /// The time between two looks at the server, for `/readyz`: a host without traffic would not notice otherwise.
@@ -28,6 +29,7 @@ pub(in crate::state) struct RemoteBackend<D: RemoteDatabase> {
     metrics: Arc<StoreMetrics>,
     /// Nobody watches: what another host writes there cannot be seen before it can be read.
     watches: Arc<KeyWatches>,
+    superseded: Arc<SetOnce<StateError>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     prober: AbortHandle,
 }
@@ -45,25 +47,36 @@ impl<D: RemoteDatabase> RemoteBackend<D> {
         (queue, max_batch): (usize, usize),
     ) -> Result<Self, StateError> {
         let (database, metrics) = (Arc::new(database), Arc::<StoreMetrics>::default());
+        let superseded = Arc::<SetOnce<StateError>>::default();
         let queue = Arc::new(CommitQueue::new(queue, max_batch));
         let writer = {
             let (database, queue, metrics) = (Arc::clone(&database), Arc::clone(&queue), Arc::clone(&metrics));
+            let superseded = Arc::clone(&superseded);
             let runtime = Handle::current();
             // A thread, and no task: nothing can cancel a batch in the middle.
             let thread = std::thread::Builder::new().name("state-writer".into());
-            thread.spawn(move || write_batches(&runtime, &*database, &queue, &metrics)).map_err(|error| {
-                let problem = "the thread that writes could not be started";
-                StateError::Io { path: place.into(), problem, source: Some(StorageCause::new(error)) }
-            })?
+            thread.spawn(move || write_batches(&runtime, &*database, &queue, (&metrics, &superseded))).map_err(
+                |error| {
+                    let problem = "the thread that writes could not be started";
+                    StateError::Io { path: place.into(), problem, source: Some(StorageCause::new(error)) }
+                },
+            )?
         };
-        let prober = tokio::spawn(probe(Arc::clone(&database), Arc::clone(&metrics), place.to_owned())).abort_handle();
-        Ok(Self { database, queue, metrics, watches: Arc::default(), writer: Mutex::new(Some(writer)), prober })
+        let told = (Arc::clone(&metrics), Arc::clone(&superseded));
+        let prober = tokio::spawn(probe(Arc::clone(&database), told, place.to_owned())).abort_handle();
+        let writer = Mutex::new(Some(writer));
+        Ok(Self { database, queue, metrics, watches: Arc::default(), superseded, writer, prober })
     }
 }
 
 /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the server, the next batch
 /// gathers.
-fn write_batches<D: RemoteDatabase>(runtime: &Handle, database: &D, queue: &CommitQueue, metrics: &StoreMetrics) {
+fn write_batches<D: RemoteDatabase>(
+    runtime: &Handle,
+    database: &D,
+    queue: &CommitQueue,
+    (metrics, superseded): (&StoreMetrics, &SetOnce<StateError>),
+) {
     while let Some(commits) = queue.take() {
         let (batch, callers) = commits.split();
         let began = Instant::now();
@@ -78,6 +91,7 @@ fn write_batches<D: RemoteDatabase>(runtime: &Handle, database: &D, queue: &Comm
                 let cause = if in_doubt { "in-doubt" } else { error.write_cause() };
                 metrics.failed(cause, batch.len());
                 metrics.set_away(in_doubt || cause == "away");
+                note_end(&error, superseded);
                 vec![Err(error); batch.len()]
             }
         };
@@ -86,21 +100,45 @@ fn write_batches<D: RemoteDatabase>(runtime: &Handle, database: &D, queue: &Comm
     }
 }
 
-/// Looks at the server, time and again.
-async fn probe<D: RemoteDatabase>(database: Arc<D>, metrics: Arc<StoreMetrics>, place: String) {
-    let mut was_away = false;
+/// Looks at the server, time and again: whether it is there, and takes writes of this host.
+async fn probe<D: RemoteDatabase>(
+    database: Arc<D>,
+    (metrics, superseded): (Arc<StoreMetrics>, Arc<SetOnce<StateError>>),
+    place: String,
+) {
+    let mut was_well = true;
     loop {
         tokio::time::sleep(PROBE_EVERY).await;
         let error = database.probe().await.err();
-        metrics.set_away(error.is_some());
-        match error {
-            Some(error) if !was_away => {
-                tracing::error!(target: "store", place, error = error.with_causes(), "the store is away");
+        match &error {
+            // Who has lost the data can read them all the same.
+            Some(error @ (StateError::Taken { .. } | StateError::Superseded { .. })) => {
+                metrics.set_read_only(true);
+                if was_well {
+                    tracing::error!(target: "store", place, error = error.with_causes(), "the store takes no writes");
+                }
+                note_end(error, &superseded);
             }
-            None if was_away => tracing::warn!(target: "store", place, "the store is there again"),
-            _ => {}
+            Some(error) => {
+                metrics.set_away(true);
+                if was_well {
+                    tracing::error!(target: "store", place, error = error.with_causes(), "the store is away");
+                }
+            }
+            None if !was_well => {
+                metrics.set_read_only(false);
+                tracing::warn!(target: "store", place, "the store is there again");
+            }
+            None => metrics.set_away(false),
         }
-        was_away = metrics.is_away();
+        was_well = error.is_none();
+    }
+}
+
+/// Keeps the error after which this host writes nothing more.
+fn note_end(error: &StateError, superseded: &SetOnce<StateError>) {
+    if matches!(error, StateError::Superseded { .. }) && superseded.set(error.clone()).is_ok() {
+        tracing::error!(target: "store", error = error.with_causes(), "the data are this host's no longer");
     }
 }
 
@@ -172,6 +210,10 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
 
     fn watches(&self) -> &Arc<KeyWatches> {
         &self.watches
+    }
+
+    fn superseded(&self) -> Option<&SetOnce<StateError>> {
+        Some(&self.superseded)
     }
 
     fn check_alone(&self) -> Result<(), StateError> {

@@ -33,7 +33,7 @@ pub(in crate::state) trait RemoteDatabase: Send + Sync + 'static {
 
     /// Applies the transactions one after the other, each on top of those before it, in one commit of the server. Each
     /// answer says that its transaction is on disk or was refused. An error is the answer to all of them:
-    /// [`StateError::Unavailable`] if nothing was applied, [`StateError::Io`] if nobody knows.
+    /// [`StateError::Io`] if nobody knows; after any other nothing was applied.
     fn write<'a>(
         &'a self,
         batch: &'a [(ServiceName, Transaction)],
@@ -45,7 +45,8 @@ pub(in crate::state) trait RemoteDatabase: Send + Sync + 'static {
     /// Deletes all values of `bucket`.
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool>;
 
-    /// Whether the server answers, and takes writes.
+    /// Whether the server answers, and takes writes of this host. [`StateError::Taken`]: not while another host has the
+    /// data; [`StateError::Superseded`]: never again, since another one had them. Reads go on after these two.
     fn probe(&self) -> BackendFuture<'_, ()>;
 
     /// Closes the connections. Blocks for a moment at most.

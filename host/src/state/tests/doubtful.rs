@@ -21,8 +21,28 @@ pub(crate) type Doubts = Arc<AtomicUsize>;
 
 struct DoubtfulBackend {
     below: Embedded,
-    doubts: Doubts,
     crash: Arc<CrashPoint>,
+    faults: Arc<StoreFaults>,
+}
+
+/// What a store answers with an error of the disk.
+#[derive(Default)]
+pub(crate) struct StoreFaults {
+    /// How many of the next commits fail and are not on disk.
+    pub(crate) lost: AtomicUsize,
+    /// How many of the next commits fail and are on disk.
+    pub(crate) doubts: Doubts,
+    /// How many of the next scans fail.
+    pub(crate) unread: AtomicUsize,
+}
+
+fn failed<T>() -> Result<T, StateError> {
+    Err(StateError::Io { path: "state.redb".into(), problem: "the disk failed", source: None })
+}
+
+/// Counts one down, if it is not 0.
+fn is_due(left: &AtomicUsize) -> bool {
+    left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
 /// Where the host crashes: from then on no commit is answered, until it is lifted.
@@ -73,21 +93,30 @@ impl CrashPoint {
     }
 }
 
+fn store(folder: &Path) -> (Store, Arc<CrashPoint>, Arc<StoreFaults>) {
+    let settings = Settings { path: folder.join("state.redb"), ..Settings::default() };
+    let (crash, faults) = (Arc::<CrashPoint>::default(), Arc::<StoreFaults>::default());
+    let below = Embedded::open(&settings).unwrap();
+    let backend = DoubtfulBackend { below, crash: Arc::clone(&crash), faults: Arc::clone(&faults) };
+    (Store::new(Arc::new(backend)), crash, faults)
+}
+
 /// A store in `folder` that can crash.
 pub(crate) fn crashing_store(folder: &Path) -> (Store, Arc<CrashPoint>) {
-    let settings = Settings { path: folder.join("state.redb"), ..Settings::default() };
-    let (doubts, crash) = (Doubts::default(), Arc::<CrashPoint>::default());
-    let backend = DoubtfulBackend { below: Embedded::open(&settings).unwrap(), doubts, crash: Arc::clone(&crash) };
-    (Store::new(Arc::new(backend)), crash)
+    let (store, crash, _) = store(folder);
+    (store, crash)
 }
 
 /// A store in `folder` whose commits can be made doubtful.
 pub(crate) fn doubtful_store(folder: &Path) -> (Store, Doubts) {
-    let settings = Settings { path: folder.join("state.redb"), ..Settings::default() };
-    let doubts = Doubts::default();
-    let (below, crash) = (Embedded::open(&settings).unwrap(), Arc::default());
-    let backend = DoubtfulBackend { below, doubts: Arc::clone(&doubts), crash };
-    (Store::new(Arc::new(backend)), doubts)
+    let (store, _, faults) = store(folder);
+    (store, Arc::clone(&faults.doubts))
+}
+
+/// A store in `folder` that can fail.
+pub(crate) fn faulty_store(folder: &Path) -> (Store, Arc<StoreFaults>) {
+    let (store, _, faults) = store(folder);
+    (store, faults)
 }
 
 impl Backend for DoubtfulBackend {
@@ -106,6 +135,9 @@ impl Backend for DoubtfulBackend {
         after: Option<Key>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>> {
+        if is_due(&self.faults.unread) {
+            return Box::pin(std::future::ready(failed()));
+        }
         self.below.scan(bucket, prefix, after, limit)
     }
 
@@ -121,10 +153,11 @@ impl Backend for DoubtfulBackend {
 
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed> {
         Box::pin(async move {
+            if is_due(&self.faults.lost) {
+                return failed();
+            }
             let committed = self.crash.pass(self.below.commit(bucket, transaction)).await?;
-            let is_doubtful = self.doubts.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
-            let failed = || StateError::Io { path: "state.redb".into(), problem: "the disk failed", source: None };
-            if is_doubtful { Err(failed()) } else { Ok(committed) }
+            if is_due(&self.faults.doubts) { failed() } else { Ok(committed) }
         })
     }
 

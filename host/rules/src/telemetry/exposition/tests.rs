@@ -243,6 +243,11 @@ fn the_exposition_has_the_store() {
             "state_file_bytes 8192",
         ],
     );
+    store.set_read_only(true);
+    assert_lines(&metrics.encode(), &["state_degraded 1"]);
+    assert!(!store.is_away());
+    store.set_read_only(false);
+    assert_lines(&metrics.encode(), &["state_degraded 0"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod postgres_server;
 mod promises;
 mod servers;
 mod severing_proxy;
+mod tenures;
 
 use super::concurrency::store_on;
 use super::sim_disk::SimDisk;

@@ -94,7 +94,7 @@ async fn commit(bucket: &Bucket, key: &str) -> Result<(), StateError> {
     bucket.commit(Transaction { checks: vec![(key.into(), 0)], writes, beside: Vec::new() }).await.map(drop)
 }
 
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let until = Instant::now() + TIMEOUT;
     while !is_so().await {
         assert!(Instant::now() < until, "{what}");
@@ -102,7 +102,7 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-async fn closed(store: Store) {
+pub(super) async fn closed(store: Store) {
     tokio::task::spawn_blocking(move || store.close()).await.unwrap();
 }
 
@@ -153,6 +153,9 @@ async fn an_idle_store_notices_by_itself_that_its_server_has_gone_and_come_back(
     assert!(matches!(bucket.get(vec!["a".into()]).await, Err(StateError::Unavailable { .. })));
     server.start_again().await;
     eventually("the store notices that it is back", async || store.takes_writes()).await;
+    let (client, ask) = (server.client().await, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
+    let locks: i64 = client.query_one(ask, &[]).await.unwrap().get(0);
+    assert_eq!(locks, 1, "it says that it takes writes once it has the lock again, without a commit");
     bucket.commit(puts(&[("a", "3")])).await.unwrap();
     assert_eq!(bucket.get(vec!["a".into()]).await.unwrap().remove(0).unwrap().value, b"3");
     closed(store).await;

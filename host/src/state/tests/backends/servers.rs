@@ -32,29 +32,6 @@ async fn one_host_alone_has_the_data_and_the_next_one_waits_for_its_end() {
     closed(other).await;
 }
 
-/// The lock is one of the session: when the server has ended that, another host may have it, and then this one writes
-/// nothing more.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_whose_data_another_one_has_taken_writes_nothing_more() {
-    let Some(server) = PostgresServer::any(&[]).await else { return };
-    let first = Store::connect(&server.settings("taken")).await.unwrap();
-    let bucket = first.bucket(&name("users"));
-    bucket.commit(puts(&[("a", "1")])).await.unwrap();
-    let settings = server.settings("taken");
-    let second = tokio::spawn(async move { Store::connect(&settings).await });
-    let client = server.client().await;
-    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted";
-    client.query_one(end, &[]).await.unwrap();
-    let second = second.await.unwrap().unwrap();
-    let refused = bucket.commit(puts(&[("a", "2")])).await;
-    assert!(matches!(refused, Err(StateError::Taken { .. })), "{refused:?}");
-    assert!(!first.takes_writes() && !first.metrics().is_away(), "`/readyz` says that it takes no writes");
-    second.bucket(&name("users")).commit(puts(&[("a", "3")])).await.unwrap();
-    closed(second).await;
-    bucket.commit(puts(&[("a", "4")])).await.unwrap();
-    closed(first).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_that_share_lose_no_change_of_one_another() {
     let Some(server) = PostgresServer::any(&[]).await else { return };
