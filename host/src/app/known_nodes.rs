@@ -1,7 +1,7 @@
 //! The nodes whose calls this one answers: those that the cluster's view has, or has had.
 //!
-//! An authority may have signed more than nodes. A certificate of it opens the connection, and a call comes with it only
-//! if it is for the name of a node.
+//! An authority may have signed more than nodes. A certificate of it opens the connection, and a call comes with it
+//! only if it is for the name of a node.
 
 use crate::listen::{ClientCertificate, SubjectName};
 use crate::membership::{ClusterView, NodeName};
@@ -81,8 +81,8 @@ impl KnownNodes {
             self.remember(&names);
         }
         Err(format!(
-            "the certificate of the caller is for {names}, which is no node that this one knows: the cluster's authority \
-             has signed it, and a node's certificate is for its name"
+            "the certificate of the caller is for {names}, which is no node that this one knows: the cluster's \
+             authority has signed it, and a node's certificate is for its name"
         ))
     }
 

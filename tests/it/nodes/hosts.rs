@@ -4,8 +4,11 @@
 use super::Authority;
 use crate::it::atoll::{Atoll, Home, Http, eventually};
 use crate::it::components::shop_manifest;
+use crate::it::open_exchange::OpenExchange;
 use crate::it::topics::nats_server::NatsServer;
+use host::peer::PeerTls;
 use http::{Method, Request};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// The shop on two nodes: `users`, an HTTP service, and `products`, which has typed routes and is imported by `orders`,
@@ -97,4 +100,70 @@ async fn the_shop_sells_over_two_nodes_and_says_so_when_one_is_gone() {
     shop.reached(200).await;
     let (status, placed) = shop.post("/api/orders", "o-2", order).await;
     assert_eq!(status, 201, "{placed}");
+}
+
+/// One of two hosts: `hello` stands on `a` alone, and what is in flight has ten minutes.
+fn home(server: &NatsServer, authority: &Authority, node: &str) -> Home {
+    let PeerTls { authority, certificate, key } = authority.files(node);
+    Home::new(&format!(
+        r#"
+        [gateway]
+        drain = "10m"
+        timeout = "10m"
+        min_upload_rate = 0
+
+        [cluster]
+        nats = "{}"
+        node = "{node}"
+        listen = "127.0.0.1:0"
+        lease = "2s"
+        authority = {authority:?}
+        certificate = {certificate:?}
+        key = {key:?}
+
+        [service.hello]
+        component = "{{component:fixture-hello}}"
+        nodes = ["node=a"]
+
+        [service.hostile]
+        component = "{{component:fixture-hostile}}"
+        limits = {{ timeout = "10m" }}
+
+        [[route]]
+        prefix = "/hello"
+        strip_prefix = "/hello"
+        service = "hello"
+
+        [[route]]
+        prefix = "/hostile"
+        strip_prefix = "/hostile"
+        service = "hostile"
+        "#,
+        server.address()
+    ))
+}
+
+/// What is under way on a node may need a call that comes back to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_stop_takes_calls_back_until_its_own_requests_have_ended() {
+    let Some(server) = NatsServer::start().await else { return };
+    let authority = Authority::new();
+    let homes = ["a", "b"].map(|node| home(&server, &authority, node));
+    let (mut a, b) = (homes[0].start().await, homes[1].start().await);
+    let http = Http::default();
+    let hello = async || http.get(&format!("{}/hello/", b.gateway)).await.status;
+    eventually("`b` calls `a`", async || (hello().await == 200).then_some(())).await;
+    let held = OpenExchange::begin(&a, "/hostile/echo").await;
+    a.signal(Signal::TERM);
+    eventually("`b` knows that `a` drains", async || {
+        let nodes = http.get(&format!("{}/v1/nodes", b.admin)).await.json();
+        (nodes["nodes"][0]["standing"] == "draining").then_some(())
+    })
+    .await;
+    for _ in 0..5 {
+        assert_eq!(hello().await, 200, "no other node has it");
+    }
+    assert!(held.finish().await);
+    assert_eq!(a.wait().await.code(), Some(0));
+    eventually("`a` is gone", async || hello().await.is_server_error().then_some(())).await;
 }
