@@ -137,6 +137,11 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     serve(gateway_socket, running, drain.clone()).await;
     let (exporter, peers) = (traces.exporter, peers.map(|edge| (edge, drain, within)));
     let shutdown = Shutdown { peers, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, cluster, store };
+    shut_down(shutdown, signals, trail).await
+}
+
+/// Shuts down. Until the end a second signal hurries it.
+async fn shut_down(shutdown: Shutdown, signals: JoinHandle<()>, trail: Option<AuditTrail>) -> anyhow::Result<()> {
     let ended = shutdown.run().await;
     signals.abort();
     on_stop(trail);
