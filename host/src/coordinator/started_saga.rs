@@ -5,11 +5,11 @@ use super::event_inbox::EventInbox;
 use super::journal::JournalStart;
 use super::live_saga::{lock_holder, locked_thing};
 use super::lock_table::{LockGrant, LockHolder, SagaLockKey};
+use super::pending_start::PendingStart;
 use super::performer::Perform;
 use super::plan::SagaPlan;
 use super::recovery::RecoveredSaga;
 use super::saga_coordinator::Coordinator;
-use super::saga_start::SagaStart;
 use super::start_key::SagaStarter;
 use super::status::{digest, next_begun};
 use super::unix_time::unix_ms;
@@ -138,7 +138,7 @@ impl<P: Perform> Coordinator<P> {
         let (length, bytes) = (u32::try_from(entries.len()).unwrap_or(u32::MAX), input.len());
         let saga = RecoveredSaga { id: id.clone(), plan, run, length, bytes };
         let (answer, answered) = oneshot::channel();
-        let start = SagaStart { saga, entries, inbox, taken, place, held, answer };
+        let start = PendingStart { saga, entries, inbox, taken, place, held, answer };
         // A task of its own: whoever asks for the start and leaves must not leave a saga on disk that nobody drives.
         self.shared.tasks().spawn(Arc::clone(&self.shared).write_start(start));
         match answered.await.map_err(|_| SagaError::Stopping)?? {

@@ -23,7 +23,7 @@ const IN_DOUBT: Backoff = Backoff { first: Duration::from_millis(100), most: Dur
 const LOOKS: u32 = 2;
 
 /// A start that is to be written.
-pub(super) struct SagaStart<P> {
+pub(super) struct PendingStart<P> {
     pub(super) saga: RecoveredSaga,
     pub(super) entries: Vec<JournalEntry>,
     pub(super) inbox: Option<EventInbox>,
@@ -63,8 +63,8 @@ impl<P> SharedSagas<P> {
 impl<P: Perform> SharedSagas<P> {
     /// Writes a start and gives the saga its task. A start that is in doubt is answered, and then looked for until the
     /// store says whether it is there.
-    pub(super) async fn write_start(self: Arc<Self>, start: SagaStart<P>) {
-        let SagaStart { saga, entries, inbox, taken, place, held, answer } = start;
+    pub(super) async fn write_start(self: Arc<Self>, start: PendingStart<P>) {
+        let PendingStart { saga, entries, inbox, taken, place, held, answer } = start;
         let starting = self.starting.read().await;
         let begun = self.journal.begin(&saga.id, &entries, inbox.as_ref()).await;
         if let Ok(JournalStart::Begun) = begun {
