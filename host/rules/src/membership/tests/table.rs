@@ -268,7 +268,11 @@ impl NaiveNotes {
             }
             Happening::Order(node, given) => {
                 for orders in [&mut self.orders, &mut self.told_orders] {
-                    if given { orders.insert(node) } else { orders.remove(&node) };
+                    if given {
+                        orders.insert(node)
+                    } else {
+                        orders.remove(&node)
+                    };
                 }
             }
             _ => {}
