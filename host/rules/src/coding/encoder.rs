@@ -20,8 +20,9 @@ const BROTLI_WINDOW: i32 = 19;
 const ZSTD: i32 = 3;
 /// Its window, as a power of two: 512 KiB, for the same reason. RFC 9659 permits 8 MiB.
 const ZSTD_WINDOW: u32 = 19;
-/// gzip's level: between nginx' default (1) and zlib's (6), at a price near that of 1.
-const GZIP: i32 = 4;
+/// gzip's level. zlib-rs makes 5 to 9 % fewer bytes by it than zlib by its level 1, which is nginx' default, and takes
+/// two thirds of the time of its level 4, which makes another 5 % fewer (see the log of performance).
+const GZIP: i32 = 2;
 
 /// The room for the output of one step.
 const STEP: usize = 16 << 10;
