@@ -58,9 +58,15 @@ impl Store {
             return tokio::task::spawn_blocking(move || Self::open(&settings)).await.unwrap_or(Err(StateError::Closed));
         };
         let until = Instant::now() + START_WAIT;
+        let mut told = false;
         loop {
             match Self::connect_once(settings, &remote).await {
-                Err(StateError::Unavailable { .. } | StateError::Taken { .. }) if Instant::now() < until => {
+                Err(error @ (StateError::Unavailable { .. } | StateError::Taken { .. })) if Instant::now() < until => {
+                    // Once: a start that is silent for so long looks as if it hung.
+                    if !std::mem::replace(&mut told, true) {
+                        let seconds = START_WAIT.as_secs();
+                        tracing::warn!(target: "store", "{error}; the start tries again for {seconds} s");
+                    }
                     sleep(START_AGAIN).await;
                 }
                 connected => return connected,

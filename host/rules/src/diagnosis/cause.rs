@@ -26,8 +26,8 @@ pub enum CauseKind {
     Starting,
     /// An operator holds its circuits open.
     OutOfService,
-    /// The store takes no writes.
-    StoreReadOnly,
+    /// The store takes no writes, or its database server does not answer.
+    StoreUnavailable,
     /// The guest traps.
     Trap,
     /// The guest needs more memory than it may have.
@@ -78,7 +78,7 @@ impl CauseKind {
             Self::LeftOut => "left-out",
             Self::Starting => "starting",
             Self::OutOfService => "out-of-service",
-            Self::StoreReadOnly => "store-read-only",
+            Self::StoreUnavailable => "store-unavailable",
             Self::Trap => "trap",
             Self::MemoryLimit => "memory-limit",
             Self::Instantiation => "instantiation",

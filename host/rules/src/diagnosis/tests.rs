@@ -59,7 +59,7 @@ fn each_planted_fault_is_the_first_cause() {
             CauseKind::OutOfService,
             "users-0",
         ),
-        (ServiceFacts { store: Some("the disk is full".into()), ..base() }, CauseKind::StoreReadOnly, "disk"),
+        (ServiceFacts { store: Some("the disk is full".into()), ..base() }, CauseKind::StoreUnavailable, "disk"),
         (ServiceFacts { trap: failure("trap", "in get"), ..failed("trap") }, CauseKind::Trap, "in get"),
         (failed("memory-limit"), CauseKind::MemoryLimit, "7 of 100"),
         (failed("connect"), CauseKind::Connect, "7 of 100"),

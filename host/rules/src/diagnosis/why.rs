@@ -88,7 +88,7 @@ fn decided(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
         causes.push((CauseKind::OutOfService, detail, format!("atoll breaker reset {name}")));
     }
     if let Some(reason) = &facts.store {
-        causes.push((CauseKind::StoreReadOnly, reason.clone(), "atoll logs --level error".into()));
+        causes.push((CauseKind::StoreUnavailable, reason.clone(), "atoll logs --level error".into()));
     }
 }
 
