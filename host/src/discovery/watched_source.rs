@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep_until};
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The least time between two answers: endpoints that flap must not publish the discovery table all the time.
 const PACE: Duration = Duration::from_millis(250);
+/// The longest such time, for a source that answers at once and names what it has named: the index of an absent service
+/// of Consul is that of the whole catalog, and grows with each change of any other.
+const SLOWEST_PACE: Duration = Duration::from_secs(2);
 
 /// A source with its last good answer.
 pub struct WatchedSource {
@@ -38,6 +41,8 @@ struct SourceTurn {
     not_before: Instant,
     /// Failures since the last answer.
     failures: u32,
+    /// Answers in a row that came at once and named nothing new.
+    repeats: u32,
 }
 
 /// What is known of a source.
@@ -97,7 +102,7 @@ impl WatchedSource {
             host,
             trouble,
             settings: settings.clone(),
-            turn: Mutex::new(SourceTurn { source, not_before: Instant::now(), failures: 0 }),
+            turn: Mutex::new(SourceTurn { source, not_before: Instant::now(), failures: 0, repeats: 0 }),
             state: SyncMutex::default(),
         })
     }
@@ -155,12 +160,15 @@ impl WatchedSource {
     pub async fn next(&self) {
         let mut turn = self.turn.lock().await;
         sleep_until(turn.not_before).await;
+        let before = (Instant::now(), self.good());
         let wait = match turn.source.next().await {
             // It is there, and says when there is more: no reason to back off.
             Ok(found) => {
                 turn.failures = 0;
                 self.take(found).unwrap_or_else(|error| self.fail(&error));
-                PACE
+                let is_repeated = before.0.elapsed() < SLOWEST_PACE && Arc::ptr_eq(&before.1, &self.good());
+                turn.repeats = if is_repeated { turn.repeats.saturating_add(1) } else { 0 };
+                pace(turn.repeats)
             }
             Err(error) => {
                 turn.failures = turn.failures.saturating_add(1);
@@ -215,6 +223,11 @@ impl WatchedSource {
     }
 }
 
+/// The wait after so many answers in a row that came at once and named nothing new.
+fn pace(repeats: u32) -> Duration {
+    PACE.saturating_mul(2_u32.saturating_pow(repeats)).min(SLOWEST_PACE)
+}
+
 /// The wait after so many failures in a row: it doubles with each, and is no longer than the wait after an answer.
 /// `jitter`: which part of it.
 fn backoff(failures: u32, every: Duration, jitter: f64) -> Duration {
@@ -225,6 +238,11 @@ fn backoff(failures: u32, every: Duration, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_repeats_itself_is_asked_less_often() {
+        assert_eq!([0, 1, 2, 3, 4, 99].map(|repeats| pace(repeats).as_millis()), [250, 500, 1000, 2000, 2000, 2000]);
+    }
 
     #[test]
     fn waits_double_up_to_the_longest_and_have_a_jitter() {
