@@ -1,6 +1,6 @@
 //! The operators' HTTP edge of a running host: probes, metrics, tables and guards. Also what guests write to the log.
 
-use super::atoll::{Atoll, Home, Http, eventually};
+use super::atoll::{Atoll, Home, Http, ended, eventually};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -191,14 +191,14 @@ async fn a_foreign_host_origin_or_media_type_is_refused_by_the_admin() {
 #[tokio::test]
 async fn an_admin_beyond_loopback_demands_its_token_and_never_logs_it() {
     let home = Home::new(MANIFEST);
-    let refused = home.command(&["run"]).env("ATOLL_ADMIN_LISTEN", "0.0.0.0:0").output().await.unwrap();
+    let refused = ended(home.command(&["run"]).env("ATOLL_ADMIN_LISTEN", "0.0.0.0:0")).await;
     assert_eq!(refused.status.code(), Some(1));
     let complaint = String::from_utf8(refused.stderr).unwrap();
     assert!(complaint.contains("ATOLL_ADMIN_TOKEN") && refused.stdout.is_empty(), "{complaint}");
 
     let mut guessable = home.command(&["run"]);
     guessable.env("ATOLL_ADMIN_LISTEN", "0.0.0.0:0").env("ATOLL_ADMIN_TOKEN", "12345");
-    let refused = guessable.output().await.unwrap();
+    let refused = ended(&mut guessable).await;
     let complaint = String::from_utf8(refused.stderr).unwrap();
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{complaint}");
     assert!(complaint.contains("openssl rand -hex 32") && !complaint.contains("12345"), "{complaint}");
@@ -239,7 +239,7 @@ async fn a_taken_port_is_reported_with_its_edge_and_address() {
     let address = taken.local_addr().unwrap().to_string();
     let home = Home::new(MANIFEST);
     for (variable, edge) in [("ATOLL_GATEWAY_LISTEN", "the gateway"), ("ATOLL_ADMIN_LISTEN", "the admin")] {
-        let refused = home.command(&["run"]).env(variable, &address).output().await.unwrap();
+        let refused = ended(home.command(&["run"]).env(variable, &address)).await;
         assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
         let complaint = String::from_utf8(refused.stderr).unwrap();
         let expected = format!("error: {edge}: cannot listen on {address}: Address already in use");

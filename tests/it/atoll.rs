@@ -80,7 +80,7 @@ impl Home {
 
     /// Runs a verb to its end.
     pub async fn output(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().await.unwrap()
+        ended(&mut self.command(arguments)).await
     }
 
     /// Starts the host and waits until it prints the addresses on which it listens.
@@ -141,6 +141,11 @@ impl Home {
                 .unwrap();
         }
     }
+}
+
+/// Runs a command that ends by itself. A host that starts all the same must not hold up the suite.
+pub async fn ended(command: &mut Command) -> Output {
+    tokio::time::timeout(TIMEOUT, command.output()).await.expect("it ends by itself").unwrap()
 }
 
 /// A running host.

@@ -1,7 +1,7 @@
 //! State on a database server, through the real binary: what is refused and how, and a real PostgreSQL that is killed
 //! under the host. Without a server (`just state-backends` installs one) the last test passes, and says so.
 
-use super::atoll::{Atoll, Home, Http, eventually};
+use super::atoll::{Atoll, Home, Http, ended, eventually};
 use super::postgres_server::{PASSWORD, PostgresServer};
 use http::{Method, Request};
 use rustix::process::Signal;
@@ -28,7 +28,7 @@ async fn what_a_backend_cannot_promise_is_refused_by_name_with_its_line() {
     let home = Home::new(&format!("{backend}{SERVICE}"));
     for verb in ["check", "run"] {
         let mut command = home.command(&[verb, "atoll.toml"]);
-        let output = command.env("KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").output().await.unwrap();
+        let output = ended(command.env("KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")).await;
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{verb}: {text}");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");

@@ -1,6 +1,6 @@
 //! A host without a server: alone, and refused where a server will not do.
 
-use super::super::atoll::{Home, Http, eventually};
+use super::super::atoll::{Home, Http, ended, eventually};
 use super::super::topics::jet_stream::fake_server;
 use super::{MANIFEST, RunningNode, home};
 use http::Method;
@@ -48,7 +48,7 @@ async fn a_server_that_is_too_old_is_refused_by_name() {
     });
     let home = home(&address.await);
     home.link_cache();
-    let output = home.command(&["run", "atoll.toml"]).env("ATOLL_NODE", "a").output().await.unwrap();
+    let output = ended(home.command(&["run", "atoll.toml"]).env("ATOLL_NODE", "a")).await;
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{complaint}");
     assert!(complaint.contains("connecting to the NATS of the cluster"), "{complaint}");

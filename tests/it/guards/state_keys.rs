@@ -1,7 +1,7 @@
 //! The key of the database: nothing readable in the file, a wrong key refuses to start, and the key is replaced while
 //! the host runs, through `kill -9`.
 
-use super::super::atoll::{Atoll, Home, Http, TIMEOUT};
+use super::super::atoll::{Atoll, Home, Http, ended};
 use super::verb;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -68,7 +68,7 @@ fn holds(home: &Home, text: &str) -> bool {
 
 /// What a host says that does not start.
 async fn refusal(mut command: Command) -> String {
-    let output = tokio::time::timeout(TIMEOUT, command.output()).await.expect("it ends by itself").unwrap();
+    let output = ended(&mut command).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }

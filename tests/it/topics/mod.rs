@@ -13,10 +13,9 @@ mod schedules;
 mod secured;
 mod traced;
 
-use super::atoll::{Answer, Atoll, Home, Http, TIMEOUT, eventually};
+use super::atoll::{Answer, Atoll, Home, Http, ended, eventually};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 /// `writer` publishes, `reader` handles, and `echoes` handles what `reader` publishes.
 const MANIFEST: &str = r#"
@@ -67,9 +66,7 @@ async fn refused(broker: &str, keys: &str, variables: &[(&str, &str)]) -> String
     let home = Home::new(&format!("[events]\nbroker = '{broker}'\n{keys}\n{MANIFEST}"));
     home.link_cache();
     let mut command = home.command(&["run", "atoll.toml"]);
-    // One that starts all the same must not hold up the suite.
-    command.envs(variables.iter().copied());
-    let output = timeout(TIMEOUT, command.output()).await.expect("the host ends by itself").unwrap();
+    let output = ended(command.envs(variables.iter().copied())).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
 }
