@@ -34,8 +34,8 @@ thrown() {
         's/if person == "nobody":/if person == "bug":\n            raise ValueError("a bug of mine")\n        &/' ;;
     c) printf '%s' 's/    char \*text = NULL;/    if (person->len == 3 \&\& memcmp(person->ptr, "bug", 3) == 0) {\n'
         printf '%s' '        fputs("a bug of mine\\n", stderr);\n        abort();\n    }\n&/' ;;
-    zig) printf '%s' \
-        's/    if (std.mem.eql(u8, person, "nobody")) {/    if (std.mem.eql(u8, person, "bug")) @panic("a bug of mine");\n&/' ;;
+    zig) printf '%s' 's/    if (std.mem.eql(u8, person, "nobody")) {/'
+        printf '%s' '    if (std.mem.eql(u8, person, "bug")) @panic("a bug of mine");\n&/' ;;
     go) printf '%s' 's/if person == "nobody" {/if person == "bug" {\n\t\tpanic("a bug of mine")\n\t}\n\t&/' ;;
     esac
 }
