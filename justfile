@@ -210,7 +210,7 @@ drawing: setup
 schema: setup
     ATOLL_WRITE_SCHEMA=1 cargo test --quiet -p host --lib config::tests::schema
 
-# Run the benchmarks and the programs that they compare with; `just bench edge`, `events`, `state` run scripts in bench/
+# Run the benchmarks beside other programs; `just bench edge`, `events`, `languages`, `state` run scripts in bench/
 [group("verify")]
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
@@ -218,7 +218,9 @@ bench *ARGS: build-components
     if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && cargo build --release --bin atoll && \
         exec bench/events.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = state ]; then shift && tests/state-backends/install.sh && cargo build --release --bin atoll && \
-        exec bench/state_backends.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
+        exec bench/state_backends.py target/release/atoll "$@"; fi; \
+    if [ "${1:-}" = languages ]; then shift && bench/peers/install.sh debian flask && cargo build --release --bin atoll && \
+        exec bench/languages.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
 
 # Kill the host at so many moments of a rotation of its key: `just key-kills`, `just key-kills 20`
 [group("verify")]

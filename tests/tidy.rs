@@ -23,7 +23,7 @@ use self::scan::Scan;
 use crate::it::components::workspace;
 
 /// Where Rust code of this project stands.
-const CODE: [&str; 6] = ["host/src", "host/rules/src", "tests", "components", "bench", "fuzz"];
+const CODE: [&str; 7] = ["host/src", "host/bindings", "host/rules/src", "tests", "components", "bench", "fuzz"];
 
 /// The crates of the host: their rooms are one house.
 const CRATES: [&str; 2] = ["host/rules/src/", "host/src/"];

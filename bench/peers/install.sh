@@ -2,6 +2,8 @@
 # Installs the programs that `./just bench` compares with, in pinned versions, into `.tools/`. wrk and nginx come from
 # Debian.
 #
+#   bench/peers/install.sh [debian] [wasmtime] [workerd] [flask]     all of them, unless some are named
+#
 # It is safe to run this script again: installed programs of the right version stay. What cannot be installed is
 # printed here and shown as missing in the tables, and the exit status is still 0. The first run takes some minutes,
 # most of them for building wasmtime-cli.
@@ -54,6 +56,7 @@ install_flask() {
         cp "$here/flask/requirements.txt" "$tools/flask/installed.txt"
 }
 
-for peer in debian wasmtime workerd flask; do
+(($#)) || set -- debian wasmtime workerd flask
+for peer; do
     "install_$peer" || echo "bench: $peer cannot be installed; the comparison goes on without it" >&2
 done

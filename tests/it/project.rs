@@ -43,12 +43,40 @@ async fn a_new_service_has_its_files_and_prints_its_sections() {
     let sections = String::from_utf8(made.stdout).unwrap();
     assert!(sections.contains("[service.order-mailer]") && sections.contains("build = "), "{sections}");
     let folder = home.manifest().parent().unwrap().join("order-mailer");
-    for file in ["wit/order-mailer.wit", "src/service.js", "package.json", "README.md"] {
+    for file in ["wit/order-mailer.wit", "src/service.js", "package.json", "README.md", ".editorconfig"] {
         assert!(folder.join(file).is_file(), "{file}");
     }
     let again = home.output(&["new", "order-mailer"]).await;
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("order-mailer exists"), "{again:?}");
+}
+
+#[tokio::test]
+async fn bindings_and_a_component_are_made_of_the_contract_of_a_new_service() {
+    let home = Home::new("");
+    assert!(home.output(&["new", "order-mailer", "--lang", "c"]).await.status.success());
+    let folder = home.manifest().parent().unwrap().to_owned();
+    let (wit, out) = ("order-mailer/wit", "order-mailer/target/bindings");
+    let bind = ["wit", "bindings", "--lang", "c", "--wit", wit, "--out", out];
+    let bound = home.output(&bind).await;
+    assert!(bound.status.success(), "{bound:?}");
+    // What the template's code implements is what the bindings declare.
+    let header = fs::read_to_string(folder.join(out).join("service.h")).unwrap();
+    let code = fs::read_to_string(folder.join("order-mailer/service.c")).unwrap();
+    for text in [&header, &code] {
+        assert!(text.contains("bool exports_example_order_mailer_order_mailer_greet("), "{text}");
+    }
+    let again = home.output(&bind).await;
+    assert!(again.status.success() && again.stderr.is_empty(), "nothing is written again: {again:?}");
+
+    // A module that has no such function, and a component, are refused with the reason.
+    fs::write(folder.join("empty.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    let hello = component("fixture-hello");
+    for (module, part) in [("empty.wasm", "#greet"), (hello.to_str().unwrap(), "is a component already")] {
+        let refused = home.output(&["wit", "component", module, "--wit", wit, "-o", "x.wasm"]).await;
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(part), "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use super::state::StateVerb;
 use super::test::TestArgs;
 use super::trace::TraceArgs;
 use super::verb_examples::{APPLY_EXAMPLES, BREAKER_EXAMPLES, LOGS_EXAMPLES, REPLAY_EXAMPLES, ROLLOUT_EXAMPLES};
+use super::wit::WitVerb;
 use crate::base::ServiceName;
 use crate::project::Language;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -217,6 +218,10 @@ pub(super) enum Verb {
     /// is empty at the start and gone at the end; no host outside is reached.
     #[command(verbatim_doc_comment)]
     Test(TestArgs),
+
+    /// Make bindings and components for languages whose compilers make neither
+    #[command(subcommand)]
+    Wit(WitVerb),
 
     /// Look whether this machine has what Atoll and the builds of the manifest need
     ///
@@ -465,6 +470,12 @@ pub(super) enum LanguageArg {
     Ts,
     /// Python, by pip
     Python,
+    /// C, by Zig's C compiler, which pip installs
+    C,
+    /// Zig, by pip
+    Zig,
+    /// Go, by pip
+    Go,
 }
 
 impl From<LanguageArg> for Language {
@@ -474,6 +485,9 @@ impl From<LanguageArg> for Language {
             LanguageArg::Js => Self::JavaScript,
             LanguageArg::Ts => Self::TypeScript,
             LanguageArg::Python => Self::Python,
+            LanguageArg::C => Self::C,
+            LanguageArg::Zig => Self::Zig,
+            LanguageArg::Go => Self::Go,
         }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files` → `command` → `order`, `key`, `apply`, `rollout`,
+//! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files`, `wit` → `command` → `order`, `key`, `apply`, `rollout`,
 //! `replay`, `trace`, `observed`, `top`, `node` → `client` → `event_stream`, `output` → `admin_connector`, `failure` →
 //! `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command
 //! line; the verbs against an admin on a loopback socket), and small tests in the files.
@@ -54,6 +54,7 @@ mod top;
 mod trace;
 mod verb;
 mod verb_examples;
+mod wit;
 
 use crate::telemetry;
 use apply::WouldChange;

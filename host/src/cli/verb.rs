@@ -10,7 +10,7 @@ use super::log_format_arg::LogFormatArg;
 use super::replay::ReplayArgs;
 use super::{
     apply, audit, cache, cluster, develop, doctor, editor_files, events, guard, inspection, key, node, observed,
-    observed_text, order, replay, rollout, saga, schedules, state, table, terminal, test, top, trace,
+    observed_text, order, replay, rollout, saga, schedules, state, table, terminal, test, top, trace, wit,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -51,6 +51,7 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Schema => editor_files::schema(),
         Verb::Completions { shell } => editor_files::completions(shell),
         Verb::Man { folder } => editor_files::man(&folder),
+        Verb::Wit(verb) => wit::execute(verb),
         Verb::Test(arguments) => test::test(arguments),
         Verb::Cluster(verb) => Ok(terminal::print(&cluster::execute(&verb)?)?),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),

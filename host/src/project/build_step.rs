@@ -3,10 +3,10 @@
 use super::source_files::SourceFiles;
 use crate::base::ServiceName;
 use crate::config::{BuildConfig, Draft, Manifest, ManifestErrors, environment};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{env, fs};
 use thiserror::Error;
 
 /// How the component of a service is made, and what its sources were when it was made last.
@@ -110,6 +110,10 @@ impl BuildStep {
         command.args(["-c", &self.config.command]).current_dir(&self.config.folder).stdin(Stdio::null());
         // Flags for the host (coverage, sanitizers, target-cpu) do not fit WebAssembly.
         command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        // A script that makes bindings or a component by `atoll wit` takes the program that builds.
+        if let Ok(atoll) = env::current_exe() {
+            command.env("ATOLL", atoll);
+        }
         let done = command.output().map_err(|source| BuildFailure::Start { service: service.clone(), source })?;
         if !done.status.success() {
             let output = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();

@@ -11,7 +11,17 @@ pub enum Language {
     TypeScript,
     /// By componentize-py: the engine is CPython.
     Python,
+    /// By the C compiler and the C library that Zig brings, and the bindings of `atoll wit`.
+    C,
+    /// The same, from the bindings for C.
+    Zig,
+    /// By Go's own compiler, and the bindings of `atoll wit`.
+    Go,
 }
+
+/// What `build` is for languages whose build is a script: the tools first.
+const SCRIPT: &str =
+    "test -d .venv || (python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt) && sh build.sh";
 
 /// One file of a template: where it goes, and its text. Both have placeholders.
 pub(super) type TemplateFile = (&'static str, &'static str);
@@ -41,6 +51,27 @@ impl Language {
                 ("service.py", include_str!("../../templates/python/service.py")),
                 (".gitignore", "/.venv\n/{{name}}.wasm\n__pycache__/\n"),
             ],
+            Self::C => &[
+                ("requirements.txt", include_str!("../../templates/c/requirements.txt")),
+                ("build.sh", include_str!("../../templates/c/build.sh")),
+                ("service.c", include_str!("../../templates/c/service.c")),
+                (".gitignore", "/.venv\n/target\n/{{name}}.wasm\n"),
+            ],
+            Self::Zig => &[
+                ("requirements.txt", include_str!("../../templates/zig/requirements.txt")),
+                ("build.sh", include_str!("../../templates/zig/build.sh")),
+                ("service.zig", include_str!("../../templates/zig/service.zig")),
+                (".gitignore", "/.venv\n/target\n/{{name}}.wasm\n"),
+            ],
+            Self::Go => &[
+                ("requirements.txt", include_str!("../../templates/go/requirements.txt")),
+                ("build.sh", include_str!("../../templates/go/build.sh")),
+                ("export_example_{{snake}}_{{snake}}/service.go", include_str!("../../templates/go/service.go")),
+                (
+                    ".gitignore",
+                    "/.venv\n/target\n/{{name}}.wasm\n/wit_exports.go\n/wit_runtime\n/example_{{snake}}_{{snake}}\n",
+                ),
+            ],
         }
     }
 
@@ -58,15 +89,27 @@ impl Language {
                 "test -d .venv || (python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt) && \
                  .venv/bin/componentize-py -q -d wit -w service componentize service -o {{name}}.wasm"
             }
+            Self::C | Self::Zig | Self::Go => SCRIPT,
         }
     }
 
-    /// The settings that a component with an engine needs beyond the defaults, as lines of its section.
+    /// The settings that its services need beyond the defaults, as lines of their section.
     pub(super) fn settings(self) -> &'static str {
         match self {
-            Self::Rust | Self::JavaScript | Self::TypeScript => "",
+            Self::Rust | Self::JavaScript | Self::TypeScript | Self::C | Self::Zig => "",
+            // The bindings stand beside the code, which is what a Go module wants.
+            Self::Go => "watch = [\"export_example_{{snake}}_{{snake}}\", \"go.mod\", \"wit\"]\n",
             // CPython starts with 16 to 32 MiB, and a first call that loads modules wants more than a Rust service.
             Self::Python => "limits = { memory = \"256MiB\" }\n",
+        }
+    }
+
+    /// How its people indent: the style and the size in `.editorconfig`.
+    pub(super) fn indent(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Rust | Self::Python | Self::C | Self::Zig => ("space", "4"),
+            Self::JavaScript | Self::TypeScript => ("space", "2"),
+            Self::Go => ("tab", "4"),
         }
     }
 }

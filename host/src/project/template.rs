@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 const CONTRACT: &str = include_str!("../../templates/wit/service.wit");
+const EDITOR: &str = include_str!("../../templates/editorconfig");
 const PAGE: &str = include_str!("../../templates/README.md");
 /// The crate for services in Rust, of the version of this host.
 const GUEST: &str = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
@@ -57,10 +58,12 @@ pub fn create(name: &ServiceName, language: Language, place: &Path) -> Result<Ne
         made => made.map_err(|source| TemplateError::Write { path: folder.clone(), source })?,
     }
     let manifest = sections(&names, language);
-    let contract = [("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE)];
+    let contract = [("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE), (".editorconfig", EDITOR)];
+    let (indent_style, indent_size) = language.indent();
     let mut files = Vec::new();
     for (path, text) in contract.iter().chain(language.files()) {
         let text = names.fill(text).replace("{{manifest}}", &manifest).replace("{{guest}}", &guest());
+        let text = text.replace("{{indent_style}}", indent_style).replace("{{indent_size}}", indent_size);
         files.push(write(folder.join(names.fill(path)), &text)?);
     }
     Ok(NewService { files, manifest })
@@ -124,6 +127,7 @@ impl SpelledName {
     fn fill(&self, text: &str) -> String {
         let Self { kebab, snake, camel, pascal } = self;
         let text = text.replace("{{name}}", kebab).replace("{{snake}}", snake);
+        let text = text.replace("{{upper}}", &snake.to_ascii_uppercase());
         text.replace("{{camel}}", camel).replace("{{pascal}}", pascal)
     }
 }
@@ -137,7 +141,15 @@ mod tests {
     use super::*;
     use crate::config::Draft;
 
-    const LANGUAGES: [Language; 4] = [Language::Rust, Language::JavaScript, Language::TypeScript, Language::Python];
+    const LANGUAGES: [Language; 7] = [
+        Language::Rust,
+        Language::JavaScript,
+        Language::TypeScript,
+        Language::Python,
+        Language::C,
+        Language::Zig,
+        Language::Go,
+    ];
 
     #[test]
     fn every_template_is_filled_and_its_sections_are_a_manifest() {

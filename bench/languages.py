@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Services in JavaScript and Python beside their usual servers: bench/languages.py HOST_BINARY [SECONDS] [ROUNDS]
+
+The same work everywhere: `GET /greet/Ada` is answered with `{"text":"Hello, Ada!"}`. Atoll serves the services that
+`atoll new --lang js` and `--lang python` make, typed, with a fresh instance for each request and with `reuse`. Beside
+them are node's own http server (one process, as it comes) and Flask under gunicorn (five workers), each behind nginx as
+a plain proxy; and Flask behind the gateway in Flask that the article has. wrk asks with 32 connections for so many
+seconds (5 unless said otherwise). The rounds (3) are interleaved, and medians are printed.
+
+`wasmtime serve` and `jco serve` are left out: they run components that handle HTTP themselves, and these do not.
+
+Needs node with npm, python3 with venv, wrk, nginx, and `.tools/flask` (`bench/peers/install.sh`). What is missing is
+left out, and said.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FLASK = os.path.join(HERE, "..", ".tools", "flask", "bin", "gunicorn")
+NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+CONNECTIONS, WORKERS, PATIENCE = 32, 5, 120
+ANSWER = {"text": "Hello, Ada!"}
+NODE = """
+const http = require("node:http");
+http.createServer((request, response) => {
+  const person = decodeURIComponent(request.url.slice("/greet/".length));
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ text: `Hello, ${person}!` }));
+}).listen(Number(process.argv[2]), "127.0.0.1");
+"""
+SERVICE = """
+from flask import Flask, jsonify
+app = Flask(__name__)
+
+@app.get("/greet/<person>")
+def greet(person):
+    return jsonify(text=f"Hello, {person}!")
+"""
+GATEWAY = """
+import os
+import requests
+from flask import Flask, Response
+app = Flask(__name__)
+
+@app.get("/<path:path>")
+def forward(path):
+    answer = requests.get(f"http://{os.environ['UPSTREAM']}/{path}", timeout=5)
+    return Response(answer.content, answer.status_code, content_type=answer.headers["content-type"])
+"""
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def answers(address):
+    try:
+        with urllib.request.urlopen(f"http://{address}/greet/Ada", timeout=5) as answer:
+            return json.load(answer) == ANSWER
+    except OSError:
+        return False
+
+
+class Side:
+    """One way to serve, with the processes that it takes."""
+
+    def __init__(self, name, folder):
+        self.name, self.folder, self.running = name, folder, []
+        self.rates, self.medians, self.tails, self.memory = [], [], [], []
+
+    def run(self, command, environment=None):
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            process = subprocess.Popen(command, cwd=self.folder, env={**os.environ, **(environment or {})}, stdout=log,
+                                       stderr=log, start_new_session=True)
+        self.running.append(process)
+
+    def await_answer(self, address):
+        end = time.monotonic() + PATIENCE
+        while not answers(address):
+            if time.monotonic() > end or any(process.poll() is not None for process in self.running):
+                with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as log:
+                    sys.exit(f"{self.name} does not answer:\n{log.read()[-3000:]}")
+            time.sleep(0.05)
+        return address
+
+    def resident(self):
+        """MiB of all processes of the side: proportional, so that shared pages count once."""
+        groups, total = {process.pid for process in self.running}, 0
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.getpgid(int(pid)) in groups:
+                    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+                        total += int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)[1])
+            except (OSError, TypeError):
+                continue
+        return total / 1024
+
+    def end(self):
+        for process in reversed(self.running):
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in self.running:
+            process.wait()
+        self.running.clear()
+
+    def nginx(self, upstream):
+        listen = f"127.0.0.1:{free_port()}"
+        with open(os.path.join(HERE, "peers", "nginx.conf"), encoding="utf-8") as source:
+            text = source.read().replace("@UPSTREAM@", upstream).replace("@LISTEN@", listen)
+        with open(os.path.join(self.folder, "nginx.conf"), "w", encoding="utf-8") as file:
+            file.write(text)
+        self.run([NGINX, "-p", self.folder, "-c", "nginx.conf", "-e", "stderr"])
+        return listen
+
+    def gunicorn(self, name, text, environment=None):
+        listen = f"127.0.0.1:{free_port()}"
+        with open(os.path.join(self.folder, f"{name}.py"), "w", encoding="utf-8") as file:
+            file.write(text)
+        self.run([FLASK, "--workers", str(WORKERS), "--bind", listen, f"{name}:app"], environment)
+        return listen
+
+
+class Atoll(Side):
+    def __init__(self, binary, language, reuse, folder):
+        super().__init__(f"Atoll, {language}, {'reuse' if reuse else 'fresh'}", folder)
+        self.binary = binary
+        with open(os.path.join(folder, "sections.toml"), encoding="utf-8") as file:
+            manifest = file.read()
+        if reuse:
+            manifest = manifest.replace("[service.greet]\n", "[service.greet]\nisolation = \"reuse\"\n")
+        self.manifest = f"{'reuse' if reuse else 'fresh'}.toml"
+        with open(os.path.join(folder, self.manifest), "w", encoding="utf-8") as file:
+            file.write(manifest)
+
+    def start(self):
+        gateway, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        addresses = {"ATOLL_GATEWAY_LISTEN": gateway, "ATOLL_ADMIN_LISTEN": admin, "ATOLL_LOG": "access=off,info"}
+        self.run([self.binary, "run", self.manifest], addresses)
+        return self.await_answer(gateway)
+
+
+class Node(Side):
+    def start(self):
+        upstream = f"127.0.0.1:{free_port()}"
+        with open(os.path.join(self.folder, "server.js"), "w", encoding="utf-8") as file:
+            file.write(NODE)
+        self.run(["node", "server.js", upstream.rsplit(":", 1)[1]])
+        self.await_answer(upstream)
+        return self.await_answer(self.nginx(upstream))
+
+
+class Flask(Side):
+    def start(self):
+        upstream = self.await_answer(self.gunicorn("service", SERVICE))
+        if "nginx" in self.name:
+            return self.await_answer(self.nginx(upstream))
+        return self.await_answer(self.gunicorn("gateway", GATEWAY, {"UPSTREAM": upstream}))
+
+
+def built(binary, language, folder):
+    """The service of the template, built by its own tools; its size in MB."""
+    os.makedirs(folder)
+    made = subprocess.run([binary, "new", "greet", "--lang", language], cwd=folder, check=True, capture_output=True)
+    for name in ("sections.toml", "atoll.toml"):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(made.stdout)
+    print(f"building greet in {language}", file=sys.stderr)
+    subprocess.run([binary, "build"], cwd=folder, check=True)
+    return os.path.getsize(os.path.join(folder, "greet", "greet.wasm")) / 1e6
+
+
+def milliseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def measure(side, seconds):
+    address = side.start()
+    try:
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", "--latency", "-d", f"{seconds}s", f"http://{address}/greet/Ada"]
+        subprocess.run(command[:-2] + ["1s", command[-1]], check=True, capture_output=True)  # warm
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        if "Non-2xx" in said or "Socket errors" in said:
+            sys.exit(f"{side.name} failed requests:\n{said}")
+        side.rates.append(float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]))
+        side.medians.append(milliseconds(re.search(r"^ +50% +(\S+)", said, re.M)[1]))
+        side.tails.append(milliseconds(re.search(r"^ +99% +(\S+)", said, re.M)[1]))
+        side.memory.append(side.resident())
+    finally:
+        side.end()
+
+
+def main():
+    binary = os.path.abspath(sys.argv[1])
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+    with tempfile.TemporaryDirectory() as work:
+        def folder(name):
+            path = os.path.join(work, name)
+            os.makedirs(path, exist_ok=True)
+            return path
+
+        sides = []
+        for language, tool in (("js", "npm"), ("python", "python3")):
+            if shutil.which(tool):
+                place = os.path.join(work, language)
+                print(f"{language}: {built(binary, language, place):.1f} MB", file=sys.stderr)
+                sides += [Atoll(binary, language, reuse, place) for reuse in (False, True)]
+        if shutil.which("node") and os.path.exists(NGINX):
+            sides.append(Node("node http behind nginx", folder("node")))
+        if os.path.exists(FLASK):
+            if os.path.exists(NGINX):
+                sides.append(Flask("Flask, gunicorn, behind nginx", folder("flask")))
+            sides.append(Flask("Flask, gunicorn, behind the gateway in Flask", folder("gateway")))
+        else:
+            print("Flask is left out: bench/peers/install.sh installs it", file=sys.stderr)
+        for number in range(rounds):
+            for side in sides:
+                print(f"round {number + 1}: {side.name}", file=sys.stderr)
+                measure(side, seconds)
+    print("| served by | requests a second | p50 | p99 | memory |\n| --- | ---: | ---: | ---: | ---: |")
+    for side in sides:
+        rate, median, tail, memory = map(statistics.median, (side.rates, side.medians, side.tails, side.memory))
+        print(f"| {side.name} | {rate:,.0f} | {median:.2f} ms | {tail:.2f} ms | {memory:.0f} MiB |")
+    rates = {side.name: side.rates for side in sides}
+    for ours, theirs in (("Atoll, js, reuse", "node http behind nginx"),
+                         ("Atoll, python, reuse", "Flask, gunicorn, behind the gateway in Flask")):
+        if ours in rates and theirs in rates:
+            ratio = statistics.median(a / b for a, b in zip(rates[ours], rates[theirs]))
+            print(f"\n{ours}: {ratio:.2f} of {theirs}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+//! What languages without a component toolchain of their own need: bindings of a contract, and a component of the core
+//! module that their compiler makes.
+//!
+//! What always holds: the bindings know no `async`. An `async func` of a contract is implemented and called like a
+//! `func`, which the binary format allows: the implementation is lifted synchronously, and a call waits for its answer.
+//! Nobody who calls such a service sees a difference.
+//!
+//! Never: it runs a compiler, or knows a manifest.
+
+mod go_module;
+mod world;
+
+pub use world::{BindingLanguage, BindingsError, ContractWorld};

@@ -1,0 +1,139 @@
+//! A world of a contract, from which bindings and components are made.
+
+use crate::go_module::{self, ASYNC_PACKAGE};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wit_bindgen_core::wit_parser::{Resolve, WorldId};
+use wit_bindgen_core::{AsyncFilterSet, Files, WorldGenerator};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+
+/// A component begins so, and not with the version of a core module (the component model's binary format).
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A language that bindings are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindingLanguage {
+    /// C: a header and a source file. C++ and Zig take them as well.
+    C,
+    /// Go: packages of the module `wit_component`.
+    Go,
+}
+
+/// Why there are no bindings, or no component.
+#[derive(Debug, Error)]
+pub enum BindingsError {
+    /// The WIT cannot be read, or has no such world.
+    #[error("cannot take a world out of {}: {reason:#}", .wit.display())]
+    Wit {
+        /// The file or folder.
+        wit: PathBuf,
+        /// Why.
+        reason: anyhow::Error,
+    },
+    /// The generator has no form for something in the world.
+    #[error("no bindings for {language:?} can be made of this world: {reason}")]
+    Unsupported {
+        /// The language.
+        language: BindingLanguage,
+        /// What the generator said.
+        reason: String,
+    },
+    /// The bytes are a component.
+    #[error("this is a component already; only the core module that a compiler makes has to become one")]
+    ComponentAlready,
+    /// The module does not fit the world, or is no module.
+    #[error("the module makes no component of this world: {0:#}")]
+    Module(anyhow::Error),
+}
+
+/// A world, with all that its contract refers to.
+#[derive(Debug, Clone)]
+pub struct ContractWorld {
+    resolve: Resolve,
+    world: WorldId,
+}
+
+impl ContractWorld {
+    /// The world `name` of the WIT in a file or folder; without a name its only one.
+    ///
+    /// # Errors
+    /// [`BindingsError::Wit`].
+    pub fn read(wit: &Path, name: Option<&str>) -> Result<Self, BindingsError> {
+        let mut resolve = Resolve::default();
+        let taken = resolve.push_path(wit).and_then(|(package, _)| resolve.select_world(&[package], name));
+        match taken {
+            Ok(world) => Ok(Self { resolve, world }),
+            Err(reason) => Err(BindingsError::Wit { wit: wit.to_owned(), reason }),
+        }
+    }
+
+    /// The files of the bindings, by their paths in the folder that they are for.
+    ///
+    /// # Errors
+    /// [`BindingsError::Unsupported`].
+    pub fn bindings(&self, language: BindingLanguage) -> Result<BTreeMap<PathBuf, Vec<u8>>, BindingsError> {
+        // What a generator does not know it meets with a panic as often as with an error.
+        let generated = catch_unwind(AssertUnwindSafe(|| {
+            let (mut resolve, mut files) = (self.resolve.clone(), Files::default());
+            generator(language).generate(&mut resolve, self.world, &mut files).map(|()| files)
+        }));
+        let unsupported = |reason| BindingsError::Unsupported { language, reason };
+        let files = match generated {
+            Ok(files) => files.map_err(|error| unsupported(format!("{error:#}")))?,
+            Err(panic) => return Err(unsupported(told(panic.as_ref()))),
+        };
+        let mut files: BTreeMap<_, _> =
+            files.iter().map(|(path, bytes)| (PathBuf::from(path), bytes.to_vec())).collect();
+        if language == BindingLanguage::Go {
+            if files.values().any(|bytes| bytes.windows(ASYNC_PACKAGE.len()).any(|part| part == ASYNC_PACKAGE)) {
+                return Err(unsupported("it has streams or futures, which stock Go cannot wait for".to_owned()));
+            }
+            go_module::complete(&mut files);
+        }
+        Ok(files)
+    }
+
+    /// The component of this world that `module`, a core module, implements. Its calls of WASI preview 1, which these
+    /// languages' own libraries are made of, become calls of WASI 0.2.
+    ///
+    /// # Errors
+    /// [`BindingsError::ComponentAlready`], [`BindingsError::Module`].
+    pub fn component(&self, module: &[u8]) -> Result<Vec<u8>, BindingsError> {
+        if module.starts_with(COMPONENT) {
+            return Err(BindingsError::ComponentAlready);
+        }
+        let mut module = module.to_vec();
+        embed_component_metadata(&mut module, &self.resolve, self.world, StringEncoding::UTF8, false)
+            .and_then(|()| {
+                let mut encoder = ComponentEncoder::default();
+                encoder.validate(true).module(&module)?;
+                encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?.encode()
+            })
+            .map_err(BindingsError::Module)
+    }
+}
+
+fn generator(language: BindingLanguage) -> Box<dyn WorldGenerator> {
+    let mut synchronous = AsyncFilterSet::default();
+    synchronous.push("all");
+    match language {
+        // The source file refers to the object file with the type of the world, so it is linked too.
+        BindingLanguage::C => wit_bindgen_c::Opts { async_: synchronous, ..Default::default() }.build(),
+        // gofmt may be there or not; the same contract makes the same bindings.
+        BindingLanguage::Go => {
+            let format = wit_bindgen_go::Format::False;
+            wit_bindgen_go::Opts { format, async_: synchronous, quiet: true, ..Default::default() }.build()
+        }
+    }
+}
+
+/// What a panic said.
+fn told(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked").to_owned()
+}

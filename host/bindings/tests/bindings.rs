@@ -1,0 +1,102 @@
+//! Bindings of contracts, and components of modules that are written as text. That the bindings compile in their
+//! languages is seen by `just languages`, which has the compilers.
+
+use bindings::{BindingLanguage, BindingsError, ContractWorld};
+use std::fs;
+use std::path::Path;
+use wasmparser::{Parser, Payload};
+
+const WIT: &str = "
+    package a:b@0.1.0;
+    interface counts { next: async func(after: u32) -> u32; }
+    world service { export counts; }
+    world empty {}
+    world streaming { export bytes: interface { read: async func() -> stream<u8>; } }
+";
+
+/// What a compiler makes of an implementation: it wants the time, as the library of C does.
+const MODULE: &str = r#"
+    (module
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+        (memory (export "memory") 4)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 65536)
+        (func (export "a:b/counts@0.1.0#next") (param i32) (result i32)
+            (drop (call $clock (i32.const 0) (i64.const 0) (i32.const 8)))
+            (i32.add (local.get 0) (i32.const 1))))
+"#;
+
+fn world(name: Option<&str>) -> Result<ContractWorld, BindingsError> {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("b.wit");
+    fs::write(&file, WIT).unwrap();
+    ContractWorld::read(&file, name)
+}
+
+#[test]
+fn the_bindings_of_an_async_func_are_synchronous() {
+    let c = world(Some("service")).unwrap().bindings(BindingLanguage::C).unwrap();
+    let header = String::from_utf8_lossy(&c[Path::new("service.h")]);
+    assert!(header.contains("uint32_t exports_a_b_counts_next(uint32_t after);"), "{header}");
+    let source = String::from_utf8_lossy(&c[Path::new("service.c")]);
+    assert!(source.contains("a:b/counts@0.1.0#next") && !source.contains("[async-lift]"), "{source}");
+    assert!(c.contains_key(Path::new("service_component_type.o")), "{:?}", c.keys());
+
+    let go = world(Some("service")).unwrap().bindings(BindingLanguage::Go).unwrap();
+    let source = String::from_utf8_lossy(&go[Path::new("wit_exports.go")]);
+    assert!(source.contains("//go:wasmexport a:b/counts@0.1.0#next"), "{source}");
+    // Nothing is fetched: what the module requires stands beside it.
+    let module = String::from_utf8_lossy(&go[Path::new("go.mod")]);
+    assert!(module.contains("replace go.bytecodealliance.org/pkg => ./wit_runtime"), "{module}");
+    for file in ["wit_runtime/go.mod", "wit_runtime/wit/runtime/runtime.go", "wit_runtime/wit/types/tuples.go"] {
+        assert!(go.contains_key(Path::new(file)), "{file}: {:?}", go.keys());
+    }
+}
+
+#[test]
+fn a_module_over_wasi_preview_1_becomes_a_component_of_its_world() {
+    let world = world(Some("service")).unwrap();
+    let component = world.component(&wat::parse_str(MODULE).unwrap()).unwrap();
+    let names = imports_and_exports(&component);
+    assert!(names.contains(&"export a:b/counts@0.1.0".to_owned()), "{names:?}");
+    assert!(names.iter().any(|name| name.starts_with("import wasi:clocks/")), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("wasi_snapshot_preview1")), "{names:?}");
+
+    let again = world.component(&component);
+    assert!(matches!(again, Err(BindingsError::ComponentAlready)), "{again:?}");
+    let lacking = world.component(&wat::parse_str("(module (memory (export \"memory\") 1))").unwrap());
+    let Err(BindingsError::Module(reason)) = lacking else { panic!("a module without the function is taken") };
+    assert!(format!("{reason:#}").contains("a:b/counts@0.1.0#next"), "{reason:#}");
+    assert!(matches!(world.component(b"text"), Err(BindingsError::Module(_))));
+}
+
+#[test]
+fn what_cannot_be_bound_is_named() {
+    let many = world(None).unwrap_err().to_string();
+    assert!(many.contains("cannot take a world out of") && many.contains("b.wit"), "{many}");
+    let unknown = world(Some("nobody")).unwrap_err().to_string();
+    assert!(unknown.contains("nobody"), "{unknown}");
+    let streaming = world(Some("streaming")).unwrap();
+    let refused = streaming.bindings(BindingLanguage::Go).unwrap_err();
+    assert!(matches!(&refused, BindingsError::Unsupported { language: BindingLanguage::Go, .. }), "{refused}");
+    assert!(refused.to_string().contains("streams or futures"), "{refused}");
+    assert!(world(Some("empty")).unwrap().bindings(BindingLanguage::C).is_ok());
+}
+
+/// `import NAME` and `export NAME` of the component itself, without what is nested in it.
+fn imports_and_exports(component: &[u8]) -> Vec<String> {
+    let (mut names, mut depth) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.unwrap() {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                names.extend(imports.into_iter().map(|import| format!("import {}", import.unwrap().name.name)));
+            }
+            Payload::ComponentExportSection(exports) if depth == 0 => {
+                names.extend(exports.into_iter().map(|export| format!("export {}", export.unwrap().name.name)));
+            }
+            _ => {}
+        }
+    }
+    names
+}
