@@ -8,6 +8,7 @@ use super::kind::ValueKind;
 use super::syntax;
 use std::cell::RefCell;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use toml::Spanned;
 
@@ -19,8 +20,18 @@ pub(crate) struct Report {
     /// False if the text has syntax errors. Parts of the text are lost then, so nothing can be called missing.
     whole: bool,
     findings: RefCell<Vec<Finding>>,
+    private_files: RefCell<Vec<PrivateFile>>,
     #[cfg(test)]
     pub(crate) keys: RefCell<Vec<KeyFacts>>,
+}
+
+/// A file with a key or another secret, which nobody but the host need read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where the manifest names it.
+    pub(crate) origin: ValueOrigin,
 }
 
 /// What `docs/manifest.md` must say about a key.
@@ -43,6 +54,7 @@ impl Report {
             whole: syntax.is_empty(),
             source,
             findings: RefCell::new(syntax),
+            private_files: RefCell::default(),
             #[cfg(test)]
             keys: RefCell::default(),
         }
@@ -81,6 +93,19 @@ impl Report {
         if self.whole {
             self.push(origin, message, help);
         }
+    }
+
+    /// A file with a secret is named.
+    pub(crate) fn note_private(&self, path: PathBuf, origin: ValueOrigin) {
+        let mut files = self.private_files.borrow_mut();
+        if !files.iter().any(|known| known.path == path) {
+            files.push(PrivateFile { path, origin });
+        }
+    }
+
+    /// The files with secrets that were named.
+    pub(crate) fn take_private_files(&self) -> Vec<PrivateFile> {
+        self.private_files.take()
     }
 
     /// The number of findings so far.
