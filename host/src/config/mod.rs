@@ -113,7 +113,7 @@ pub use manifest::{Draft, Manifest, environment};
 pub use manifest_change::{ManifestChange, ManifestTree};
 pub use reader::finding::{Finding, ManifestErrors, RenderStyle};
 pub use reader::measure::duration;
-pub use reader::report::PrivateFile;
+pub use reader::private_file::PrivateFile;
 pub use route::Route;
 pub use route_auth::RouteAuth;
 pub use route_call::RouteCall;

@@ -107,7 +107,7 @@ async fn a_secret_that_every_user_can_read_is_one_warning_with_its_mend_and_is_s
     let (succeeded, text) = said(&home.home, "check").await;
     let told = "has a secret, and every user of this machine can";
     assert!(succeeded && text.matches(told).count() == 2, "{text}");
-    assert!(text.contains("can read it (mode 0644)") && text.contains("atoll.toml:2:41"), "{text}");
+    assert!(text.contains("can read it (mode 0644)") && text.contains("atoll.toml:2:44"), "{text}");
     assert!(text.contains("can read and change it (mode 0666)") && text.contains("chmod 600"), "{text}");
     assert!(!text.contains("MDEyMzQ1"), "{text}");
     let atoll = home.home.start().await;

@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 /// The part of the room that answers have which were asked for once: the tenth of the paper.
 pub(super) const SMALL_PART: usize = 10;
 
-/// Two queues and their bytes. An entry that has left its slot leaves its place in a queue behind, which is passed over.
+/// Two queues and their bytes. An entry that has left its slot leaves its place in a queue behind, which is passed
+/// over.
 pub(super) struct EvictionQueue {
     small: VecDeque<QueuePlace>,
     main: VecDeque<QueuePlace>,

@@ -5,6 +5,7 @@ use super::finding::{Finding, ManifestText, Span, ValueOrigin};
 use super::key::ManifestKey;
 #[cfg(test)]
 use super::kind::ValueKind;
+use super::private_file::PrivateFile;
 use super::syntax;
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -23,15 +24,6 @@ pub(crate) struct Report {
     private_files: RefCell<Vec<PrivateFile>>,
     #[cfg(test)]
     pub(crate) keys: RefCell<Vec<KeyFacts>>,
-}
-
-/// A file with a key or another secret, which nobody but the host need read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrivateFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Where the manifest names it.
-    pub(crate) origin: ValueOrigin,
 }
 
 /// What `docs/manifest.md` must say about a key.

@@ -110,8 +110,8 @@ impl SharedCache {
         self.read().is_current(key, begun)
     }
 
-    /// Has answers leave the disk, so that there is room for `bytes` as soon as their files are gone. False: too much of
-    /// it is being written or sent.
+    /// Has answers leave the disk, so that there is room for `bytes` as soon as their files are gone. False: too much
+    /// of it is being written or sent.
     pub(super) fn free_disk(&self, disk: &CacheDisk, bytes: u64) -> bool {
         self.change(|store| {
             let stored = store.usage().stored_bytes;

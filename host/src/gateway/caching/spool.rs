@@ -125,8 +125,8 @@ impl Spool {
         state.given_up
     }
 
-    /// Writes `body` into the file, to its end. `free` has others make room, if they can. What comes of it is told to the readers by [`Spool::finish`], after the
-    /// cache has heard of it.
+    /// Writes `body` into the file, to its end. `free` has others make room, if they can. That it is whole is told to
+    /// the readers by [`Spool::finish`], after the cache has heard of it.
     pub(super) async fn write(&self, body: Body, plan: &SpoolPlan, free: impl Fn(u64) -> bool) -> SpoolOutcome {
         let mut source = SpoolSource { body, frames: VecDeque::new() };
         let outcome = self.write_all(&mut source, plan, free).await;
