@@ -1,34 +1,39 @@
 //! WebSockets to services behind `urls`: handshake, bytes in both directions, bounds, drain, swaps of other services.
 
-use super::atoll::{Atoll, Home, Http, TIMEOUT, eventually, hello_revision};
-use http::Request;
-use http_body_util::Full;
+use super::atoll::{Atoll, Home, Http, TIMEOUT, eventually};
 use rustix::process::Signal;
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+/// Bytes in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
 /// A connection, with what has come of it and was not read yet.
-struct Wire {
-    stream: TcpStream,
+pub struct Wire {
+    stream: Box<dyn Duplex>,
     received: Vec<u8>,
 }
 
 impl Wire {
-    async fn connect(gateway: &str) -> Self {
-        let stream = TcpStream::connect(gateway.strip_prefix("http://").unwrap()).await.unwrap();
-        Self { stream, received: Vec::new() }
+    pub async fn connect(gateway: &str) -> Self {
+        Self::new(TcpStream::connect(gateway.strip_prefix("http://").unwrap()).await.unwrap())
     }
 
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub fn new(stream: impl Duplex + 'static) -> Self {
+        Self { stream: Box::new(stream), received: Vec::new() }
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(TIMEOUT, self.stream.write_all(bytes.as_ref())).await.expect("it takes bytes").unwrap();
     }
 
     /// Reads until there are `count` bytes, and takes them.
-    async fn take(&mut self, count: usize) -> Vec<u8> {
+    pub async fn take(&mut self, count: usize) -> Vec<u8> {
         while self.received.len() < count {
             let read = timeout(TIMEOUT, self.stream.read_buf(&mut self.received)).await.expect("bytes in time");
             assert_ne!(read.unwrap(), 0, "it ended after {:?}", String::from_utf8_lossy(&self.received));
@@ -37,7 +42,7 @@ impl Wire {
     }
 
     /// The next head, with its empty line.
-    async fn head(&mut self) -> String {
+    pub async fn head(&mut self) -> String {
         loop {
             if let Some(at) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
                 return String::from_utf8(self.take(at + 4).await).unwrap();
@@ -55,10 +60,10 @@ impl Wire {
 }
 
 /// A server whose connections the test drives by hand.
-struct Upstream(TcpListener);
+pub struct Upstream(TcpListener);
 
 impl Upstream {
-    async fn start() -> (Self, SocketAddr) {
+    pub async fn start() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         (Self(listener), address)
@@ -67,13 +72,13 @@ impl Upstream {
     /// The next connection, and the head of its request.
     async fn accept(&self) -> (Wire, String) {
         let (stream, _) = timeout(TIMEOUT, self.0.accept()).await.expect("a connection in time").unwrap();
-        let mut wire = Wire { stream, received: Vec::new() };
+        let mut wire = Wire::new(stream);
         let head = wire.head().await;
         (wire, head)
     }
 
     /// Accepts the next handshake.
-    async fn switch(&self) -> (Wire, String) {
+    pub async fn switch(&self) -> (Wire, String) {
         let (mut wire, head) = self.accept().await;
         wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n").await;
         wire.send("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n").await;
@@ -81,9 +86,15 @@ impl Upstream {
     }
 }
 
-/// A host whose route `/chat` passes WebSockets to `upstream`, with these further keys.
+/// A host with that manifest.
 async fn host(upstream: SocketAddr, gateway: &str, keys: &str) -> (Atoll, Home) {
-    let home = Home::new(&format!(
+    let home = Home::new(&manifest(upstream, gateway, keys));
+    (home.start().await, home)
+}
+
+/// The route `/chat` passes WebSockets to `upstream`, with these further keys; `/hello` leads to a component.
+pub fn manifest(upstream: SocketAddr, gateway: &str, keys: &str) -> String {
+    format!(
         r#"
         [gateway]
         {gateway}
@@ -109,11 +120,10 @@ async fn host(upstream: SocketAddr, gateway: &str, keys: &str) -> (Atoll, Home) 
         prefix = "/hello"
         service = "hello"
         "#
-    ));
-    (home.start().await, home)
+    )
 }
 
-fn handshake(path: &str, fields: &str) -> String {
+pub fn handshake(path: &str, fields: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
@@ -129,7 +139,7 @@ async fn open(atoll: &Atoll, upstream: &Upstream) -> (Wire, Wire) {
     (client, server)
 }
 
-async fn open_sockets(atoll: &Atoll) -> Option<String> {
+pub async fn open_sockets(atoll: &Atoll) -> Option<String> {
     let metrics = Http::default().get(&format!("{}/metrics", atoll.admin)).await;
     let text = String::from_utf8_lossy(&metrics.body).into_owned();
     let line = text.lines().find(|line| line.starts_with("atoll_gateway_websockets{"))?;
@@ -160,8 +170,8 @@ async fn a_websocket_is_passed_on_as_bytes() {
     assert_eq!(server.take(5).await, b"early");
     // More than the buffers of the host and of both sockets hold together, in both directions at once.
     let large = vec![7; 8 << 20];
-    let (mut from_client, mut to_client) = client.stream.split();
-    let (mut from_server, mut to_server) = server.stream.split();
+    let (mut from_client, mut to_client) = tokio::io::split(&mut client.stream);
+    let (mut from_server, mut to_server) = tokio::io::split(&mut server.stream);
     let (mut up, mut down) = (vec![0; large.len()], vec![0; large.len()]);
     let all = async {
         tokio::try_join!(
@@ -288,34 +298,4 @@ async fn an_applied_manifest_closes_no_websocket_and_its_route_keeps_its_places(
     let mut second = Wire::connect(&atoll.gateway).await;
     second.send(handshake("/chat", "")).await;
     assert!(second.head().await.starts_with("HTTP/1.1 503 "), "the one that is open counts");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_websockets_outlive_swaps_of_other_services_in_order() {
-    let (upstream, address) = Upstream::start().await;
-    let (atoll, home) = host(address, "", "").await;
-    let mut sockets = Vec::new();
-    for _ in 0..200 {
-        sockets.push(open(&atoll, &upstream).await);
-    }
-    let new = fs::read(hello_revision(b"revision-001-bbb", home.folder.path())).unwrap();
-    let (http, url) = (Http::default(), format!("{}/v1/services/hello/swap", atoll.admin));
-    for round in 0..5_u8 {
-        for (client, server) in &mut sockets {
-            client.send([b'c', round]).await;
-            server.send([b's', round]).await;
-        }
-        if round == 2 {
-            let swap = Request::post(&url).header("content-type", "application/wasm");
-            let swapped = http.try_send(swap.body(Full::from(new.clone())).unwrap()).await.unwrap();
-            assert_eq!(swapped.status, 200, "{swapped:?}");
-        }
-    }
-    for (client, server) in &mut sockets {
-        assert_eq!(client.take(10).await, [b's', 0, b's', 1, b's', 2, b's', 3, b's', 4]);
-        assert_eq!(server.take(10).await, [b'c', 0, b'c', 1, b'c', 2, b'c', 3, b'c', 4]);
-    }
-    drop(sockets);
-    let none = async || (open_sockets(&atoll).await? == "0").then_some(());
-    timeout(Duration::from_secs(60), eventually("all are closed", none)).await.unwrap();
 }

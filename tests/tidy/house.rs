@@ -174,7 +174,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
                 "saga_answer",
                 "status",
             ],
-            &["call", "caller", "client_address", "problem", "sticky_fields"],
+            &["call", "caller", "client_address", "disk", "problem", "sticky_fields"],
         ],
     ),
     (

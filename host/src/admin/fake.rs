@@ -382,7 +382,7 @@ impl Operations for Fake {
     }
 
     fn cache(&self) -> Result<CacheView, OperationError> {
-        Ok(CacheView { answers: 2, bytes: 2048, max_bytes: 64 << 20, evicted: 7 })
+        Ok(CacheView { answers: 2, bytes: 2048, max_bytes: 64 << 20, disk: None, evicted: 7 })
     }
 
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {

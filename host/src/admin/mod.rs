@@ -113,7 +113,7 @@ pub use topic_view::{
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{
-    BreakerAction, BreakerRequest, BreakerView, CacheView, ClearedView, EndpointView, FaultRequest, FaultView,
-    GrantView, KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest,
-    PurgedView, RouteView, ServiceView, SourceView, SwapView, TrialView,
+    BreakerAction, BreakerRequest, BreakerView, CacheDiskView, CacheView, ClearedView, EndpointView, FaultRequest,
+    FaultView, GrantView, KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView,
+    PurgeRequest, PurgedView, RouteView, ServiceView, SourceView, SwapView, TrialView,
 };

@@ -354,12 +354,26 @@ pub struct FaultRequest {
 pub struct CacheView {
     /// Kept answers.
     pub answers: u64,
-    /// The bytes that they hold, about.
+    /// The bytes of memory that they hold, about.
     pub bytes: u64,
     /// The bound of these bytes.
     pub max_bytes: u64,
+    /// Those of them whose content is on the disk. None: the cache has no disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<CacheDiskView>,
     /// How many answers had to leave for others.
     pub evicted: u64,
+}
+
+/// How full the disk of the cache is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheDiskView {
+    /// Answers whose content is there.
+    pub answers: u64,
+    /// The bytes of their content.
+    pub bytes: u64,
+    /// The bound of these bytes.
+    pub max_bytes: u64,
 }
 
 /// What a purge has taken out.

@@ -7,6 +7,7 @@ use super::edge_tls;
 use super::event_plan::EventPlan;
 use super::late_findings::LateFindings;
 use super::load::{self, Compile};
+use super::private_files;
 use super::probe::health_check;
 use super::routed_places::RoutedPlaces;
 use super::saga_plans::{SagaContext, SagaPlans};
@@ -80,6 +81,7 @@ pub(super) async fn assemble(
     let mut findings = LateFindings::new(draft);
     let mut doubtful = edge_tls::check(manifest, &mut findings);
     doubtful.extend(edge_files::check(manifest, &mut findings));
+    doubtful.extend(private_files::check(manifest));
     let loaded = load::components(manifest, runtime, compile, &mut findings).await?;
     let mut components = link(draft, loaded, &mut findings);
     let mut needs: Vec<Need> = idempotent(manifest, &components).collect();

@@ -1,13 +1,19 @@
 //! What the admin asks of the gateway's cache.
 
-use crate::admin::{CacheView, OperationError, OperationErrorKind, PurgedView};
+use crate::admin::{CacheDiskView, CacheView, OperationError, OperationErrorKind, PurgedView};
 use crate::cache::{Purge, StoreUse};
 use crate::gateway::SharedCache;
 
 /// How full the cache is.
 pub(super) fn view(cache: Option<&SharedCache>) -> Result<CacheView, OperationError> {
-    let StoreUse { answers, bytes, most_bytes, evicted } = cache.ok_or_else(none)?.usage();
-    Ok(CacheView { answers: answers as u64, bytes: bytes as u64, max_bytes: most_bytes as u64, evicted })
+    let cache = cache.ok_or_else(none)?;
+    let StoreUse { answers, bytes, most_bytes, stored, stored_bytes, evicted } = cache.usage();
+    let disk = cache.disk().map(|disk| CacheDiskView {
+        answers: stored as u64,
+        bytes: stored_bytes as u64,
+        max_bytes: disk.most_bytes(),
+    });
+    Ok(CacheView { answers: answers as u64, bytes: bytes as u64, max_bytes: most_bytes as u64, disk, evicted })
 }
 
 /// Takes answers out.

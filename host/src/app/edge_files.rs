@@ -3,6 +3,7 @@
 use super::issuer::KeySetFile;
 use super::key_file;
 use super::late_findings::LateFindings;
+use super::private_files;
 use crate::config::{AuthConfig, AuthProof, EdgeFindingKey, Finding, Manifest, TokenKeyPlace};
 use crate::identity::KeySet;
 use crate::mesh::Tls;
@@ -68,6 +69,11 @@ fn check_policy(
     let AuthProof::Token { policy, keys: TokenKeyPlace::File(path), .. } = proof else { return };
     let (key, place) = (EdgeFindingKey::KeySet(name.clone()), path.display());
     let set = KeySetFile(path.clone()).read().map_err(|error| error.to_string());
+    if set.as_ref().is_ok_and(|text| private_files::has_private_keys(text))
+        && let Some((message, help)) = private_files::open_to_all(path)
+    {
+        warnings.push(manifest.diagnose_edge(&key, format!("policy `{name}`: {message}"), help));
+    }
     match set.and_then(|text| KeySet::of_jwks(&text).map_err(|error| error.to_string())) {
         Err(error) => {
             let help = "save the issuer's JWK set there: { \"keys\": […] } with its public keys";

@@ -17,7 +17,7 @@ use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::cluster::Cluster;
 use crate::config::Manifest;
-use crate::gateway::{self, Gateway, SagaDoor, SagaEntrance};
+use crate::gateway::{self, CacheDisk, Gateway, SagaDoor, SagaEntrance};
 use crate::listen::Drain;
 use crate::mesh::{Discovered, Mesh, Service};
 use crate::registry::Registry;
@@ -57,6 +57,8 @@ pub(super) struct HostParts {
     pub(super) sagas: Arc<OnceLock<HostSagas>>,
     /// What changes the manifest that is served, once it is there.
     pub(super) applier: Arc<OnceLock<Weak<dyn ApplyManifest>>>,
+    /// Where the cache keeps what is too large for the memory.
+    pub(super) cache_disk: Option<Arc<CacheDisk>>,
 }
 
 /// What serves one manifest.
@@ -127,6 +129,7 @@ impl HostParts {
         let (audit, access, traces) = (self.trail.clone(), manifest.log.access, self.tracer.clone());
         let mut settings = gateway::Settings { audit, access, traces, ..given };
         settings.acme = self.tls.challenges(manifest);
+        settings.cache_disk = self.cache_disk.clone();
         settings.sagas = self.saga_entrance(manifest);
         if let (Some(https), Some(address)) = (&mut settings.https, self.secure_address) {
             // With port 0 the manifest does not know it.

@@ -68,6 +68,7 @@ mod otlp_metrics;
 mod otlp_traces;
 mod peer_directory;
 mod peer_edge;
+mod private_files;
 mod probe;
 mod quota_store;
 mod quotas;

@@ -32,6 +32,7 @@ use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::{Digest, counted};
 use crate::cluster::Cluster;
 use crate::config::{Draft, Manifest, ManifestErrors};
+use crate::gateway::CacheDisk;
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Mesh, Service};
@@ -96,7 +97,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&runtime, registry, rollout),
         (&store, &trail, &traces, &drain),
         (&tls, secure_address, &gateway_socket, &cluster),
-    );
+    )?;
     let (plans, sagas, health_checks) = assembly.take_plans();
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.files.clone() };
     let serving = parts.serve(checked, None);
@@ -188,11 +189,14 @@ fn host_parts(
     (runtime, registry, rollout): (&Arc<Runtime>, Arc<Registry<Service>>, Rollout),
     (store, trail, traces, drain): (&Option<Store>, &Option<AuditTrail>, &HostTraces, &Drain),
     (tls, secure_address, gateway, cluster): (&EdgeTls, Option<SocketAddr>, &Listener, &Option<Arc<Cluster>>),
-) -> HostParts {
+) -> anyhow::Result<HostParts> {
+    let disk = manifest.gateway.cache_disk.as_ref();
+    let disk = disk.map(|disk| CacheDisk::open(&disk.folder, disk.most_bytes)).transpose();
+    let cache_disk = disk.context("the folder of kept answers (`folder` of `[gateway.cache]`)")?;
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    HostParts {
+    Ok(HostParts {
         path: path.to_path_buf(),
         runtime: Arc::clone(runtime),
         registry,
@@ -210,7 +214,8 @@ fn host_parts(
         since,
         sagas: Arc::default(),
         applier: Arc::default(),
-    }
+        cache_disk,
+    })
 }
 
 /// The manifest of the start, as the first one that is served.

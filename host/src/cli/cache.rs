@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::output::Output;
-use crate::admin::{CacheView, PurgeRequest};
+use crate::admin::{CacheDiskView, CacheView, PurgeRequest};
 use clap::{Args, Subcommand};
 
 /// What can be asked of the cache.
@@ -61,9 +61,16 @@ pub(super) async fn cache(client: &Client, verb: CacheVerb) -> anyhow::Result<St
 }
 
 /// How full the cache is, in a sentence.
-fn fill(CacheView { answers, bytes, max_bytes, evicted }: &CacheView) -> String {
+fn fill(CacheView { answers, bytes, max_bytes, disk, evicted }: &CacheView) -> String {
     let (used, most) = (mebibytes(*bytes), mebibytes(*max_bytes));
-    format!("{answers} answers in {used} of {most} MiB; {evicted} have left for others")
+    let disk = disk.map_or_else(String::new, |CacheDiskView { answers, bytes, max_bytes }| {
+        format!(
+            "; the content of {answers} of them in {} of {} MiB of the disk",
+            mebibytes(bytes),
+            mebibytes(max_bytes)
+        )
+    });
+    format!("{answers} answers in {used} of {most} MiB{disk}; {evicted} have left for others")
 }
 
 /// Mebibytes with one decimal.

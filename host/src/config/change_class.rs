@@ -26,6 +26,7 @@ impl fmt::Display for ChangeClass {
 
 const LISTENER: &str = "its listener has it since the start";
 const EDGE: &str = "the edge serves with it since the start";
+const FOLDER: &str = "the folder is open since the start";
 const PROCESS: &str = "the process has begun with it";
 const TOPICS: &str = "what is under way in a topic ends first";
 const REQUESTS: &str = "requests that come later get it";
@@ -33,9 +34,11 @@ const CALLS: &str = "calls that come later get it";
 const FRESH: &str = "its endpoints are made anew; calls under way end on the old ones";
 
 /// The classes: the first pattern that is a beginning of a key's path counts. `*` is any name.
-const CLASSES: [(&[&str], ChangeClass, &str); 71] = [
+const CLASSES: [(&[&str], ChangeClass, &str); 73] = [
     (&["gateway", "timeout"], Live, REQUESTS),
     (&["gateway", "cors"], Live, REQUESTS),
+    (&["gateway", "cache", "disk"], Restart, FOLDER),
+    (&["gateway", "cache", "folder"], Restart, FOLDER),
     (&["gateway", "cache"], Live, "the cache begins empty"),
     (&["gateway", "body_memory"], Live, REQUESTS),
     (&["gateway", "names"], Restart, "topics, schedules and sagas read JSON by it since the start"),

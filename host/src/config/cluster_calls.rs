@@ -64,6 +64,9 @@ pub(super) fn read(cluster: &mut Section<'_>, folder: &Path) -> Option<ClusterCa
         let why = format!("`{name}` has no effect, since the section has no `authority`");
         report.push_if_whole(ValueOrigin::Text(span), why, "add `authority`, `certificate` and `key`, or leave it out");
     }
+    if let Some(key) = &files[2].1 {
+        report.note_private(folder.join(&key.value), key.origin.clone());
+    }
     let [authority, certificate, key] = files.map(|(_, file)| file.map(|found| FILE.resolve(&found, folder, report)));
     Some(ClusterCalls { tls: PeerTls { authority: authority?, certificate: certificate?, key: key? }, message })
 }

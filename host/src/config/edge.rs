@@ -1,6 +1,7 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
 use super::auth_names::AuthNamesKind;
+use super::cache_bounds::CacheDiskSettings;
 use super::edge_finding_key::EdgeFindingKey;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
@@ -46,6 +47,8 @@ pub struct GatewayConfig {
     pub openapi: Option<Info>,
     /// The file of the API keys.
     pub keys: PathBuf,
+    /// Where the cache keeps what is too large for the memory; `None`: nowhere.
+    pub cache_disk: Option<CacheDiskSettings>,
     /// The policies of a route that names none.
     pub(super) default_auth: Vec<Spanned<String>>,
 }
@@ -297,6 +300,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr, folder: &Path) -> Gat
     }
     let proxies: Vec<IpAddr> = trusted_proxies.iter().map(IpAddr::to_canonical).collect();
     let proxy_protocol = proxy_protocol.value.then(|| proxies.clone());
+    let (cache, cache_disk) = cache_bounds::bounds(section, folder);
     GatewayConfig {
         listen: listen::Settings {
             address,
@@ -327,7 +331,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr, folder: &Path) -> Gat
             https: None,
             acme: None,
             audit: None,
-            cache: cache_bounds::bounds(section),
+            cache,
+            cache_disk: None,
             access: AccessFormat::default(),
             sticky: Vec::new(),
             traces: None,
@@ -339,6 +344,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr, folder: &Path) -> Gat
         cors: cors::read(section, None),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
+        cache_disk,
         keys: API_KEYS.resolve(section.get_sourced(&KEYS), folder, section.report),
         default_auth: section.get(&DEFAULT_AUTH),
     }

@@ -160,6 +160,9 @@ fn read_key(
     let report = service.report;
     let variables = service.get(key).into_iter().filter_map(|(name, source)| {
         let origin = ValueOrigin::Text(source.span());
+        if let (EnvSource::File(path), false) = (source.get_ref(), key.kind.texts) {
+            report.note_private(folder.join(path), origin.clone());
+        }
         match value(source.into_inner(), folder, env) {
             Ok(value) if !key.kind.texts && value.trim().is_empty() => {
                 let message = format!("`{}` has an entry `{name}`, which is empty", key.name);

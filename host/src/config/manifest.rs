@@ -19,6 +19,7 @@ use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
 use super::reader::kind::CountKind;
 use super::reader::measure::{GIB, MIB, SizeKind, in_memory};
+use super::reader::private_file::PrivateFile;
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::syntax;
@@ -100,6 +101,7 @@ pub struct Manifest {
     /// One for each route.
     route_spans: Vec<KeySpans<HttpBindingKey>>,
     edge_spans: KeySpans<EdgeFindingKey>,
+    private_files: Vec<PrivateFile>,
 }
 
 /// What could be read of a manifest, and what is wrong with it so far. A wrong setting has its default in it, and a
@@ -249,6 +251,16 @@ impl Manifest {
     /// A problem of a file about callers, found when it was read. It is shown where the file is named.
     pub fn diagnose_edge(&self, key: &EdgeFindingKey, message: impl Into<String>, help: impl Into<String>) -> Finding {
         Finding::new(self.source.clone(), self.edge_spans.origin(key), message, help)
+    }
+
+    /// The files with keys and other secrets that are named.
+    pub fn private_files(&self) -> &[PrivateFile] {
+        &self.private_files
+    }
+
+    /// A problem of one of these files. It is shown where the file is named.
+    pub fn diagnose_private(&self, file: &PrivateFile, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding::new(self.source.clone(), file.origin.clone(), message, help)
     }
 
     /// A problem with the route `index` of [`Manifest::routes`], found after the manifest was read. The finding points
@@ -413,6 +425,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let (saga_bounds, sagas) = (saga::settings(&mut root), saga::read_all(&mut root, &services, &topics));
     let limits = rate::read_all(&mut root);
     let routes = route::read_all(&mut root, &services, &gateway, &policies, (&limits, &sagas), folder);
+    let private_files = root.report.take_private_files();
     root.close();
     let manifest = Manifest {
         gateway,
@@ -442,6 +455,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         service_spans: std::mem::take(&mut services.spans),
         route_spans: routes.spans,
         edge_spans,
+        private_files,
     };
     (manifest, services)
 }

@@ -88,6 +88,9 @@ fn value(
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Sourced<SecretText>> {
+    if let EnvSource::File(path) = &value {
+        section.report.note_private(folder.join(path), origin.clone());
+    }
     match granted_env::value(value, folder, env) {
         Ok(text) if text.trim().is_empty() => {
             section.report.push(origin, format!("`{name}` is empty"), "set it, or leave the key out");

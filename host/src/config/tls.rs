@@ -184,6 +184,7 @@ fn read(section: &mut Section<'_>, folder: &Path, acme: Option<Sourced<crate::ac
         for (file, span) in [(TlsFile::Cert(index), cert.span()), (TlsFile::Key(index), key.span())] {
             spans.note(file, Some(&Sourced { value: (), origin: ValueOrigin::Text(span) }));
         }
+        section.report.note_private(folder.join(key.get_ref()), ValueOrigin::Text(key.span()));
         files.push(CertificateFiles { cert: folder.join(cert.into_inner()), key: folder.join(key.into_inner()) });
     }
     if let Some(development) = &development {
@@ -192,6 +193,9 @@ fn read(section: &mut Section<'_>, folder: &Path, acme: Option<Sourced<crate::ac
     }
     for file in [TlsFile::Cert(files.len()), TlsFile::Key(files.len())] {
         spans.note(file, acme.as_ref());
+    }
+    if let Some(Sourced { value, origin }) = &acme {
+        section.report.note_private(CertificateKeeper::certificate_path(&value.folder), origin.clone());
     }
     let acme = acme.map(|found| found.value);
     let settings = TlsSettings {

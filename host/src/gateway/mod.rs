@@ -48,6 +48,7 @@ mod client_address;
 mod compression;
 mod cors;
 mod count_scopes;
+mod disk;
 mod entry_gate;
 mod files;
 mod forwarded_request;
@@ -83,7 +84,7 @@ pub use authentication::{
     TokenKeys, TokenProver,
 };
 pub use body_decoding::BodyDecoding;
-pub use caching::{CacheBounds, SharedCache};
+pub use caching::{CacheBounds, CacheDisk, CacheDiskError, SharedCache};
 pub use call::{Call, CallFailure};
 pub use compression::AnswerCompression;
 pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};

@@ -81,7 +81,9 @@ impl<C: Call> Gateway<C> {
         let cache = (!cached.is_empty()).then(|| {
             let mesh = Arc::clone(&mesh);
             let metrics = Arc::new(CacheMetrics::new(cached));
-            Arc::new(SharedCache::new(settings.cache, metrics, move || mesh.table_number()))
+            Arc::new(SharedCache::new(settings.cache, settings.cache_disk.clone(), metrics, move || {
+                mesh.table_number()
+            }))
         });
         let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());

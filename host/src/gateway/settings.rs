@@ -3,7 +3,7 @@
 use super::address_list::AddressList;
 use super::authentication::RouteAccess;
 use super::body_decoding::BodyDecoding;
-use super::caching::CacheBounds;
+use super::caching::{CacheBounds, CacheDisk};
 use super::compression::AnswerCompression;
 use super::cors::CorsPolicy;
 use super::entry_gate::EntrySettings;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub https: Option<HttpsSettings>,
     /// The bounds of the cache, where a route has one.
     pub cache: CacheBounds,
+    /// Where the cache keeps what is too large for the memory; `None`: nowhere.
+    pub cache_disk: Option<Arc<CacheDisk>>,
     /// The fields of a request that stick to a revision of some service: `header:NAME`, `cookie:NAME`.
     pub sticky: Vec<Arc<str>>,
     /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
@@ -81,6 +83,7 @@ impl Default for Settings {
             access: AccessFormat::default(),
             https: None,
             cache: CacheBounds::default(),
+            cache_disk: None,
             sticky: Vec::new(),
             acme: None,
             sagas: SagaEntrance::default(),

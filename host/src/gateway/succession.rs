@@ -17,7 +17,7 @@ impl<C: Call> Gateway<C> {
     /// has here, if both manifests say the same of it and of all that it depends on: its cache goes on.
     #[must_use]
     pub fn succeeded(&self, settings: Settings, routes: Arc<RoutingTable<Target>>, kept: &[Option<usize>]) -> Self {
-        let (bounds, body_memory) = (settings.cache, settings.body_memory);
+        let (bounds, disk, body_memory) = (settings.cache, settings.cache_disk.clone(), settings.body_memory);
         let mut next = Self::new(settings, routes, Arc::clone(&self.mesh));
         next.hasher = self.hasher.clone();
         next.numbers = self.numbers.succeeded(kept);
@@ -32,7 +32,7 @@ impl<C: Call> Gateway<C> {
             _ => {
                 let mesh = Arc::clone(&self.mesh);
                 let metrics = Arc::new(CacheMetrics::new(cached));
-                Some(Arc::new(SharedCache::new(bounds, metrics, move || mesh.table_number())))
+                Some(Arc::new(SharedCache::new(bounds, disk, metrics, move || mesh.table_number())))
             }
         };
         if body_memory == self.settings.body_memory {

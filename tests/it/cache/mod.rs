@@ -1,6 +1,7 @@
 //! The gateway's cache, through the real binary.
 
 mod by_state;
+mod disk;
 mod freshness;
 mod identities;
 mod operators;

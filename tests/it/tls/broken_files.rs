@@ -4,6 +4,7 @@ use super::super::atoll::Home;
 use super::{Authority, TlsHome, pem};
 use rcgen::KeyPair;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 const SERVICE: &str =
     "[service.hello]\ncomponent = '{component:fixture-hello}'\n[[route]]\nprefix = '/'\nservice = 'hello'\n";
@@ -89,4 +90,33 @@ async fn no_key_reaches_the_log_or_an_error() {
     let middle = text.lines().nth(1).unwrap();
     let (succeeded, said) = said(&home.home, "check").await;
     assert!(!succeeded && !said.contains(middle), "{said}");
+}
+
+#[tokio::test]
+async fn a_secret_that_every_user_can_read_is_one_warning_with_its_mend_and_is_served() {
+    let home = TlsHome::with(&format!(
+        "[gateway.tls]\ncertificates = [{{ cert = 'shop.pem', key = 'shop.key' }}, {{ cert = 'shop.pem', key = \
+         'shop.key' }}]\n[state]\nencryption = {{ key = {{ file = 'state.key' }} }}\n{SERVICE}"
+    ));
+    let set_mode = |name: &str, mode| {
+        fs::set_permissions(home.folder().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    fs::write(home.folder().join("state.key"), "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n").unwrap();
+    set_mode("shop.key", 0o644);
+    set_mode("state.key", 0o666);
+    let (succeeded, text) = said(&home.home, "check").await;
+    let told = "has a secret, and every user of this machine can";
+    assert!(succeeded && text.matches(told).count() == 2, "{text}");
+    assert!(text.contains("can read it (mode 0644)") && text.contains("atoll.toml:2:44"), "{text}");
+    assert!(text.contains("can read and change it (mode 0666)") && text.contains("chmod 600"), "{text}");
+    assert!(!text.contains("MDEyMzQ1"), "{text}");
+    let atoll = home.home.start().await;
+    atoll.logged("can read it (mode 0644)").await;
+    let lines = atoll.stop().await;
+    assert_eq!(lines.iter().filter(|line| line.contains(told)).count(), 2, "{lines:#?}");
+
+    set_mode("shop.key", 0o640);
+    set_mode("state.key", 0o400);
+    let (succeeded, text) = said(&home.home, "check").await;
+    assert!(succeeded && !text.contains(told), "{text}");
 }

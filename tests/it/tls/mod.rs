@@ -10,6 +10,7 @@ mod openssl;
 mod pebble;
 mod recipes;
 mod reload;
+mod websockets;
 
 use super::atoll::{Atoll, Home, TIMEOUT};
 use rcgen::{

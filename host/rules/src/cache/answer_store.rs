@@ -1,11 +1,8 @@
-//! The kept answers, within a bound of bytes.
-//!
-//! Which answers stay is decided as in S3-FIFO (Yang and others, "FIFO queues are all you need for cache eviction",
-//! SOSP 2023): a new answer waits in a small queue, a tenth of the memory, and only one that is asked for again comes
-//! into the main queue. So a scan of a million URIs moves out nothing that is in use. A look-up changes one counter and
-//! no order, so look-ups do not exclude each other.
+//! The kept answers, within a bound of bytes in memory, and another one for content that is elsewhere. Which of them
+//! leave is said by an [`EvictionQueue`] for each.
 
 use super::cache_key::CacheKey;
+use super::eviction_queue::{EvictionQueue, QueuePlace};
 use super::kept_answer::KeptAnswer;
 use super::purge::Purge;
 use super::selection::{KeyDigest, Selection};
@@ -16,8 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Instant;
 
-/// The part of the memory that answers have which were asked for once: the tenth of the paper.
-const SMALL_PART: usize = 10;
 /// How often an answer counts as asked for: as often it passes the end of the main queue.
 const MOST_USES: u8 = 3;
 /// The most answers for one URI: clients choose what `Vary` names.
@@ -30,17 +25,16 @@ const PASS_WEIGHT: usize = 512;
 /// The kept answers.
 pub struct AnswerStore {
     slots: HashMap<CacheKey, Vec<StoreEntry>>,
-    small: VecDeque<QueuePlace>,
-    main: VecDeque<QueuePlace>,
+    /// The answers whose content is in memory, by their bytes there.
+    memory: EvictionQueue,
+    /// The others, by the bytes of their content.
+    stored: EvictionQueue,
+    /// What the others take of the memory all the same: their headers.
+    heads: usize,
     /// The hashes of answers that left the small queue unused, the oldest first: one that comes again is in use.
     ghosts: VecDeque<u64>,
     ghost_set: HashSet<u64>,
-    most_bytes: usize,
-    bytes: usize,
-    small_bytes: usize,
     entries: usize,
-    /// How many places in the queues have no entry any more.
-    vacant: usize,
     next_id: u64,
     evicted: u64,
     /// Grows with each invalidation.
@@ -55,7 +49,10 @@ struct StoreEntry {
     id: u64,
     digest: KeyDigest,
     content: EntryContent,
+    /// The bytes in memory.
     weight: usize,
+    /// The bytes of content that is elsewhere; `None`: it is in memory.
+    occupied: Option<usize>,
     uses: AtomicU8,
     is_small: bool,
 }
@@ -64,11 +61,6 @@ enum EntryContent {
     Answer(Arc<KeptAnswer>),
     /// Answers to the URI are not kept, up to this moment: nobody need wait for them.
     Pass(Instant),
-}
-
-struct QueuePlace {
-    key: CacheKey,
-    id: u64,
 }
 
 /// What the store has for a request.
@@ -94,24 +86,25 @@ pub struct StoreUse {
     pub bytes: usize,
     /// The bound of these bytes.
     pub most_bytes: usize,
+    /// How many of the answers have their content elsewhere.
+    pub stored: usize,
+    /// The bytes of this content.
+    pub stored_bytes: usize,
     /// How many answers had to leave for others.
     pub evicted: u64,
 }
 
 impl AnswerStore {
-    /// An empty store for so many bytes.
-    pub fn new(most_bytes: usize) -> Self {
+    /// An empty store for so many bytes in memory, and so many elsewhere.
+    pub fn new(most_bytes: usize, most_stored: usize) -> Self {
         Self {
             slots: HashMap::new(),
-            small: VecDeque::new(),
-            main: VecDeque::new(),
+            memory: EvictionQueue::new(most_bytes),
+            stored: EvictionQueue::new(most_stored),
+            heads: 0,
             ghosts: VecDeque::new(),
             ghost_set: HashSet::new(),
-            most_bytes,
-            bytes: 0,
-            small_bytes: 0,
             entries: 0,
-            vacant: 0,
             next_id: 0,
             evicted: 0,
             epoch: 0,
@@ -157,76 +150,93 @@ impl AnswerStore {
     /// Keeps `kept`, in place of the answer that it replaces. False if it is not kept: it is too large, or its URI was
     /// invalidated after `begun`, when its request went to the service; the answer may be older than the change.
     pub fn insert(&mut self, key: &CacheKey, digest: KeyDigest, kept: Arc<KeptAnswer>, begun: u64) -> bool {
-        let weight = kept.weight() + 2 * key.weight();
-        if weight > self.most_bytes / SMALL_PART || self.is_invalidated(key, begun) {
+        let (weight, occupied) = (kept.weight() + 2 * key.weight(), kept.content.occupied());
+        let too_much = self.memory.is_too_much(weight) || occupied.is_some_and(|bytes| self.stored.is_too_much(bytes));
+        if too_much || !self.is_current(key, begun) {
             return false;
         }
-        self.put(key, digest, EntryContent::Answer(kept), weight);
+        self.put(key, digest, EntryContent::Answer(kept), (weight, occupied));
         true
     }
 
     /// Marks that answers to `key` are not kept, up to `until`.
     pub fn pass(&mut self, key: &CacheKey, digest: KeyDigest, until: Instant) {
-        self.put(key, digest, EntryContent::Pass(until), PASS_WEIGHT + 2 * key.weight());
+        self.put(key, digest, EntryContent::Pass(until), (PASS_WEIGHT + 2 * key.weight(), None));
     }
 
-    fn put(&mut self, key: &CacheKey, digest: KeyDigest, content: EntryContent, weight: usize) {
+    /// Takes answers out whose content is elsewhere, until that has at most so many bytes. False if it cannot.
+    pub fn shrink_stored(&mut self, most: usize) -> bool {
+        while self.stored.bytes > most && self.evict(true) {}
+        self.tidy();
+        self.stored.bytes <= most
+    }
+
+    fn put(
+        &mut self,
+        key: &CacheKey,
+        digest: KeyDigest,
+        content: EntryContent,
+        (weight, occupied): (usize, Option<usize>),
+    ) {
         let slot = self.slots.entry(key.clone()).or_default();
         let replaced = slot.iter().position(|entry| entry.digest == digest && content.replaces(&entry.content));
-        if let Some(at) = replaced {
-            // At the end, since it is the latest now; its place in the queue stays.
-            let mut entry = slot.remove(at);
-            self.bytes = self.bytes + weight - entry.weight;
-            if entry.is_small {
-                self.small_bytes = self.small_bytes + weight - entry.weight;
+        // At the end, since it is the latest now; its place in the queue stays, if it is one of the same queue.
+        let before = replaced.map(|at| slot.remove(at));
+        match before {
+            Some(mut entry) if entry.occupied.is_some() == occupied.is_some() => {
+                let (old, is_small) = (entry.bytes(), entry.is_small);
+                self.heads = self.heads + occupied.map_or(0, |_| weight) - entry.head();
+                (entry.content, entry.weight, entry.occupied) = (content, weight, occupied);
+                let new = entry.bytes();
+                slot.push(entry);
+                self.queue(occupied.is_some()).reweigh(old, new, is_small);
             }
-            (entry.content, entry.weight) = (content, weight);
-            slot.push(entry);
-        } else {
-            if slot.len() >= MOST_VARIANTS {
-                let oldest = slot.remove(0);
-                self.forget(&oldest);
-            }
-            let id = self.next_id;
-            self.next_id += 1;
-            let is_small = !self.ghost_set.contains(&self.hash(key, digest));
-            let entry = StoreEntry { id, digest, content, weight, uses: AtomicU8::new(0), is_small };
-            self.slots.entry(key.clone()).or_default().push(entry);
-            (self.entries, self.bytes) = (self.entries + 1, self.bytes + weight);
-            let place = QueuePlace { key: key.clone(), id };
-            if is_small {
-                self.small_bytes += weight;
-                self.small.push_back(place);
-            } else {
-                self.main.push_back(place);
+            before => {
+                let oldest = (slot.len() >= MOST_VARIANTS).then(|| slot.remove(0));
+                before.iter().chain(&oldest).for_each(|entry| self.forget(entry));
+                let id = self.next_id;
+                self.next_id += 1;
+                let is_small = !self.ghost_set.contains(&self.hash(key, digest));
+                let entry = StoreEntry { id, digest, content, weight, occupied, uses: AtomicU8::new(0), is_small };
+                (self.entries, self.heads) = (self.entries + 1, self.heads + entry.head());
+                let bytes = entry.bytes();
+                self.slots.entry(key.clone()).or_default().push(entry);
+                self.queue(occupied.is_some()).push(QueuePlace { key: key.clone(), id }, bytes, is_small);
             }
         }
-        while self.bytes > self.most_bytes {
-            self.evict();
+        // The headers of large answers may have half of the memory.
+        while self.stored.bytes > self.stored.most_bytes || self.heads > self.memory.most_bytes / 2 {
+            self.evict(true);
+        }
+        while self.memory.bytes + self.heads > self.memory.most_bytes {
+            self.evict(false);
         }
         self.tidy();
     }
 
-    /// Takes one step at the end of a queue: an answer leaves, or stays for another round since it was used.
-    fn evict(&mut self) {
-        let from_small = self.small_bytes > self.most_bytes / SMALL_PART || self.main.is_empty();
-        let queue = if from_small { &mut self.small } else { &mut self.main };
-        let Some(place) = queue.pop_front() else { return };
+    fn queue(&mut self, stored: bool) -> &mut EvictionQueue {
+        if stored { &mut self.stored } else { &mut self.memory }
+    }
+
+    /// Takes one step at the end of a queue: an answer leaves, or stays for another round since it was used. False: the
+    /// queue is empty.
+    fn evict(&mut self, stored: bool) -> bool {
+        let Some((place, from_small)) = self.queue(stored).next() else { return false };
         let entry = self.slots.get_mut(&place.key).and_then(|slot| slot.iter_mut().find(|entry| entry.id == place.id));
         let Some(entry) = entry else {
-            self.vacant = self.vacant.saturating_sub(1);
-            return;
+            self.queue(stored).passed_over();
+            return true;
         };
         let uses = *entry.uses.get_mut();
         if uses > 0 {
             if from_small {
                 (entry.is_small, *entry.uses.get_mut()) = (false, 0);
-                self.small_bytes -= entry.weight;
             } else {
                 *entry.uses.get_mut() = uses - 1;
             }
-            self.main.push_back(place);
-            return;
+            let bytes = entry.bytes();
+            self.queue(stored).stay(place, bytes, from_small);
+            return true;
         }
         let digest = entry.digest;
         if from_small {
@@ -243,7 +253,8 @@ impl AnswerStore {
         self.evicted += 1;
         self.remove(&place.key, |entry| entry.id == place.id);
         // Its place is gone already.
-        self.vacant = self.vacant.saturating_sub(1);
+        self.queue(stored).passed_over();
+        true
     }
 
     /// Invalidates all answers for `key` (RFC 9111, section 4.4), and those that are being fetched.
@@ -289,20 +300,28 @@ impl AnswerStore {
 
     /// How full it is.
     pub fn usage(&self) -> StoreUse {
-        let Self { entries, bytes, most_bytes, evicted, .. } = *self;
-        StoreUse { answers: entries, bytes, most_bytes, evicted }
+        StoreUse {
+            answers: self.entries,
+            bytes: self.memory.bytes + self.heads,
+            most_bytes: self.memory.most_bytes,
+            stored: self.stored.entries,
+            stored_bytes: self.stored.bytes,
+            evicted: self.evicted,
+        }
+    }
+
+    /// Whether an answer to a request that went to the service at `begun` may be given to one of now: there was no
+    /// invalidation of its URI in between.
+    pub fn is_current(&self, key: &CacheKey, begun: u64) -> bool {
+        let hash = self.slots.hasher().hash_one(key);
+        begun >= self.all_before
+            && !self.invalidated.iter().rev().take_while(|(epoch, _)| *epoch > begun).any(|(_, own)| *own == hash)
     }
 
     /// The places in all queues.
     #[cfg(test)]
     pub(super) fn places(&self) -> usize {
-        self.small.len() + self.main.len()
-    }
-
-    fn is_invalidated(&self, key: &CacheKey, begun: u64) -> bool {
-        let hash = self.slots.hasher().hash_one(key);
-        begun < self.all_before
-            || self.invalidated.iter().rev().take_while(|(epoch, _)| *epoch > begun).any(|(_, own)| *own == hash)
+        self.memory.places() + self.stored.places()
     }
 
     fn hash(&self, key: &CacheKey, digest: KeyDigest) -> u64 {
@@ -323,24 +342,27 @@ impl AnswerStore {
 
     /// Counts an entry that has left its slot. Its place in the queue is passed over later.
     fn forget(&mut self, entry: &StoreEntry) {
-        (self.entries, self.bytes) = (self.entries - 1, self.bytes - entry.weight);
-        if entry.is_small {
-            self.small_bytes -= entry.weight;
-        }
-        self.vacant += 1;
+        (self.entries, self.heads) = (self.entries - 1, self.heads - entry.head());
+        self.queue(entry.occupied.is_some()).forget(entry.bytes(), entry.is_small);
     }
 
-    /// Clears the queues of places without an entry when they are more than those with one: without this, a URI that
-    /// is kept and invalidated in turn would make the queues grow for ever.
     fn tidy(&mut self) {
-        if self.vacant <= self.entries + REMEMBERED {
-            return;
-        }
-        let Self { slots, small, main, .. } = self;
+        let Self { slots, memory, stored, .. } = self;
         let has = |place: &QueuePlace| slots.get(&place.key).is_some_and(|slot| slot.iter().any(|e| e.id == place.id));
-        small.retain(has);
-        main.retain(has);
-        self.vacant = 0;
+        memory.tidy(REMEMBERED, has);
+        stored.tidy(REMEMBERED, has);
+    }
+}
+
+impl StoreEntry {
+    /// The bytes by which its queue counts it.
+    fn bytes(&self) -> usize {
+        self.occupied.unwrap_or(self.weight)
+    }
+
+    /// The bytes in memory of an answer whose content is elsewhere.
+    fn head(&self) -> usize {
+        self.occupied.map_or(0, |_| self.weight)
     }
 }
 

@@ -57,6 +57,17 @@ impl RangeChoice {
     }
 }
 
+/// Whether a request with these headers asks for a part of the content. One from the first byte to the last, as players
+/// of films ask at first, is all of it, which can be kept.
+pub fn asks_for_part(request: &HeaderMap) -> bool {
+    let mut lines = request.get_all(RANGE).iter().map(|line| line.as_bytes());
+    match (lines.next(), lines.next()) {
+        (None, _) => false,
+        (Some(line), None) => !line.trim_ascii().eq_ignore_ascii_case(b"bytes=0-"),
+        (Some(_), Some(_)) => true,
+    }
+}
+
 /// Digits as a number. One beyond a word is beyond all content.
 fn number(text: &str) -> Option<usize> {
     let legal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

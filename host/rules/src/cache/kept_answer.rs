@@ -4,10 +4,10 @@ use super::cache_control::CacheControl;
 use super::cache_policy::CachePolicy;
 use super::cache_tags::CacheTags;
 use super::freshness::{AnswerMoment, Freshness};
+use super::kept_content::KeptContent;
 use super::selection::Selection;
 use super::state_basis::StateBasis;
 use super::unkept::Unkept;
-use bytes::Bytes;
 use http::header::{AGE, DATE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct KeptAnswer {
     /// Its headers, with a `Date` and without `Age`.
     pub headers: HeaderMap,
     /// All of its content.
-    pub body: Bytes,
+    pub content: KeptContent,
     /// What it says of its keeping.
     pub(super) control: CacheControl,
     /// Whether it says itself how long it lives, or that it is for all.
@@ -57,7 +57,7 @@ impl KeptAnswer {
     pub fn weight(&self) -> usize {
         let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
         let basis = self.basis.as_ref().map_or(0, StateBasis::weight);
-        OVERHEAD + fields + self.body.len() + self.tags.weight() + basis
+        OVERHEAD + fields + self.content.weight() + self.tags.weight() + basis
     }
 
     /// Whether its service can be asked whether it still holds.
@@ -100,10 +100,10 @@ impl KeptAnswer {
         };
         let tags = CacheTags::of(&headers).unwrap_or_default();
         let selection = selection.unwrap_or_else(|| self.selection.clone());
-        let (status, body) = (self.status, self.body.clone());
+        let (status, content) = (self.status, self.content.clone());
         let is_stated = self.is_stated;
         let basis = None;
-        (Self { status, headers, body, control, is_stated, freshness, selection, tags, basis }, outcome)
+        (Self { status, headers, content, control, is_stated, freshness, selection, tags, basis }, outcome)
     }
 }
 
@@ -120,6 +120,6 @@ pub(super) fn dated(mut headers: HeaderMap, moment: AnswerMoment) -> HeaderMap {
 
 impl fmt::Debug for KeptAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeptAnswer({}, {} bytes)", self.status.as_u16(), self.body.len())
+        write!(f, "KeptAnswer({}, {} bytes)", self.status.as_u16(), self.content.len())
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns the directives of `Cache-Control`, the lifetime and the age of an answer, what a request may be given from the
 //! store, what `Vary` and the route's own key select, validation in both directions, ranges of a kept answer,
-//! `Cache-Status` (RFC 9211); and the [`AnswerStore`]: kept answers within a bound of bytes, with an admission policy.
+//! `Cache-Status` (RFC 9211); and the [`AnswerStore`]: kept answers within a bound of bytes, with an
+//! admission policy. Content of large answers may be elsewhere, which the store counts by a bound of its own.
 //!
 //! What always holds:
 //! - scheme and host are part of every key, and so is all that `Vary` names; an answer whose `Vary` names what the
@@ -25,8 +26,10 @@ mod cache_policy;
 mod cache_status;
 mod cache_tags;
 mod condition;
+mod eviction_queue;
 mod freshness;
 mod kept_answer;
+mod kept_content;
 mod purge;
 mod selection;
 mod state_basis;
@@ -36,7 +39,7 @@ mod tests;
 mod unkept;
 
 pub use answer_store::{AnswerStore, StoreLookup, StoreUse};
-pub use byte_range::{ByteRange, RangeChoice};
+pub use byte_range::{ByteRange, RangeChoice, asks_for_part};
 pub use cache_control::CacheControl;
 pub use cache_decision::{CacheDecision, decide, may_stand_in};
 pub use cache_key::CacheKey;
@@ -45,6 +48,7 @@ pub use cache_status::{CacheStatus, ForwardReason};
 pub use condition::{is_conditional, is_not_modified, set_validators};
 pub use freshness::{AnswerMoment, Freshness};
 pub use kept_answer::KeptAnswer;
+pub use kept_content::{KeptContent, StoredContent};
 pub use purge::Purge;
 pub use selection::{KeyDigest, Selection};
 pub use state_basis::StateBasis;

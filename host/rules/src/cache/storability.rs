@@ -5,6 +5,7 @@ use super::cache_policy::CachePolicy;
 use super::cache_tags::CacheTags;
 use super::freshness::{AnswerMoment, Freshness, is_heuristic, stated_lifetime};
 use super::kept_answer::{KeptAnswer, dated};
+use super::kept_content::KeptContent;
 use super::selection::Selection;
 use super::state_basis::StateBasis;
 use super::unkept::Unkept;
@@ -59,8 +60,8 @@ pub fn keep(
     let tags = CacheTags::of(answer).ok_or(Unkept::Tags)?;
     let headers = dated(answer.clone(), moment);
     let allowed = freshness.is_explicit() || control.public || is_heuristic(status);
-    let body = Bytes::new();
-    let kept = KeptAnswer { status, headers, body, control, is_stated, freshness, selection, tags, basis: None };
+    let content = KeptContent::Memory(Bytes::new());
+    let kept = KeptAnswer { status, headers, content, control, is_stated, freshness, selection, tags, basis: None };
     if !allowed || !(kept.freshness.is_of_use() || kept.has_validator()) {
         return Err(Unkept::Lifetime);
     }
@@ -93,7 +94,7 @@ pub fn keep_by_state(
     Ok(KeptAnswer {
         status,
         headers,
-        body: Bytes::new(),
+        content: KeptContent::Memory(Bytes::new()),
         control: CacheControl::default(),
         is_stated: true,
         freshness: Freshness::without_end(moment),

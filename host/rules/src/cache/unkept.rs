@@ -49,6 +49,12 @@ pub enum Unkept {
     Changed,
     /// It is larger than what is kept, or came too slowly.
     TooLarge,
+    /// It is one for the disk, where others are being written, this very one among them, or where no room is.
+    DiskBusy,
+    /// It is one for the disk, which has failed.
+    DiskFailed,
+    /// It broke off on its way to the disk, or nobody waited for its end.
+    Incomplete,
 }
 
 impl Unkept {
@@ -78,6 +84,9 @@ impl Unkept {
             Self::ManyReads => "many-reads",
             Self::Changed => "changed",
             Self::TooLarge => "too-large",
+            Self::DiskBusy => "disk-busy",
+            Self::DiskFailed => "disk-failed",
+            Self::Incomplete => "incomplete",
         }
     }
 }

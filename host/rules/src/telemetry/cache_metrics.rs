@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What the cache did with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct CacheMetrics {
     answers: AtomicU64,
     bytes: AtomicU64,
     evicted: AtomicU64,
+    /// How many of the answers have their content on the disk, and its bytes there; unset without a disk.
+    disk: OnceLock<[AtomicU64; 2]>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,13 @@ impl CacheMetrics {
         self.bytes.store(bytes as u64, Relaxed);
         self.evicted.store(evicted, Relaxed);
     }
+
+    /// So many of its answers have their content on the disk, with so many bytes.
+    pub fn hold_on_disk(&self, answers: usize, bytes: usize) {
+        let [held_answers, held_bytes] = self.disk.get_or_init(Default::default);
+        held_answers.store(answers as u64, Relaxed);
+        held_bytes.store(bytes as u64, Relaxed);
+    }
 }
 
 /// Writes the metrics of one cache at each scrape.
@@ -140,10 +149,17 @@ impl Collector for CacheCollector {
                 family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(count, None)?;
             }
         }
-        for (name, help, value) in [
+        let gauges = [
             ("cache_answers", "Answers that the cache has now", &self.0.answers),
-            ("cache_bytes", "Bytes that these answers hold", &self.0.bytes),
-        ] {
+            ("cache_bytes", "Bytes of memory that these answers hold", &self.0.bytes),
+        ];
+        let of_disk = self.0.disk.get().map(|[answers, bytes]| {
+            [
+                ("cache_disk_answers", "Answers of these whose content is on the disk", answers),
+                ("cache_disk_bytes", "Bytes of the disk that this content takes", bytes),
+            ]
+        });
+        for (name, help, value) in gauges.into_iter().chain(of_disk.into_iter().flatten()) {
             let value = ConstGauge::new(i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX));
             value.encode(encoder.encode_descriptor(name, help, None, value.metric_type())?)?;
         }

@@ -15,6 +15,7 @@ pub(super) mod kind;
 pub(super) mod masked_text;
 pub(super) mod measure;
 pub(super) mod pair;
+pub(super) mod private_file;
 pub(super) mod report;
 pub(super) mod scope;
 pub(super) mod section;

@@ -5,9 +5,11 @@ use super::finding::{Finding, ManifestText, Span, ValueOrigin};
 use super::key::ManifestKey;
 #[cfg(test)]
 use super::kind::ValueKind;
+use super::private_file::PrivateFile;
 use super::syntax;
 use std::cell::RefCell;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use toml::Spanned;
 
@@ -19,6 +21,7 @@ pub(crate) struct Report {
     /// False if the text has syntax errors. Parts of the text are lost then, so nothing can be called missing.
     whole: bool,
     findings: RefCell<Vec<Finding>>,
+    private_files: RefCell<Vec<PrivateFile>>,
     #[cfg(test)]
     pub(crate) keys: RefCell<Vec<KeyFacts>>,
 }
@@ -43,6 +46,7 @@ impl Report {
             whole: syntax.is_empty(),
             source,
             findings: RefCell::new(syntax),
+            private_files: RefCell::default(),
             #[cfg(test)]
             keys: RefCell::default(),
         }
@@ -81,6 +85,19 @@ impl Report {
         if self.whole {
             self.push(origin, message, help);
         }
+    }
+
+    /// A file with a secret is named.
+    pub(crate) fn note_private(&self, path: PathBuf, origin: ValueOrigin) {
+        let mut files = self.private_files.borrow_mut();
+        if !files.iter().any(|known| known.path == path) {
+            files.push(PrivateFile { path, origin });
+        }
+    }
+
+    /// The files with secrets that were named.
+    pub(crate) fn take_private_files(&self) -> Vec<PrivateFile> {
+        self.private_files.take()
     }
 
     /// The number of findings so far.

@@ -136,6 +136,11 @@ fn a_cache_that_cannot_work_is_a_finding() {
     cases! {
         "[gateway]\ncache = { memory = '1MiB' }" => "2:9", "`object` is more than a tenth of `memory`", "smaller";
         "[gateway]\ncache = { memory = '64KiB' }" => "2:20", "must be a size of 1MiB to 256GiB", "64MiB";
+        "[gateway.cache]\ndisk = '16MiB'\ndisk_object = '8MiB'" =>
+            "3:15", "`disk_object` is more than a tenth of `disk`", "smaller";
+        "[gateway.cache]\ndisk = '16MiB'\nobject = '2MiB'" => "2:8", "no answer is for the disk", "`object` smaller";
+        "[gateway.cache]\nfolder = 'answers'" => "2:10", "`folder` without `disk` has no effect", "how many bytes";
+        "[gateway.cache]\ndisk = '1MiB'" => "2:8", "must be a size of 16MiB to 64TiB", "64MiB";
         route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") =>
             "5:9", "`cache` must be true, false or \"state\"", "ttl";
         route!("service = 'users'\nprefix = '/a'\ncache = { ttl = '1ms' }") => "5:17", "100ms to 365d", "1m";

@@ -2,8 +2,9 @@
 
 use super::cached_request::CachedRequest;
 use super::collected_body::{CollectedBody, collect};
-use super::delivery::{deliver, not_modified};
+use super::delivery::{deliver, in_the_range, not_modified};
 use super::fetch_table::{FetchEnd, FetchLead};
+use super::open_answer::OpenAnswer;
 use super::read_tracker::ReadTracker;
 use super::shared_cache::{RefreshPermit, SharedCache};
 use crate::base::{Body, InputWatch, remove_hop_by_hop};
@@ -19,45 +20,47 @@ use std::time::{Instant, SystemTime};
 
 /// A fetch: what is known of its request, and the answer that it may freshen.
 pub(in crate::gateway) struct CacheFetch {
-    cache: Arc<SharedCache>,
+    pub(super) cache: Arc<SharedCache>,
     policy: Arc<CachePolicy>,
-    key: CacheKey,
-    digest: KeyDigest,
+    pub(super) key: CacheKey,
+    pub(super) digest: KeyDigest,
     /// The headers of the client's request.
     request: HeaderMap,
     authenticated: bool,
-    scope: usize,
-    part: FetchPart,
-    kept: Option<Arc<KeptAnswer>>,
+    pub(super) scope: usize,
+    pub(super) part: FetchPart,
+    kept: Option<OpenAnswer>,
     reason: ForwardReason,
     asked: Instant,
     /// The invalidations before the fetch.
-    begun: u64,
+    pub(super) begun: u64,
     /// Watches the call, if the answer shall be kept by state.
     tracker: Option<Arc<ReadTracker>>,
 }
 
 /// What a fetch is to other requests.
 pub(super) struct FetchPart {
-    lead: Option<FetchLead>,
+    pub(super) lead: Option<FetchLead>,
+    /// Whether it goes on though no client waits for it.
+    pub(super) unattended: bool,
     /// The answer that the client gets at once.
     behind: Option<Response<Body>>,
-    _permit: Option<RefreshPermit>,
+    pub(super) permit: Option<RefreshPermit>,
     /// Whether its answer may be kept.
     keeps: bool,
 }
 
 impl CacheFetch {
     pub(super) fn leading(lead: FetchLead) -> FetchPart {
-        FetchPart { lead: Some(lead), behind: None, _permit: None, keeps: true }
+        FetchPart { lead: Some(lead), unattended: false, behind: None, permit: None, keeps: true }
     }
 
     pub(super) fn behind(lead: FetchLead, permit: RefreshPermit, answer: Response<Body>) -> FetchPart {
-        FetchPart { lead: Some(lead), behind: Some(answer), _permit: Some(permit), keeps: true }
+        FetchPart { lead: Some(lead), unattended: true, behind: Some(answer), permit: Some(permit), keeps: true }
     }
 
     pub(super) fn alone() -> FetchPart {
-        FetchPart { lead: None, behind: None, _permit: None, keeps: true }
+        FetchPart { lead: None, unattended: false, behind: None, permit: None, keeps: true }
     }
 
     pub(super) fn past() -> FetchPart {
@@ -69,7 +72,7 @@ impl CacheFetch {
         (request, key, digest): (&CachedRequest<'_>, CacheKey, KeyDigest),
         policy: &Arc<CachePolicy>,
         part: FetchPart,
-        kept: Option<Arc<KeptAnswer>>,
+        kept: Option<OpenAnswer>,
         reason: ForwardReason,
     ) -> Self {
         let tracked = policy.by_state && part.keeps;
@@ -101,7 +104,7 @@ impl CacheFetch {
     /// without the conditions and ranges of the client, which are judged here.
     pub(in crate::gateway) fn condition(&self, request: &mut HeaderMap) {
         if self.part.keeps {
-            set_validators(request, self.kept.as_deref());
+            set_validators(request, self.kept.as_ref().map(|open| &*open.kept));
         }
     }
 
@@ -139,9 +142,9 @@ impl CacheFetch {
             return Ok(self.settle_by_state(&tracker, answer, moment).await);
         }
         if answer.status() == StatusCode::NOT_MODIFIED
-            && let Some(kept) = self.kept.take()
+            && let Some(open) = self.kept.take()
         {
-            return Ok(self.freshen(&kept, answer.headers(), moment));
+            return Ok(self.freshen(open, answer.headers(), moment));
         }
         if let Some(given) = self.stand_in(answer.status().as_u16(), received) {
             return Ok(given);
@@ -170,16 +173,17 @@ impl CacheFetch {
 
     /// The kept answer in place of an error, if it may be given.
     fn stand_in(&mut self, status: u16, now: Instant) -> Option<Response<Body>> {
-        let kept = self.kept.as_ref().filter(|kept| may_stand_in(kept, status, now))?;
+        let open = self.kept.as_ref().filter(|open| may_stand_in(&open.kept, status, now))?.clone();
         self.cache.count(self.scope, CacheOutcome::Stale);
         let status = CacheStatus { status: Some(status), detail: Some("stale-if-error"), ..self.status(None) };
-        let given = deliver(kept, &self.request, status, now);
+        let given = deliver(open, &self.request, status, now);
         self.end(FetchEnd::NotKept);
         Some(given)
     }
 
     /// The kept answer after the service has said that it still holds.
-    fn freshen(&mut self, kept: &Arc<KeptAnswer>, update: &HeaderMap, moment: AnswerMoment) -> Response<Body> {
+    fn freshen(&mut self, open: OpenAnswer, update: &HeaderMap, moment: AnswerMoment) -> Response<Body> {
+        let kept = &open.kept;
         let (fresh, outcome) = kept.freshened(update, &self.request, &self.policy, moment);
         let fresh = Arc::new(fresh);
         let stored = outcome.is_ok() && self.cache.insert(&self.key, self.digest, Arc::clone(&fresh), self.begun);
@@ -189,36 +193,38 @@ impl CacheFetch {
         self.cache.count(self.scope, CacheOutcome::Validated);
         self.end(if stored { FetchEnd::Kept } else { FetchEnd::NotKept });
         let status = CacheStatus { status: Some(304), stored, ..self.status(outcome.err()) };
-        deliver(&fresh, &self.request, status, moment.received)
+        deliver(open.with(fresh), &self.request, status, moment.received)
     }
 
     /// Reads the content of an answer that may be kept, and keeps it.
-    async fn keep_whole(&mut self, mut kept: KeptAnswer, answer: Response<Body>) -> Response<Body> {
+    async fn keep_whole(&mut self, kept: KeptAnswer, answer: Response<Body>) -> Response<Body> {
         let (head, body) = answer.into_parts();
-        match collect(body, self.cache.bounds().object).await {
+        let body = match collect(body, self.cache.bounds().object).await {
+            CollectedBody::Stream(body) => body,
             CollectedBody::Whole(body) => {
-                kept.body = body;
-                let kept = Arc::new(kept);
-                let stored = self.cache.insert(&self.key, self.digest, Arc::clone(&kept), self.begun);
+                let open = OpenAnswer::in_memory(kept, body);
+                let stored = self.cache.insert(&self.key, self.digest, Arc::clone(&open.kept), self.begun);
                 self.cache.count(self.scope, CacheOutcome::Miss);
                 self.end(if stored { FetchEnd::Kept } else { FetchEnd::NotKept });
                 let status = CacheStatus { stored, ..self.status(None) };
-                deliver(&kept, &self.request, status, Instant::now())
+                return deliver(open, &self.request, status, Instant::now());
             }
-            CollectedBody::Stream(body) => {
-                self.leave(Response::from_parts(head, body), Unkept::TooLarge, Instant::now())
-            }
+        };
+        // Boxed: all other answers would pay for the size of this future.
+        match Box::pin(self.spool(kept, body)).await {
+            Ok(open) => deliver(open, &self.request, self.status(None), Instant::now()),
+            Err((reason, body)) => self.leave(Response::from_parts(head, body), reason, Instant::now()),
         }
     }
 
     /// An answer that is not kept.
     fn leave(&mut self, mut answer: Response<Body>, reason: Unkept, now: Instant) -> Response<Body> {
         if !answer.status().is_server_error() {
-            if let Some(kept) = &self.kept {
-                self.cache.drop_answer(&self.key, kept);
+            if let Some(open) = &self.kept {
+                self.cache.drop_answer(&self.key, &open.kept);
             }
-            // The next answer may be kept where this one was only overtaken by a change.
-            if reason != Unkept::Changed {
+            // The next answer may be kept where this one was only overtaken by a change, or found no room.
+            if !matches!(reason, Unkept::Changed | Unkept::DiskBusy) {
                 self.cache.pass(&self.key, self.digest, now);
             }
         }
@@ -231,7 +237,7 @@ impl CacheFetch {
         if is_not_modified(&self.request, answer.status(), answer.headers()) {
             return not_modified(std::mem::take(answer.headers_mut()));
         }
-        answer
+        in_the_range(&self.request, answer)
     }
 
     fn status(&self, reason: Option<Unkept>) -> CacheStatus {

@@ -4,16 +4,16 @@ use super::cache_change::CacheChange;
 use super::cache_fetch::{CacheFetch, FetchPart};
 use super::cached_request::CachedRequest;
 use super::delivery::deliver;
-use super::fetch_table::{FetchEnd, FetchRole, ended};
+use super::fetch_table::{FetchEnd, FetchRole, SpoolingAnswer, ended};
+use super::open_answer::OpenAnswer;
 use super::shared_cache::SharedCache;
 use crate::base::Body;
 use crate::cache::{
-    CacheControl, CacheDecision, CacheKey, CachePolicy, CacheStatus, ForwardReason, KeptAnswer, KeyDigest, StoreLookup,
-    decide, is_conditional,
+    CacheControl, CacheDecision, CacheKey, CachePolicy, CacheStatus, ForwardReason, KeyDigest, StoreLookup,
+    asks_for_part, decide, is_conditional,
 };
 use crate::gateway::problem::Problem;
 use crate::telemetry::CacheOutcome;
-use http::header::RANGE;
 use http::{Method, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Instant;
@@ -101,48 +101,55 @@ struct CacheLook<'a> {
     digest: KeyDigest,
 }
 
+/// What a look has found.
+enum Found {
+    Answer(OpenAnswer),
+    /// No answer, but perhaps what is known of its URI.
+    Nothing(StoreLookup),
+}
+
 impl CacheLook<'_> {
     async fn turn(&self) -> Result<CacheTurn, Problem> {
         let (headers, mut collapsed) = (&self.request.head.headers, false);
         let is_head = self.request.head.method == Method::HEAD;
         for waits in 0.. {
             let now = Instant::now();
-            let found = self.cache.find(&self.key, self.digest, headers, now);
+            let found = self.find(now).await;
             let (kept, reason, variant) = match found {
-                StoreLookup::Found(kept) if self.policy.by_state => {
+                Found::Answer(open) if self.policy.by_state => {
                     // The one look that makes a hit: what ends the basis comes before the change can be seen.
-                    if kept.basis.as_ref().is_some_and(|basis| basis.stands(self.cache.table())) {
-                        return Ok(self.give(&kept, collapsed, now));
+                    if open.kept.basis.as_ref().is_some_and(|basis| basis.stands(self.cache.table())) {
+                        return Ok(self.give(open, collapsed, now));
                     }
-                    self.cache.drop_answer(&self.key, &kept);
+                    self.cache.drop_answer(&self.key, &open.kept);
                     (None, ForwardReason::Stale, None)
                 }
-                StoreLookup::Found(kept) => match decide(&kept, headers, self.policy, now) {
-                    CacheDecision::Give => return Ok(self.give(&kept, collapsed, now)),
-                    CacheDecision::GiveAndRefresh if is_head => return Ok(self.give(&kept, collapsed, now)),
-                    CacheDecision::GiveAndRefresh => return Ok(self.give_and_refresh(kept, now)),
+                Found::Answer(open) => match decide(&open.kept, headers, self.policy, now) {
+                    CacheDecision::Give => return Ok(self.give(open, collapsed, now)),
+                    CacheDecision::GiveAndRefresh if is_head => return Ok(self.give(open, collapsed, now)),
+                    CacheDecision::GiveAndRefresh => return Ok(self.give_and_refresh(open, now)),
                     CacheDecision::Personal => return Ok(self.bypass(ForwardReason::Bypass)),
-                    CacheDecision::Asked => return Ok(self.fetch(Some(kept), ForwardReason::Request)),
+                    CacheDecision::Asked => return Ok(self.fetch(Some(open), ForwardReason::Request)),
                     CacheDecision::Validate => {
-                        let variant = kept.selection.clone();
-                        (Some(kept), ForwardReason::Stale, Some(variant))
+                        let variant = open.kept.selection.clone();
+                        (Some(open), ForwardReason::Stale, Some(variant))
                     }
                 },
-                StoreLookup::OtherVariants(variant) => (None, ForwardReason::VaryMiss, variant),
-                StoreLookup::Pass => (None, ForwardReason::Bypass, None),
-                StoreLookup::Nothing => (None, ForwardReason::UriMiss, None),
+                Found::Nothing(StoreLookup::OtherVariants(variant)) => (None, ForwardReason::VaryMiss, variant),
+                Found::Nothing(StoreLookup::Pass) => (None, ForwardReason::Bypass, None),
+                Found::Nothing(_) => (None, ForwardReason::UriMiss, None),
             };
             if CacheControl::of(headers).only_if_cached {
                 return Err(not_cached());
             }
             // The answer to a HEAD or to a range is not kept, so nobody need wait for it. A range of what is kept is
             // cut from it after the validation.
-            if is_head || (kept.is_none() && headers.contains_key(RANGE)) {
+            if is_head || (kept.is_none() && asks_for_part(headers)) {
                 return Ok(self.bypass(if is_head { reason } else { ForwardReason::Bypass }));
             }
             // Nobody waits either where each request asks the service anyway.
             let alone = reason == ForwardReason::Bypass
-                || kept.as_ref().is_some_and(|kept| kept.freshness.lifetime().is_zero())
+                || kept.as_ref().is_some_and(|open| open.kept.freshness.lifetime().is_zero())
                 || waits == MOST_WAITS;
             if alone {
                 return Ok(self.fetch(kept, reason));
@@ -153,6 +160,10 @@ impl CacheLook<'_> {
                     collapsed = true;
                     match timeout_at(self.request.context.deadline.into(), ended(waiting)).await {
                         Ok(FetchEnd::Kept | FetchEnd::GivenUp) => {}
+                        Ok(FetchEnd::Spooling(spooling)) => match self.read_along(&spooling) {
+                            Some(open) => return Ok(self.give(open, collapsed, Instant::now())),
+                            None => return Ok(self.fetch(kept, reason)),
+                        },
                         Ok(FetchEnd::NotKept | FetchEnd::Open) | Err(_) => return Ok(self.fetch(kept, reason)),
                     }
                 }
@@ -161,7 +172,30 @@ impl CacheLook<'_> {
         unreachable!("the loop ends at MOST_WAITS")
     }
 
-    fn give(&self, kept: &KeptAnswer, collapsed: bool, now: Instant) -> CacheTurn {
+    /// What is kept for the request, with its content.
+    async fn find(&self, now: Instant) -> Found {
+        match self.cache.find(&self.key, self.digest, &self.request.head.headers, now) {
+            StoreLookup::Found(kept) => match self.cache.open(&self.key, &kept).await {
+                Some(open) => Found::Answer(open),
+                None => Found::Nothing(StoreLookup::Nothing),
+            },
+            other => Found::Nothing(other),
+        }
+    }
+
+    /// An answer on its way to the disk, if it is one for this request.
+    fn read_along(&self, spooling: &SpoolingAnswer) -> Option<OpenAnswer> {
+        let SpoolingAnswer { kept, spool, begun } = spooling;
+        let headers = &self.request.head.headers;
+        let is_for_it = kept.selection.selects(headers)
+            && decide(kept, headers, self.policy, Instant::now()) == CacheDecision::Give
+            && self.cache.is_current(&self.key, *begun);
+        let reader = if is_for_it { spool.join() } else { None };
+        reader.map(|reader| OpenAnswer::spooled(Arc::clone(kept), reader))
+    }
+
+    fn give(&self, open: OpenAnswer, collapsed: bool, now: Instant) -> CacheTurn {
+        let kept = &open.kept;
         let (freshness, scope) = (&kept.freshness, self.request.at.route);
         let left = seconds(freshness.lifetime().as_secs()) - seconds(freshness.age(now).as_secs());
         let forwarded = collapsed.then_some(ForwardReason::UriMiss);
@@ -174,28 +208,28 @@ impl CacheLook<'_> {
             (false, false) => CacheOutcome::Stale,
         };
         self.cache.count(scope, outcome);
-        CacheTurn::Found(deliver(kept, &self.request.head.headers, status, now))
+        CacheTurn::Found(deliver(open, &self.request.head.headers, status, now))
     }
 
     /// Gives a stale answer, and has it validated if nobody does that.
-    fn give_and_refresh(&self, kept: Arc<KeptAnswer>, now: Instant) -> CacheTurn {
-        let given = self.give(&kept, false, now);
+    fn give_and_refresh(&self, open: OpenAnswer, now: Instant) -> CacheTurn {
+        let given = self.give(open.clone(), false, now);
         let CacheTurn::Found(answer) = given else { return given };
-        let key = (self.key.clone(), self.digest, Some(kept.selection.clone()));
+        let key = (self.key.clone(), self.digest, Some(open.kept.selection.clone()));
         let lead = self.cache.begin_refresh().map(|permit| (permit, self.cache.fetches.join(key)));
         match lead {
             Some((permit, FetchRole::Leads(lead))) => {
-                self.fetch_by(CacheFetch::behind(lead, permit, answer), Some(kept), ForwardReason::Stale)
+                self.fetch_by(CacheFetch::behind(lead, permit, answer), Some(open), ForwardReason::Stale)
             }
             _ => CacheTurn::Found(answer),
         }
     }
 
-    fn fetch(&self, kept: Option<Arc<KeptAnswer>>, reason: ForwardReason) -> CacheTurn {
+    fn fetch(&self, kept: Option<OpenAnswer>, reason: ForwardReason) -> CacheTurn {
         self.fetch_by(CacheFetch::alone(), kept, reason)
     }
 
-    fn fetch_by(&self, role: FetchPart, kept: Option<Arc<KeptAnswer>>, reason: ForwardReason) -> CacheTurn {
+    fn fetch_by(&self, role: FetchPart, kept: Option<OpenAnswer>, reason: ForwardReason) -> CacheTurn {
         CacheTurn::Fetch(Box::new(CacheFetch::new(
             self.cache,
             (self.request, self.key.clone(), self.digest),

@@ -1,6 +1,7 @@
 //! One fetch for many: who fetches an answer now, and who waits for it.
 
-use crate::cache::{CacheKey, KeyDigest, Selection};
+use super::spool::Spool;
+use crate::cache::{CacheKey, KeptAnswer, KeyDigest, Selection};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,16 +11,27 @@ use tokio::sync::watch;
 pub(super) type FetchKey = (CacheKey, KeyDigest, Option<Selection>);
 
 /// How a fetch ended, for those who waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) enum FetchEnd {
     /// It is under way.
     Open,
+    /// Its answer is on its way to the disk, and can be read along.
+    Spooling(SpoolingAnswer),
     /// Its answer is kept.
     Kept,
     /// Its answer is not kept, or there was none: each has to ask for itself.
     NotKept,
     /// Its client has gone: another one has to fetch.
     GivenUp,
+}
+
+/// An answer on its way to the disk.
+#[derive(Clone)]
+pub(super) struct SpoolingAnswer {
+    pub(super) kept: Arc<KeptAnswer>,
+    pub(super) spool: Arc<Spool>,
+    /// The invalidations before the fetch.
+    pub(super) begun: u64,
 }
 
 /// The fetches under way: at most one for each request that leads one.
@@ -63,6 +75,11 @@ impl FetchTable {
 impl FetchLead {
     /// Tells those who wait how the fetch ended.
     pub(super) fn end(self, end: FetchEnd) {
+        self.tell(end);
+    }
+
+    /// Tells those who wait, and those who come as long as the lead is held.
+    pub(super) fn tell(&self, end: FetchEnd) {
         self.end.send_replace(end);
     }
 }
@@ -72,7 +89,7 @@ impl Drop for FetchLead {
         // First out of the table: who comes now must not wait for a fetch that is over.
         self.table.lock().remove(&self.key);
         self.end.send_if_modified(|end| {
-            let open = *end == FetchEnd::Open;
+            let open = matches!(end, FetchEnd::Open);
             if open {
                 *end = FetchEnd::GivenUp;
             }
@@ -83,6 +100,6 @@ impl Drop for FetchLead {
 
 /// Waits for the end of a fetch that another request leads.
 pub(super) async fn ended(mut waiting: watch::Receiver<FetchEnd>) -> FetchEnd {
-    let end = waiting.wait_for(|end| *end != FetchEnd::Open).await;
-    end.map_or(FetchEnd::GivenUp, |end| *end)
+    let end = waiting.wait_for(|end| !matches!(end, FetchEnd::Open)).await;
+    end.map_or(FetchEnd::GivenUp, |end| end.clone())
 }

@@ -37,7 +37,7 @@ impl Rig {
         let table = Arc::new(AtomicU64::new(7));
         let number = Arc::clone(&table);
         let metrics = CacheMetrics::new([(0, "GET /users/{id}".to_owned(), "users".to_owned())]);
-        let cache = SharedCache::new(CacheBounds::default(), Arc::new(metrics), move || number.load(SeqCst));
+        let cache = SharedCache::new(CacheBounds::default(), None, Arc::new(metrics), move || number.load(SeqCst));
         let policy = CachePolicy { by_state: true, ..CachePolicy::default() };
         Self { cache: Arc::new(cache), policy: Arc::new(policy), table }
     }

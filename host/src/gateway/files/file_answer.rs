@@ -1,29 +1,19 @@
 //! The answer with a file, or a part of it.
 
 use super::conditions::{self, FileVerdict, Validators};
-use super::disk_permits::DiskPermits;
 use super::file_range::FileRange;
 use super::opened_file::OpenedFile;
-use crate::base::{Body, BodyError, ErrorKind, empty_body};
+use crate::base::{Body, empty_body};
 use crate::coding::ContentCoding;
+use crate::gateway::disk::{DiskPermits, file_body};
 use crate::gateway::problem::Problem;
-use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
-use std::fs::File;
-use std::io;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// How much of a file is in memory for one client.
-const PIECE: u64 = 64 << 10;
 
 /// The file that a request gets.
 pub(super) struct FoundFile {
@@ -89,7 +79,7 @@ pub(super) fn answer(disk: &DiskPermits, head: &Parts, found: FoundFile) -> Resu
         fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
     }
     let is_empty = head.method == Method::HEAD || part.is_empty();
-    let body = if is_empty { empty_body() } else { body(disk.clone(), found.file.file, part) };
+    let body = if is_empty { empty_body() } else { file_body(disk.clone(), Arc::new(found.file.file), part, ()) };
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = fields;
@@ -101,33 +91,4 @@ fn not_satisfiable(length: u64) -> Problem {
     let range = HeaderValue::from_str(&format!("bytes */{length}")).expect("digits");
     let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", title, detail);
     problem.with_header(CONTENT_RANGE, range)
-}
-
-/// The bytes `part` of `file`, piece by piece. Each is read when the client has taken the one before.
-fn body(disk: DiskPermits, file: File, part: Range<u64>) -> Body {
-    let begin = Some((disk, Arc::new(file), part));
-    let pieces = futures_util::stream::unfold(begin, async |left| {
-        let (disk, file, part) = left?;
-        let piece = part.start..part.end.min(part.start + PIECE);
-        match read(&disk, &file, piece.clone()).await {
-            Ok(data) => {
-                let rest = piece.end..part.end;
-                let left = (!rest.is_empty()).then_some((disk, file, rest));
-                Some((Ok(Frame::data(data)), left))
-            }
-            Err(error) => Some((Err(BodyError::new(ErrorKind::Host, format!("a file cannot be read: {error}"))), None)),
-        }
-    });
-    StreamBody::new(Box::pin(pieces)).boxed_unsync()
-}
-
-/// Reads these bytes. A file that has become shorter breaks the answer off: its length has been sent.
-async fn read(disk: &DiskPermits, file: &Arc<File>, piece: Range<u64>) -> io::Result<Bytes> {
-    let file = Arc::clone(file);
-    let read = disk.run(move || {
-        let mut data = vec![0; usize::try_from(piece.end - piece.start).expect("a piece fits in memory")];
-        file.read_exact_at(&mut data, piece.start)?;
-        Ok(Bytes::from(data))
-    });
-    read.await
 }

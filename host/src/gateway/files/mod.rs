@@ -5,7 +5,6 @@
 //! memory at a time. Never: lists a folder.
 
 mod conditions;
-mod disk_permits;
 mod file_answer;
 mod file_path;
 mod file_range;

@@ -1,12 +1,12 @@
 //! A folder whose files a route serves.
 
-use super::disk_permits::DiskPermits;
 use super::file_answer::{self, FoundFile};
 use super::file_path::{FilePath, with_suffix};
 use super::file_type::{self, UNKNOWN};
 use super::opened_file::{Opened, OpenedFile, open_below, open_root};
 use crate::base::{Body, empty_body};
 use crate::coding::{AcceptEncoding, ContentCoding, is_compressible};
+use crate::gateway::disk::DiskPermits;
 use crate::gateway::problem::Problem;
 use http::header::{ACCEPT_ENCODING, LOCATION, RETRY_AFTER};
 use http::request::Parts;

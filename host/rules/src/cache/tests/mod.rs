@@ -53,5 +53,5 @@ fn kept_by(
 /// A kept answer of so many bytes.
 fn of_bytes(length: usize) -> KeptAnswer {
     let kept = kept(&[("cache-control", "max-age=60")], &[]).expect("it may be kept");
-    KeptAnswer { body: Bytes::from(vec![7; length]), ..kept }
+    KeptAnswer { content: KeptContent::Memory(Bytes::from(vec![7; length])), ..kept }
 }

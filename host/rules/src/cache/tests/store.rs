@@ -4,6 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 fn key(at: usize) -> CacheKey {
     CacheKey::new(false, None, &format!("/{at}"), None)
@@ -15,7 +16,7 @@ fn digest() -> KeyDigest {
 
 fn find(store: &AnswerStore, at: usize) -> Option<usize> {
     match store.find(&key(at), digest(), &HeaderMap::new(), Instant::now()) {
-        StoreLookup::Found(kept) => Some(kept.body.len()),
+        StoreLookup::Found(kept) => Some(kept.content.len()),
         _ => None,
     }
 }
@@ -25,9 +26,24 @@ fn put(store: &mut AnswerStore, at: usize, length: usize) -> bool {
     store.insert(&key(at), digest(), Arc::new(of_bytes(length)), begun)
 }
 
+/// Content elsewhere of so many bytes, which there is of until the last who has it drops it.
+fn stored(length: usize, there: &Arc<AtomicUsize>) -> KeptAnswer {
+    struct Place(usize, Arc<AtomicUsize>);
+    impl Drop for Place {
+        fn drop(&mut self) {
+            self.1.fetch_sub(self.0, Relaxed);
+        }
+    }
+    there.fetch_add(length, Relaxed);
+    let place = Arc::new(Place(length, Arc::clone(there)));
+    KeptAnswer { content: KeptContent::Stored(StoredContent { length, occupied: length, place }), ..of_bytes(0) }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Put(usize, usize),
+    Store(usize, usize),
+    Shrink(usize),
     Find(usize),
     Invalidate(usize),
     Purge(usize),
@@ -37,6 +53,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0_usize..40, 0_usize..3000).prop_map(|(at, length)| Step::Put(at, length)),
+        8 => (0_usize..40, 0_usize..30_000).prop_map(|(at, length)| Step::Store(at, length)),
+        1 => (0_usize..200_000).prop_map(Step::Shrink),
         8 => (0_usize..40).prop_map(Step::Find),
         2 => (0_usize..40).prop_map(Step::Invalidate),
         1 => (0_usize..40).prop_map(Step::Purge),
@@ -46,10 +64,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever happens, the store is within its bound, and gives of each URI the latest answer or none.
+    /// Whatever happens, the store is within its bounds, and gives of each URI the latest answer or none. What has left
+    /// it is gone elsewhere, too.
     #[test]
-    fn a_store_is_a_map_that_forgets(steps in steps(), memory in 8_000_usize..100_000) {
-        let (mut store, mut model) = (AnswerStore::new(memory), HashMap::new());
+    fn a_store_is_a_map_that_forgets(
+        steps in steps(),
+        memory in 8_000_usize..100_000,
+        elsewhere in 10_000_usize..200_000,
+    ) {
+        let (mut store, mut model) = (AnswerStore::new(memory, elsewhere), HashMap::new());
+        let there = Arc::new(AtomicUsize::new(0));
         for step in steps {
             match step {
                 Step::Put(at, length) => {
@@ -58,6 +82,18 @@ proptest! {
                     } else {
                         prop_assert!(of_bytes(length).weight() + 64 > memory / 10, "only what is too large is refused");
                     }
+                }
+                Step::Store(at, length) => {
+                    let (kept, begun) = (stored(length, &there), store.epoch());
+                    let weight = kept.weight() + 64;
+                    if store.insert(&key(at), digest(), Arc::new(kept), begun) {
+                        model.insert(at, length);
+                    } else {
+                        prop_assert!(length > elsewhere / 10 || weight > memory / 10, "only what is too large");
+                    }
+                }
+                Step::Shrink(most) => {
+                    prop_assert!(store.shrink_stored(most) && store.usage().stored_bytes <= most);
                 }
                 Step::Find(at) => {
                     let found = find(&store, at);
@@ -77,7 +113,8 @@ proptest! {
                     prop_assert_eq!((store.usage().answers, store.usage().bytes), (0, 0));
                 }
             }
-            prop_assert!(store.usage().bytes <= memory);
+            prop_assert!(store.usage().bytes <= memory && store.usage().stored_bytes <= elsewhere);
+            prop_assert_eq!(store.usage().stored_bytes, there.load(Relaxed));
             prop_assert!(store.usage().answers <= model.len());
         }
     }
@@ -85,7 +122,7 @@ proptest! {
 
 #[test]
 fn a_store_with_room_forgets_nothing() {
-    let mut store = AnswerStore::new(10 << 20);
+    let mut store = AnswerStore::new(10 << 20, 0);
     (0..1000).for_each(|at| assert!(put(&mut store, at, 100)));
     assert!((0..1000).all(|at| find(&store, at) == Some(100)));
     assert_eq!((store.usage().answers, store.usage().evicted), (1000, 0));
@@ -93,7 +130,7 @@ fn a_store_with_room_forgets_nothing() {
 
 #[test]
 fn a_scan_moves_out_nothing_that_is_in_use() {
-    let mut store = AnswerStore::new(1 << 20);
+    let mut store = AnswerStore::new(1 << 20, 0);
     (0..100).for_each(|at| assert!(put(&mut store, at, 1000)));
     (0..2).for_each(|_| assert!((0..100).all(|at| find(&store, at).is_some())));
     // Ten times as much as there is room for, each asked for once, while the others stay in use.
@@ -107,8 +144,27 @@ fn a_scan_moves_out_nothing_that_is_in_use() {
 }
 
 #[test]
+fn large_answers_move_out_no_small_ones_and_their_headers_have_half_of_the_memory() {
+    let (mut store, there) = (AnswerStore::new(100_000, 10 << 30), Arc::new(AtomicUsize::new(0)));
+    (0..50).for_each(|at| assert!(put(&mut store, at, 100)));
+    let begun = store.epoch();
+    for at in 100..1000 {
+        assert!(store.insert(&key(at), digest(), Arc::new(stored(1 << 20, &there)), begun));
+    }
+    assert!((0..50).all(|at| find(&store, at) == Some(100)));
+    let StoreUse { bytes, stored: left, stored_bytes, evicted, .. } = store.usage();
+    assert!(bytes <= 100_000 && (30..90).contains(&left) && evicted == 900 - left as u64, "{:?}", store.usage());
+    assert_eq!((stored_bytes, there.load(Relaxed)), (left << 20, left << 20));
+    // From memory to elsewhere and back.
+    assert!(store.insert(&key(1), digest(), Arc::new(stored(7, &there)), begun));
+    assert_eq!(find(&store, 1), Some(7));
+    assert!(put(&mut store, 1, 3));
+    assert_eq!((find(&store, 1), there.load(Relaxed)), (Some(3), store.usage().stored_bytes));
+}
+
+#[test]
 fn a_change_leaves_no_answer_behind_that_was_fetched_before_it() {
-    let mut store = AnswerStore::new(1 << 20);
+    let mut store = AnswerStore::new(1 << 20, 0);
     let begun = store.epoch();
     store.invalidate(&key(1));
     assert!(!store.insert(&key(1), digest(), Arc::new(of_bytes(1)), begun), "it may be older than the change");
@@ -125,7 +181,7 @@ fn a_change_leaves_no_answer_behind_that_was_fetched_before_it() {
 
 #[test]
 fn a_uri_that_is_kept_and_changed_in_turn_does_not_grow() {
-    let mut store = AnswerStore::new(1 << 20);
+    let mut store = AnswerStore::new(1 << 20, 0);
     for _ in 0..100_000 {
         assert!(put(&mut store, 1, 10));
         store.invalidate(&key(1));
@@ -136,7 +192,7 @@ fn a_uri_that_is_kept_and_changed_in_turn_does_not_grow() {
 
 #[test]
 fn one_uri_has_a_bounded_number_of_variants_of_which_the_latest_stay() {
-    let mut store = AnswerStore::new(10 << 20);
+    let mut store = AnswerStore::new(10 << 20, 0);
     let of = |value: usize| headers(&[("foo", &value.to_string())]);
     for value in 0..100 {
         let selection = Selection::of(&headers(&[("vary", "foo")]), &of(value)).expect("it selects");
@@ -144,7 +200,7 @@ fn one_uri_has_a_bounded_number_of_variants_of_which_the_latest_stay() {
         assert!(store.insert(&key(1), digest(), Arc::new(kept), 0));
     }
     let found = |value| match store.find(&key(1), digest(), &of(value), Instant::now()) {
-        StoreLookup::Found(kept) => Some(kept.body.len()),
+        StoreLookup::Found(kept) => Some(kept.content.len()),
         StoreLookup::OtherVariants(Some(_)) => None,
         other => panic!("{other:?}"),
     };
@@ -153,7 +209,7 @@ fn one_uri_has_a_bounded_number_of_variants_of_which_the_latest_stay() {
 
 #[test]
 fn a_mark_that_answers_are_not_kept_ends_by_time_or_by_an_answer() {
-    let mut store = AnswerStore::new(1 << 20);
+    let mut store = AnswerStore::new(1 << 20, 0);
     let now = Instant::now();
     store.pass(&key(1), digest(), now + Duration::from_secs(10));
     let look =

@@ -1,4 +1,4 @@
-//! How many steps of one folder are at its disk at a time.
+//! How many steps for one folder are at its disk at a time.
 
 use std::io;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ const AT_DISK: usize = 32;
 
 /// The right to be at the disk.
 #[derive(Debug, Clone)]
-pub(super) struct DiskPermits(Arc<Semaphore>);
+pub(in crate::gateway) struct DiskPermits(Arc<Semaphore>);
 
 impl DiskPermits {
-    pub(super) fn new() -> Self {
+    pub(in crate::gateway) fn new() -> Self {
         Self(Arc::new(Semaphore::new(AT_DISK)))
     }
 
     /// Does `work` on a thread that may wait, as soon as there is room at the disk. If the future is dropped, work that
     /// has begun goes on, and keeps its place until its end.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(in crate::gateway) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
