@@ -41,7 +41,7 @@ fmt: setup
 # Run all tests, or those whose name contains FILTER: `just test breaker`
 [group("verify")]
 test *FILTER: build-components
-    cargo test -p host -p rules -p bench -p loom-models -- "$@"
+    cargo test -p host -p bindings -p rules -p bench -p loom-models -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
 # Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` repeats one
@@ -121,7 +121,7 @@ conformance-metrics: setup
 [group("verify")]
 lint: setup
     cargo fmt --all --check
-    cargo clippy -p host -p rules -p bench -p loom-models --all-targets -- -D warnings
+    cargo clippy -p host -p bindings -p rules -p bench -p loom-models --all-targets -- -D warnings
     cargo clippy --lib --tests $(components/build.sh --packages components) -- -D warnings
     cargo clippy --target wasm32-wasip2 $(components/build.sh --packages) -- -D warnings
     @command -v c++ >/dev/null || { echo "lint: the fuzz targets need a C++ compiler, which is missing" >&2; exit 1; }
@@ -130,7 +130,7 @@ lint: setup
 # Build the documentation of the code, broken links as errors
 [group("verify")]
 doc: setup
-    RUSTDOCFLAGS="-D warnings" cargo doc -p host -p rules --no-deps --document-private-items
+    RUSTDOCFLAGS="-D warnings" cargo doc -p host -p bindings -p rules --no-deps --document-private-items
 
 # Check licences, bans, sources and advisories of the dependencies, with the pinned cargo-deny
 [group("verify")]

@@ -72,7 +72,7 @@ async fn bindings_and_a_component_are_made_of_the_contract_of_a_new_service() {
     // A module that has no such function, and a component, are refused with the reason.
     fs::write(folder.join("empty.wasm"), b"\0asm\x01\0\0\0").unwrap();
     let hello = component("fixture-hello");
-    for (module, part) in [("empty.wasm", "#greet"), (hello.to_str().unwrap(), "is a component already")] {
+    for (module, part) in [("empty.wasm", "function `greet`"), (hello.to_str().unwrap(), "is a component already")] {
         let refused = home.output(&["wit", "component", module, "--wit", wit, "-o", "x.wasm"]).await;
         assert_eq!(refused.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&refused.stderr).contains(part), "{refused:?}");

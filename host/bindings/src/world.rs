@@ -1,6 +1,6 @@
 //! A world of a contract, from which bindings and components are made.
 
-use crate::go_module::{self, ASYNC_PACKAGE};
+use crate::go_module;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ impl ContractWorld {
         let mut files: BTreeMap<_, _> =
             files.iter().map(|(path, bytes)| (PathBuf::from(path), bytes.to_vec())).collect();
         if language == BindingLanguage::Go {
-            if files.values().any(|bytes| bytes.windows(ASYNC_PACKAGE.len()).any(|part| part == ASYNC_PACKAGE)) {
+            if files.values().any(|file| go_module::waits(file)) {
                 return Err(unsupported("it has streams or futures, which stock Go cannot wait for".to_owned()));
             }
             go_module::complete(&mut files);

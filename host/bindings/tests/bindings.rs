@@ -65,7 +65,7 @@ fn a_module_over_wasi_preview_1_becomes_a_component_of_its_world() {
     assert!(matches!(again, Err(BindingsError::ComponentAlready)), "{again:?}");
     let lacking = world.component(&wat::parse_str("(module (memory (export \"memory\") 1))").unwrap());
     let Err(BindingsError::Module(reason)) = lacking else { panic!("a module without the function is taken") };
-    assert!(format!("{reason:#}").contains("a:b/counts@0.1.0#next"), "{reason:#}");
+    assert!(format!("{reason:#}").contains("`a:b/counts@0.1.0` function `next`"), "{reason:#}");
     assert!(matches!(world.component(b"text"), Err(BindingsError::Module(_))));
 }
 
