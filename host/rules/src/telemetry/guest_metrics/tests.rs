@@ -1,3 +1,5 @@
+//! The rules by which what guests measure is added up, bounded and written.
+
 use super::*;
 
 fn sample(name: &str, labels: &[(&str, &str)], value: GuestValue) -> GuestSample {
