@@ -46,6 +46,7 @@ fn span_view(span: &TraceSpan) -> SpanView {
         SpanValue::Whole(number) => Value::from(*number),
         SpanValue::Decimal(number) => Value::from(*number),
         SpanValue::Flag(flag) => Value::from(*flag),
+        SpanValue::Json(json) => serde_json::from_str(json).unwrap_or_else(|_| Value::from(&**json)),
     };
     SpanView {
         id: span.id.to_string(),

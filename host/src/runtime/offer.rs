@@ -9,7 +9,7 @@ pub(super) type Package = (&'static str, &'static str, &'static [&'static str]);
 
 /// All packages. Of one package several versions may be there. Interfaces of types alone are listed too: they are
 /// imported like others.
-pub(super) const PACKAGES: [Package; 21] = [
+pub(super) const PACKAGES: [Package; 22] = [
     ("atoll:events", "0.1.0", &["delivery", "publisher"]),
     ("atoll:platform", "0.1.1", &["caller"]),
     ("atoll:state", "0.1.0", &["transactions"]),
@@ -58,6 +58,7 @@ pub(super) const PACKAGES: [Package; 21] = [
     ("wasi:keyvalue", "0.2.0-draft", &["store", "atomics", "batch"]),
     ("wasi:logging", "0.1.0-draft", &["logging"]),
     ("wasi:logging", "", &["logging"]),
+    ("wasi:otel", "0.2.0-rc.2", &["types", "tracing", "metrics", "logs"]),
     ("wasi:random", "0.2.12", &["random", "insecure", "insecure-seed"]),
     ("wasi:random", "0.3.0", &["random", "insecure", "insecure-seed"]),
     (
@@ -139,6 +140,8 @@ mod tests {
             ("atoll:state/transactions@1.0.0", Offer::Others(vec!["0.1.0", "0.2.0"])),
             ("wasi:logging/logging@0.1.0-draft", Offer::There { older: None }),
             ("wasi:logging/logging", Offer::There { older: None }),
+            ("wasi:otel/tracing@0.2.0-rc.2", Offer::There { older: None }),
+            ("wasi:otel/tracing@0.2.0-rc.1", Offer::Others(vec!["0.2.0-rc.2"])),
             ("wasi:keyvalue/watcher@0.2.0-draft", Offer::Absent),
             ("wasi:cli/run@0.2.6", Offer::Absent),
             ("wasi:nn/tensor@0.2.0", Offer::Absent),

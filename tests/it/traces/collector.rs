@@ -381,6 +381,8 @@ fn attributes(message: &[(u64, Field<'_>)], number: u64) -> BTreeMap<String, Str
             (2, flag) => (flag.number() == 1).to_string(),
             (3, whole) => whole.number().cast_signed().to_string(),
             (4, decimal) => f64::from_bits(decimal.number()).to_string(),
+            (5, list) => format!("a list of {}", fields(list.bytes()).len()),
+            (7, bytes) => format!("the bytes {}", bytes.hex()),
             (other, _) => panic!("a value of kind {other}"),
         };
         (pair[0].1.text(), value)

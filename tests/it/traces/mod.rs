@@ -3,6 +3,7 @@
 mod collector;
 mod context;
 mod export;
+mod guests;
 mod kept;
 mod metrics;
 mod signals;

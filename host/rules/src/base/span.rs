@@ -1,5 +1,6 @@
 //! One piece of the work for a request, as a plain record.
 
+use super::span_extras::{SpanExtras, attribute_bytes, text_bytes};
 use super::trace_context::SpanId;
 use std::fmt;
 use std::ops::Deref;
@@ -64,6 +65,8 @@ pub enum SpanValue {
     Decimal(f64),
     /// Yes or no.
     Flag(bool),
+    /// A list, an object or bytes of a guest's, in JSON; bytes as a `data:` address.
+    Json(SpanText),
 }
 
 /// A name of an attribute, and its value. The names are those of OpenTelemetry's semantic conventions, or begin with
@@ -79,6 +82,8 @@ pub enum SpanKind {
     Server = 2,
     /// The side that makes a call.
     Client = 3,
+    /// The side that publishes an event.
+    Producer = 4,
     /// The side that handles an event.
     Consumer = 5,
 }
@@ -90,6 +95,7 @@ impl SpanKind {
             Self::Internal => "internal",
             Self::Server => "server",
             Self::Client => "client",
+            Self::Producer => "producer",
             Self::Consumer => "consumer",
         }
     }
@@ -127,19 +133,17 @@ pub struct TraceSpan {
     pub link: Option<SpanId>,
     /// What else is known of it.
     pub attributes: Vec<SpanAttribute>,
+    /// What else a guest says of a span of its own.
+    pub extras: Option<Box<SpanExtras>>,
 }
 
 impl TraceSpan {
     /// What it takes of the memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let text = |text: &SpanText| if let SpanText::Owned(text) = text { text.len() } else { 0 };
-        let attribute = |(name, value): &SpanAttribute| {
-            text(name) + if let SpanValue::Text(value) = value { text(value) } else { 0 }
-        };
         size_of::<Self>()
-            + self.attributes.capacity() * size_of::<SpanAttribute>()
-            + text(&self.name)
-            + self.error.as_ref().map_or(0, text)
-            + self.attributes.iter().map(attribute).sum::<usize>()
+            + attribute_bytes(&self.attributes)
+            + text_bytes(&self.name)
+            + self.error.as_ref().map_or(0, text_bytes)
+            + self.extras.as_ref().map_or(0, |extras| extras.bytes())
     }
 }

@@ -57,6 +57,11 @@ impl TraceId {
 }
 
 impl SpanId {
+    /// An id that a guest wrote: 16 hex digits in small letters. `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        lower_hex(text).and_then(Self::stored)
+    }
+
     /// The id with these bytes; `None` if all of them are 0.
     pub fn stored(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))
@@ -181,7 +186,26 @@ impl TraceState {
     /// wrong, or if it is too long: a part of it would be another one's state.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let lines = headers.get_all(Self::HEADER).iter().map(HeaderValue::to_str);
-        let text = lines.collect::<Result<Vec<_>, _>>().ok()?.join(",");
+        Self::parse(lines.collect::<Result<Vec<_>, _>>().ok()?.join(","))
+    }
+
+    /// The state with these members; `None` as above.
+    pub fn of_members(members: &[(String, String)]) -> Option<Self> {
+        Self::parse(members.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","))
+    }
+
+    /// Its members, keys with values.
+    pub fn members(&self) -> Vec<(String, String)> {
+        let members = self.as_str().split(',').filter_map(|member| member.trim_matches([' ', '\t']).split_once('='));
+        members.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// The state that `text` is; `None` as above.
+    pub fn of_text(text: &str) -> Option<Self> {
+        Self::parse(text.to_owned())
+    }
+
+    fn parse(text: String) -> Option<Self> {
         let members = || text.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|one| !one.is_empty());
         let right = (1..=MOST_MEMBERS).contains(&members().count())
             && text.len() <= LONGEST_STATE

@@ -1,6 +1,8 @@
 //! The tree of spans of one request, while the request is under way.
 
+use super::claimed_spans::ClaimedSpans;
 use super::span::{SpanKind, SpanOwner, SpanText, SpanValue, TraceSpan};
+use super::span_extras::SpanExtras;
 use super::trace_context::{BAGGAGE, SpanId, TraceId, TraceParent, TraceState};
 use http::HeaderMap;
 use std::fmt;
@@ -10,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Room for the spans of most requests, so that their list grows once.
 const USUAL: usize = 8;
+
+/// The name of a span that a guest has begun and not ended: it says the name at the end.
+const UNENDED: &str = "(not ended)";
 
 /// What is known of a trace before its first span.
 #[derive(Debug)]
@@ -39,6 +44,7 @@ pub struct TraceTree {
     /// Spans that have begun, and those that there was no room for.
     begun: AtomicU32,
     marks: AtomicU32,
+    claimed: ClaimedSpans,
     /// `None` once the first span has ended: later spans have nobody who waits for them.
     spans: Mutex<Option<Vec<TraceSpan>>>,
 }
@@ -66,7 +72,8 @@ impl TraceTree {
     /// A trace that begins at `began`.
     pub fn new(start: TraceStart, began: Instant) -> Self {
         let spans = Mutex::new(Some(Vec::with_capacity(USUAL)));
-        Self { start, began, begun: AtomicU32::new(0), marks: AtomicU32::new(0), spans }
+        let (begun, marks, claimed) = (AtomicU32::new(0), AtomicU32::new(0), ClaimedSpans::default());
+        Self { start, began, begun, marks, claimed, spans }
     }
 
     /// What was known of it before its first span.
@@ -99,7 +106,15 @@ impl TraceTree {
 
     /// Ends the trace, and returns its spans. A span that ends later is lost.
     pub fn end(&self) -> EndedTree {
-        let spans = self.lock().take().unwrap_or_default();
+        let mut spans = self.lock().take().unwrap_or_default();
+        // What a guest has begun and not ended has others below it, perhaps.
+        let unended = if spans.is_empty() { Vec::new() } else { self.claimed.unended() };
+        for claimed in unended {
+            let name = SpanText::Static(UNENDED);
+            let (parent, kind) = (Some(claimed.parent), SpanKind::Internal);
+            let span = self.span(claimed.id, parent, kind, name, claimed.owner, claimed.began);
+            spans.push(TraceSpan { took: self.began.elapsed().saturating_sub(claimed.began), ..span });
+        }
         EndedTree { lost: self.begun.load(Relaxed).saturating_sub(self.start.most), spans }
     }
 
@@ -128,8 +143,8 @@ impl TraceTree {
         owner: Option<Arc<SpanOwner>>,
         began: Duration,
     ) -> TraceSpan {
-        let (took, error, link, attributes) = (Duration::ZERO, None, None, Vec::new());
-        TraceSpan { id, parent, kind, name, owner, began, took, error, link, attributes }
+        let (took, error, link, attributes, extras) = (Duration::ZERO, None, None, Vec::new(), None);
+        TraceSpan { id, parent, kind, name, owner, began, took, error, link, attributes, extras }
     }
 
     /// The id of the span with this number, by the finaliser of SplitMix64, which maps no two numbers to one.
@@ -168,6 +183,42 @@ impl TraceScope {
     /// Begins a span below this place. `None` if the trace has too many.
     pub fn open(&self, kind: SpanKind, name: impl Into<SpanText>, began: Instant) -> Option<OpenSpan> {
         self.tree.open(self.span, self.owner.clone(), (kind, name.into()), began)
+    }
+
+    /// The guest that works here begins a span of its own, with an id that it has chosen. Whether it may: the id must
+    /// be new, and a call and a trace have room for so many.
+    pub fn claim(&self, id: SpanId, now: Instant) -> bool {
+        let tree = &self.tree;
+        // An id of the host's, also one that comes later: who knows one of them can compute the others.
+        if (0..tree.start.most).any(|number| tree.id(number) == id)
+            || tree.start.parent.is_some_and(|own| own.span == id)
+        {
+            return false;
+        }
+        if tree.begun.fetch_add(1, Relaxed) >= tree.start.most {
+            return false;
+        }
+        tree.claimed.claim((id, self.span), self.owner.clone(), now.saturating_duration_since(tree.began))
+    }
+
+    /// The guest that works here ends a span of its own, and says that it is below `parent`. The span, whose end the
+    /// caller sets; `None`: it has begun no such span here. If `parent` is no earlier span of the call, it is below the
+    /// one in which it began.
+    pub fn release(&self, id: SpanId, parent: Option<SpanId>, (kind, name): (SpanKind, SpanText)) -> Option<OpenSpan> {
+        let claimed = self.tree.claimed.release((id, self.span), parent)?;
+        let span = self.tree.span(id, Some(claimed.parent), kind, name, claimed.owner, claimed.began);
+        Some(OpenSpan { tree: Arc::clone(&self.tree), span: Some(Box::new(span)) })
+    }
+
+    /// The place in the innermost span that the guest has begun here by itself; this one, if there is none.
+    #[must_use]
+    pub fn innermost(self) -> Self {
+        Self { span: self.tree.claimed.innermost(self.span), ..self }
+    }
+
+    /// When something was that happened so long ago: since the beginning of the trace.
+    pub fn since_began(&self, now: Instant, ago: Duration) -> Duration {
+        now.saturating_duration_since(self.tree.began).saturating_sub(ago)
     }
 
     /// The same place, where the work is another one's from here on.
@@ -262,6 +313,20 @@ impl OpenSpan {
         self.span_mut().link = Some(cause);
     }
 
+    /// Adds what a guest says of a span of its own. What the trace has no room for is left out, with the attributes:
+    /// then this is `false`.
+    pub fn describe(&mut self, extras: SpanExtras) -> bool {
+        let span = self.span_mut();
+        span.extras = Some(Box::new(extras));
+        let bytes = span.bytes();
+        if self.tree.claimed.take_room(bytes) {
+            return true;
+        }
+        let span = self.span_mut();
+        (span.extras, span.attributes) = (None, Vec::new());
+        false
+    }
+
     /// It began at `began`, and not before.
     pub fn begin_again(&mut self, began: Instant) {
         let began = began.saturating_duration_since(self.tree.began);
@@ -347,114 +412,4 @@ impl From<bool> for SpanValue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-    use std::collections::HashSet;
-
-    fn tree(most: u32, began: Instant) -> Arc<TraceTree> {
-        let start = TraceStart {
-            id: TraceId::from_random(7),
-            random: true,
-            parent: None,
-            stranger: None,
-            state: None,
-            sampled: true,
-            most,
-            seed: 42,
-        };
-        Arc::new(TraceTree::new(start, began))
-    }
-
-    #[test]
-    fn a_tree_has_parents_times_links_and_owners() {
-        let began = Instant::now();
-        let at = |millis| began + Duration::from_millis(millis);
-        let tree = tree(8, began);
-        let root = tree.root("GET");
-        let owner = Arc::new(SpanOwner { service: "users".into(), revision: "abc".into() });
-        let mut first = root.scope().open(SpanKind::Client, "try", at(1)).unwrap();
-        first.fail("timeout");
-        first.fail("later");
-        let first_id = first.id();
-        first.end_at(at(3));
-        let mut second = root.scope().open(SpanKind::Client, "try", at(4)).unwrap();
-        second.link(first_id);
-        let guest = second.scope().owned_by(&owner).open(SpanKind::Server, "guest", at(5)).unwrap();
-        let (root_id, second_id) = (root.id(), second.id());
-        guest.end_at(at(8));
-        second.end_at(at(9));
-        root.end_at(at(10));
-        let EndedTree { spans, lost } = tree.end();
-        let seen: Vec<_> = spans
-            .iter()
-            .map(|span| {
-                let owner = span.owner.as_ref().map(|owner| owner.service.as_str());
-                (&*span.name, span.parent, span.began.as_millis(), span.took.as_millis(), owner)
-            })
-            .collect();
-        let expected = [
-            ("try", Some(root_id), 1, 2, None),
-            ("guest", Some(second_id), 5, 3, Some("users")),
-            ("try", Some(root_id), 4, 5, None),
-            ("GET", None, 0, 10, None),
-        ];
-        assert_eq!((seen.as_slice(), lost), (expected.as_slice(), 0));
-        assert_eq!(spans[0].error.as_deref(), Some("timeout"));
-        assert_eq!((spans[0].link, spans[2].link), (None, Some(first_id)));
-    }
-
-    #[test]
-    fn a_tree_takes_so_many_spans_and_counts_the_others() {
-        let tree = tree(3, Instant::now());
-        let root = tree.root("GET");
-        let opened: Vec<_> =
-            (0..10).filter_map(|_| root.scope().open(SpanKind::Internal, "x", Instant::now())).collect();
-        assert_eq!(opened.len(), 2);
-        drop((opened, root));
-        let EndedTree { spans, lost } = tree.end();
-        assert_eq!((spans.len(), lost), (3, 8));
-        let ids: HashSet<_> = spans.iter().map(|span| span.id).collect();
-        assert_eq!(ids.len(), 3);
-        assert_eq!(tree.end().spans.len(), 0, "it ends once");
-    }
-
-    #[test]
-    fn a_span_that_ends_after_its_trace_is_lost() {
-        let tree = tree(3, Instant::now());
-        let root = tree.root("GET");
-        let late = root.scope().open(SpanKind::Internal, "late", Instant::now());
-        drop(root);
-        assert_eq!(tree.end().spans.len(), 1);
-        drop(late);
-        assert_eq!(tree.end().spans.len(), 0);
-    }
-
-    #[test]
-    fn a_host_outside_learns_the_parent_and_nothing_else() {
-        let tree = tree(3, Instant::now());
-        let root = tree.root("GET");
-        let mut headers = HeaderMap::new();
-        for name in [TraceParent::HEADER, TraceState::HEADER, BAGGAGE] {
-            headers.append(&name, HeaderValue::from_static("forged"));
-            headers.append(&name, HeaderValue::from_static("twice"));
-        }
-        let mut inside = headers.clone();
-        root.scope().write_headers(&mut inside);
-        root.scope().write_outside_headers(&mut headers);
-        let parent = TraceParent { trace: tree.start().id, span: root.id(), sampled: true };
-        assert_eq!(TraceParent::of(&headers), Some(parent));
-        assert_eq!(headers.len(), 1);
-        assert_eq!(TraceParent::of(&inside), Some(parent));
-        assert!(!inside.contains_key(TraceState::HEADER), "a stranger's state is not passed on");
-        assert_eq!(headers[TraceParent::HEADER].to_str().unwrap(), format!("00-{}-{}-03", parent.trace, parent.span));
-    }
-
-    #[test]
-    fn marks_add_up() {
-        let tree = tree(3, Instant::now());
-        tree.mark(TraceMark::CircuitOpen);
-        tree.mark(TraceMark::Failed);
-        assert!(tree.has(TraceMark::CircuitOpen) && tree.has(TraceMark::Failed) && !tree.has(TraceMark::Trapped));
-    }
-}
+mod tests;

@@ -47,6 +47,7 @@ pub struct Playback {
     ticks: usize,
     random: usize,
     insecure: usize,
+    spans: usize,
     /// How often it asked for more of them than the recording has.
     more: usize,
 }
@@ -89,6 +90,7 @@ impl Playback {
             ticks: 0,
             random: 0,
             insecure: 0,
+            spans: 0,
             more: 0,
         }
     }
@@ -102,6 +104,11 @@ impl Playback {
     /// The clock that never goes back. After the last recorded reading it stands still.
     pub fn ticks(&mut self) -> u64 {
         next(&self.recording.inputs.ticks, &mut self.ticks, &mut self.more).copied().unwrap_or_default()
+    }
+
+    /// The place in a trace that the guest asks for. After the last recorded one there is none.
+    pub fn span(&mut self) -> Option<String> {
+        next(&self.recording.inputs.spans, &mut self.spans, &mut self.more).cloned()
     }
 
     /// Fills `bytes` with the next random ones; `quick`: those of the interface for quick ones. What is not recorded

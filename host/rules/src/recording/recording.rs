@@ -124,6 +124,9 @@ pub struct RecordedInputs {
     /// Random bytes of the interface for quick ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub insecure: Vec<Blob>,
+    /// Its places in traces, as `wasi:otel` tells them: `traceparent`, a space, and `tracestate`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<String>,
     /// The seed for hash tables: 16 bytes.
     pub seed: Option<Blob>,
 }
@@ -251,7 +254,8 @@ impl RecordedCall {
 impl RecordedInputs {
     pub(super) fn size(&self) -> usize {
         let random = self.random.iter().chain(&self.insecure).map(|bytes| 24 + bytes.len()).sum::<usize>();
-        8 * (self.times.len() + self.ticks.len()) + random
+        let spans = self.spans.iter().map(|span| 24 + span.len()).sum::<usize>();
+        8 * (self.times.len() + self.ticks.len()) + random + spans
     }
 }
 

@@ -4,6 +4,7 @@
 //! family is written here.
 
 use super::gateway_metrics::{DurationExemplar, DurationSample, GatewayMetrics};
+use super::label_text::escaped;
 use std::fmt::Write;
 use std::time::SystemTime;
 
@@ -51,11 +52,6 @@ fn write_exemplar(text: &mut String, DurationExemplar { trace, took, at }: &Dura
         since.as_secs(),
         since.subsec_millis()
     );
-}
-
-/// The value of a label, with what the format gives a meaning escaped.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::discovery_metrics::{DiscoveryScrape, DiscoverySource};
 use super::duration_text::write_durations;
 use super::edge_metrics::EdgeMetrics;
 use super::gateway_metrics::GatewayMetrics;
+use super::guest_metrics::{guest_metrics, write_guests};
 use super::host_change::change_counts;
 use super::host_collector::HostCollector;
 use super::log::{self, LogCounts};
@@ -144,6 +145,7 @@ impl Metrics {
         text::encode_registry(&mut out, &registry).expect("writing to a string never fails");
         drop(registry);
         write_durations(&mut out, &self.gateway);
+        write_guests(&mut out, guest_metrics());
         text::encode_eof(&mut out).expect("writing to a string never fails");
         out
     }

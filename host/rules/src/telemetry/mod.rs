@@ -14,7 +14,8 @@
 //! What always holds: counting takes no lock. Whoever ends a trace waits for nobody. A reader of the log that stalls
 //! blocks nothing. No line disappears without being counted, in the log and in a metric, and no kept trace does on its
 //! way to the collector. No label comes from a client or a component, so neither can make new series; statuses that are
-//! not registered are counted by class. A guest's calls name outside hosts; the source keeps a bounded number of these.
+//! not registered are counted by class. There are two exceptions, with a bounded number for each service: the hosts
+//! outside that a guest's calls name, and the series of what guests measure themselves, in families of their own.
 //!
 //! Never: decides anything, except which lines of the log are written and which traces are kept. Tests stand in the
 //! files that they test.
@@ -30,12 +31,14 @@ mod edge_metrics;
 mod endpoint_metrics;
 mod exposition;
 mod gateway_metrics;
+mod guest_metrics;
 mod histogram;
 mod host_change;
 mod host_collector;
 mod kept_line;
 mod kept_trace;
 mod kind_counters;
+mod label_text;
 mod limit_layer;
 mod line_format;
 mod line_limiter;
@@ -71,6 +74,9 @@ pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals
 pub use endpoint_metrics::{EndpointMetrics, LastFailure, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use gateway_metrics::{CountScope, DurationExemplar, GatewayMetrics, OpenSocket};
+pub use guest_metrics::{
+    GuestCounters, GuestDistribution, GuestMetrics, GuestSample, GuestSignal, GuestValue, SampleStart, guest_metrics,
+};
 pub use host_change::{ChangeKind, HostChange, changes, note_change};
 pub use kept_line::{KeptLine, LineFilter, lines};
 pub use kept_trace::{KeepRule, KeptTrace};

@@ -124,6 +124,7 @@ mod tests {
             error: None,
             link: None,
             attributes: Vec::new(),
+            extras: None,
         };
         Arc::new(KeptTrace {
             id: TraceId::from_random(u128::from(number) + 1),
@@ -165,6 +166,21 @@ mod tests {
             memory.add(trace(number, KeepRule::Sampled, "a"));
         }
         assert_eq!(kept(&memory), [999, 998, 999, 998, 997, 996, 103, 102]);
+    }
+
+    /// docs/observability.md says what a trace costs: some 300 bytes a span, 1.5 KiB for a request through one service.
+    #[test]
+    fn a_trace_takes_as_many_bytes_as_the_page_says() {
+        let one = trace(0, KeepRule::Failed, "a");
+        let attribute = |name: &'static str| (name.into(), crate::base::SpanValue::Text("GET".into()));
+        let four = vec![attribute("http.request.method"), attribute("a"), attribute("b"), attribute("c")];
+        // The gateway's, the try, the guest's and one use of the store.
+        let spans = vec![TraceSpan { attributes: four, ..one.spans[0].clone() }; 4];
+        let span = spans[0].bytes();
+        assert!((200..=400).contains(&span), "{span} bytes a span");
+        let Ok(alone) = Arc::try_unwrap(one) else { panic!("nobody else has it") };
+        let whole = KeptTrace { spans, ..alone }.bytes();
+        assert!((1024..=2048).contains(&whole), "{whole} bytes a trace");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use super::call_notes::CallNotes;
 use super::identity::InstanceIdentity;
+use super::line_fields::LineFields;
 use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
 use super::outbound::{AttributedCall, Outbound};
-use crate::base::{Blame, CallContext, OpenSpan, SpanKind};
+use crate::base::{Blame, CallContext, OpenSpan, SpanKind, TraceScope};
 use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::InstanceFault;
@@ -13,7 +14,7 @@ use crate::runtime::outcall::OutcallHandle;
 use crate::runtime::tape::taped_sources;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
 use crate::runtime::values::read_ahead::ReadAhead;
-use crate::telemetry::{GuestFailure, traps};
+use crate::telemetry::{GuestCounters, GuestFailure, traps};
 use std::convert::Infallible;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -50,6 +51,8 @@ pub(crate) struct Context {
     errors: Option<GuestLog>,
     /// What the guest logs by `wasi:logging`, once it has.
     logging: Option<GuestLog>,
+    /// What it has handed over by `wasi:otel/metrics`, once it has.
+    counters: Option<Box<GuestCounters>>,
     http: WasiHttpCtx,
     outbound: Outbound,
 }
@@ -83,6 +86,7 @@ impl Context {
             wasi: None,
             errors: None,
             logging: None,
+            counters: None,
             http,
             outbound,
         }
@@ -130,10 +134,15 @@ impl Context {
     }
 
     /// The guest logs `message` by itself, at this level.
-    pub(crate) fn log(&mut self, level: Level, topic: &str, message: &str) {
+    pub(crate) fn log(&mut self, level: Level, fields: &LineFields<'_>, message: &str) {
         let identity = &self.identity;
         let logging = self.logging.get_or_insert_with(|| GuestLog::new(OutputStream::Logging, identity.clone()));
-        logging.say(level, topic, message);
+        logging.say(level, fields, message);
+    }
+
+    /// What the instance has measured and handed over so far.
+    pub(crate) fn counters(&mut self) -> &mut GuestCounters {
+        self.counters.get_or_insert_default()
     }
 
     /// Logs that the instance failed, and remembers it with what the guest has printed to standard error.
@@ -161,7 +170,7 @@ impl Context {
     pub(crate) fn open_span(&self, name: &'static str) -> Option<OpenSpan> {
         let calls = &self.outbound.calls;
         let call = if calls.is_idle() { calls.latest() } else { calls.only()? };
-        call.trace.as_ref()?.open(SpanKind::Client, name, Instant::now())
+        call.trace.clone()?.innermost().open(SpanKind::Client, name, Instant::now())
     }
 
     /// What is noted of the call that came last; `None` if nobody watches it. An instance that serves several calls may
@@ -190,12 +199,20 @@ fn wasi(identity: &InstanceIdentity, errors: &GuestLog, notes: Option<&CallNotes
     wasi.build()
 }
 
-/// The call on whose behalf the guest in `store` calls the host now. If the instance serves several calls, the right
-/// one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
+/// The call on whose behalf the guest in `store` calls the host now, as [`own_call`] finds it. Its place in the trace
+/// is the innermost span that the guest has opened itself.
+pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
+    let mut call = own_call(store);
+    call.trace = call.trace.map(TraceScope::innermost);
+    call
+}
+
+/// The call that the guest in `store` works on now, with the host's span of it. If the instance serves several calls,
+/// the right one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
 ///
 /// The deadline and the depth may be those of another call of the instance, if no task on the stack serves one: what
 /// the guest does after its answers. The identity, the event and the trace never are: then there are none.
-pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
+pub(crate) fn own_call(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     let calls = &store.data().outbound.calls;
     // Not `latest` if one runs: the call that came last may have been answered before this one.
     let likely = if calls.is_idle() { Some(calls.latest()) } else { calls.only() };

@@ -2,6 +2,7 @@
 
 use super::guest_level::named_level;
 use super::identity::InstanceIdentity;
+use super::line_fields::LineFields;
 use crate::base::{log_safe, mask_secrets};
 use crate::runtime::lock::lock;
 use crate::telemetry::ERROR_OUTPUT;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use tracing::Level;
+use tracing::field::display;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 /// The longest line in bytes. A longer line is logged in pieces.
@@ -54,16 +56,18 @@ impl GuestLog {
     }
 
     /// The guest logs `message`, which may have several lines, at this level.
-    pub(super) fn say(&self, level: Level, topic: &str, message: &str) {
+    pub(super) fn say(&self, level: Level, fields: &LineFields<'_>, message: &str) {
         let mut log = lock(&self.0);
-        let topic = log_safe(topic.get(..topic.floor_char_boundary(TOPIC)).unwrap_or_default()).into_owned();
+        let topic = fields.topic;
+        let topic = log_safe(topic.get(..topic.floor_char_boundary(TOPIC)).unwrap_or_default());
+        let fields = LineFields { topic: &topic, ..*fields };
         for line in message.lines() {
             log.remember(line.as_bytes());
             log.remember(b"\n");
             let mut rest = line;
             while !rest.is_empty() {
                 let (part, further) = rest.split_at(rest.floor_char_boundary(LINE));
-                log.put(part, Some(level), &topic);
+                log.put(part, Some(level), &fields);
                 rest = further;
             }
         }
@@ -112,36 +116,39 @@ impl LogLine {
     fn flush(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         let text = String::from_utf8_lossy(&bytes);
-        self.put(text.trim_end(), None, "");
+        self.put(text.trim_end(), None, &LineFields::default());
         self.bytes = bytes;
         self.bytes.clear();
     }
 
     /// Logs a line, at `level` or else at the level that it names, if the instance may log one more.
-    fn put(&mut self, text: &str, level: Option<Level>, topic: &str) {
+    fn put(&mut self, text: &str, level: Option<Level>, fields: &LineFields<'_>) {
         if self.identity.tape.is_played() {
             return;
         }
-        if self.lines >= MOST_LINES || self.logged + text.len() > MOST_BYTES {
+        if self.lines >= MOST_LINES || self.logged + text.len() + fields.attributes.len() > MOST_BYTES {
             self.dropped += 1;
         } else if !text.is_empty() {
             let by_stream = if self.stream == OutputStream::Err { Level::WARN } else { Level::INFO };
             let level = level.or_else(|| named_level(text)).unwrap_or(by_stream);
-            self.log(level, &mask_secrets(&log_safe(text)), topic);
+            self.log(level, &mask_secrets(&log_safe(text)), fields);
             self.lines += 1;
-            self.logged += text.len();
+            self.logged += text.len() + fields.attributes.len();
         }
     }
 
-    fn log(&self, level: Level, text: &str, topic: &str) {
+    fn log(&self, level: Level, text: &str, fields: &LineFields<'_>) {
         // The level of a line of `tracing` is a constant of its place in the code.
         macro_rules! line {
             ($level:expr) => {{
                 let InstanceIdentity { grants, revision, instance, request, .. } = &self.identity;
                 let (service, revision) = (&grants.service, revision.short());
-                let topic = (!topic.is_empty()).then_some(topic);
+                let said = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+                let (topic, attributes) = (said(fields.topic), said(fields.attributes));
+                let (trace_id, span_id) = (fields.trace.map(display), fields.span.map(display));
                 tracing::event!(
-                    target: "guest", $level, %service, revision, instance, request_id = %request, topic, "{text}"
+                    target: "guest", $level, %service, revision, instance, request_id = %request, topic, attributes,
+                    trace_id, span_id, "{text}"
                 );
             }};
         }
@@ -160,7 +167,11 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         self.flush();
         if self.dropped > 0 {
-            self.log(Level::WARN, &format!("{} more lines of this instance were dropped", self.dropped), "");
+            self.log(
+                Level::WARN,
+                &format!("{} more lines of this instance were dropped", self.dropped),
+                &LineFields::default(),
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ mod calls;
 pub(super) mod context;
 mod guest_level;
 pub(super) mod identity;
+pub(super) mod line_fields;
 mod log;
 pub(super) mod memory;
 mod open_bodies;

@@ -1,6 +1,6 @@
 //! The linker with every interface that the host offers itself.
 
-use super::{caller, delivery, keyvalue, logging, publisher, sent_http, timers, transactions, transactions_0_2};
+use super::{caller, delivery, keyvalue, logging, otel, publisher, sent_http, timers, transactions, transactions_0_2};
 use crate::runtime::context::context::Context;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -31,6 +31,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     delivery::add_to(&mut linker)?;
     keyvalue::add_to(&mut linker)?;
     logging::add_to(&mut linker)?;
+    otel::add_to(&mut linker)?;
     Ok(linker)
 }
 
@@ -51,7 +52,7 @@ mod tests {
     use wasmtime::{Config, Engine};
 
     /// A name that each interface with functions or resources defines.
-    const MEMBERS: [(&str, &str); 41] = [
+    const MEMBERS: [(&str, &str); 44] = [
         ("caller", "current"),
         ("delivery", "current"),
         ("publisher", "publish"),
@@ -80,6 +81,9 @@ mod tests {
         ("types", "fields"),
         ("types", "tcp-socket"),
         ("logging", "log"),
+        ("tracing", "current-span-context"),
+        ("metrics", "export"),
+        ("logs", "on-emit"),
         ("preopens", "get-directories"),
         ("outgoing-handler", "handle"),
         ("client", "send"),
@@ -111,7 +115,8 @@ mod tests {
             for interface in interfaces {
                 let versioned = if version.is_empty() { String::new() } else { format!("@{version}") };
                 let name = format!("{package}/{interface}{versioned}");
-                let only_types = ["wasi:cli/types", "wasi:clocks/types"].iter().any(|types| name.starts_with(types));
+                let only_types = ["wasi:cli/types", "wasi:clocks/types", "wasi:otel/types"];
+                let only_types = only_types.iter().any(|types| name.starts_with(types));
                 let own = MEMBERS.iter().filter(|(of, _)| of == interface).map(|(_, member)| *member);
                 // The sockets of 0.2 and their makers.
                 let own = own.chain(["tcp-socket", "udp-socket", "create-tcp-socket", "create-udp-socket"]);

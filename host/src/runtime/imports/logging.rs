@@ -4,6 +4,7 @@
 //! are the same function.
 
 use crate::runtime::context::context::Context;
+use crate::runtime::context::line_fields::LineFields;
 use tracing::Level;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker};
@@ -53,6 +54,6 @@ fn log(
         GuestLevel::Error | GuestLevel::Critical => Level::ERROR,
     };
     let message = &message[..message.floor_char_boundary(LONGEST)];
-    store.data_mut().log(level, &topic, message);
+    store.data_mut().log(level, &LineFields { topic: &topic, ..LineFields::default() }, message);
     Ok(())
 }

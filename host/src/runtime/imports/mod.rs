@@ -9,6 +9,7 @@ mod delivery;
 mod keyvalue;
 pub(super) mod linker;
 mod logging;
+mod otel;
 mod outbox;
 mod own_bucket;
 mod publisher;

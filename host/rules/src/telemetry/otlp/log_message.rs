@@ -2,7 +2,7 @@
 
 use super::protobuf::ProtobufWriter;
 use super::resource::{HostResource, Resource, nanos, text, write_attribute, write_scope};
-use crate::base::SpanValue;
+use crate::base::{SpanId, SpanValue};
 use crate::telemetry::kept_line::KeptLine;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -51,6 +51,9 @@ fn write_line(message: &mut ProtobufWriter, line: &KeptLine) {
     }
     if let Some(trace) = line.trace_id.as_deref().and_then(trace_bytes) {
         message.bytes(9, &trace);
+        if let Some(span) = fields.get("span_id").and_then(Value::as_str).and_then(SpanId::parse) {
+            message.bytes(10, span.bytes());
+        }
     }
     message.fixed64(11, time);
 }

@@ -7,6 +7,7 @@
 use super::metric_text::{FamilyKind, MetricFamily, MetricPoint, families, labels};
 use super::protobuf::ProtobufWriter;
 use super::resource::{HostResource, Resource, nanos, text, write_attribute, write_scope};
+use crate::telemetry::guest_metrics::{GuestSeries, GuestValue, guest_metrics, is_guests};
 use std::time::{Duration, SystemTime};
 
 /// Cumulative values (`AggregationTemporality`).
@@ -27,12 +28,73 @@ pub fn metrics_request(host: &HostResource, exposition: &str, start: SystemTime,
         Resource::Host.write(resource_metrics, host);
         resource_metrics.message(2, |scope_metrics| {
             write_scope(scope_metrics);
-            for family in families(exposition).iter().filter(|family| !family.points.is_empty()) {
+            // What guests measure goes below each service's own resource, with its own names.
+            let is_own = |family: &&MetricFamily<'_>| !is_guests(family.name);
+            for family in families(exposition).iter().filter(|family| !family.points.is_empty()).filter(is_own) {
                 scope_metrics.message(2, |metric| write_family(metric, family, &times));
             }
         });
     });
+    for (service, own) in guest_metrics().read() {
+        for revision in own.revisions.iter().filter(|revision| !revision.series.is_empty()) {
+            request.message(1, |resource_metrics| {
+                Resource::Service { name: &service, revision: &revision.revision }.write(resource_metrics, host);
+                resource_metrics.message(2, |scope_metrics| {
+                    write_scope(scope_metrics);
+                    for ((name, attributes), series) in &revision.series {
+                        scope_metrics.message(2, |metric| write_series(metric, (name, attributes), series, &times));
+                    }
+                });
+            });
+        }
+    }
     request.into_bytes()
+}
+
+/// Writes a series of a guest's. Several series of one instrument are several metrics of one name, which a collector
+/// joins.
+fn write_series(
+    metric: &mut ProtobufWriter,
+    (name, attributes): (&str, &[(String, String)]),
+    series: &GuestSeries,
+    times: &CountedBetween,
+) {
+    metric.text(1, name);
+    metric.text(2, &series.help);
+    metric.text(3, &series.unit);
+    let point = |point: &mut ProtobufWriter, attributes_field: u32, start: bool| {
+        if start {
+            point.fixed64(2, times.start);
+        }
+        point.fixed64(3, times.now);
+        for (name, value) in attributes {
+            write_attribute(point, attributes_field, name, &text(value));
+        }
+    };
+    let number = |sum: &mut ProtobufWriter, value: f64, start: bool| {
+        sum.message(1, |number| {
+            point(number, 7, start);
+            number.fixed64(4, value.to_bits());
+        });
+    };
+    match &series.total {
+        GuestValue::Gauge(value) => metric.message(5, |gauge| number(gauge, *value, false)),
+        GuestValue::Counter(value) | GuestValue::UpDown(value) => metric.message(7, |sum| {
+            number(sum, *value, true);
+            sum.varint(2, CUMULATIVE);
+            sum.varint(3, u64::from(matches!(series.total, GuestValue::Counter(_))));
+        }),
+        GuestValue::Histogram(own) => metric.message(9, |histogram| {
+            histogram.message(1, |one| {
+                point(one, 9, true);
+                one.fixed64(4, own.count());
+                one.fixed64(5, own.sum.to_bits());
+                own.counts.iter().for_each(|count| one.fixed64(6, *count));
+                own.bounds.iter().for_each(|bound| one.fixed64(7, bound.to_bits()));
+            });
+            histogram.varint(2, CUMULATIVE);
+        }),
+    }
 }
 
 fn write_family(metric: &mut ProtobufWriter, family: &MetricFamily<'_>, times: &CountedBetween) {

@@ -33,6 +33,11 @@ impl ProtobufWriter {
         self.delimited(field, text.as_bytes());
     }
 
+    /// A field of bytes that is written even if it is empty.
+    pub(super) fn bytes_or_empty(&mut self, field: u32, bytes: &[u8]) {
+        self.delimited(field, bytes);
+    }
+
     /// A whole number.
     pub(super) fn varint(&mut self, field: u32, number: u64) {
         self.tag(field, VARINT);

@@ -2,6 +2,9 @@
 
 use super::protobuf::ProtobufWriter;
 use crate::base::SpanValue;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
 /// What all signals of this host have in common.
@@ -77,8 +80,44 @@ pub(super) fn write_attribute(message: &mut ProtobufWriter, field: u32, name: &s
             SpanValue::Flag(flag) => any.varint(2, u64::from(*flag)),
             SpanValue::Whole(number) => any.varint(3, number.cast_unsigned()),
             SpanValue::Decimal(number) => any.fixed64(4, number.to_bits()),
+            SpanValue::Json(json) => match serde_json::from_str(json) {
+                Ok(value) => write_any(any, &value),
+                Err(_) => any.text_or_empty(1, json),
+            },
         });
     });
+}
+
+/// What stands before the Base64 of bytes in a string of JSON.
+const BYTES: &str = "data:application/octet-stream;base64,";
+
+/// Writes a value of JSON as a value of OTLP (`AnyValue`).
+fn write_any(any: &mut ProtobufWriter, value: &Value) {
+    match value {
+        Value::Null => {}
+        Value::Bool(flag) => any.varint(2, u64::from(*flag)),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => any.varint(3, whole.cast_unsigned()),
+            None => any.fixed64(4, number.as_f64().unwrap_or(f64::NAN).to_bits()),
+        },
+        Value::String(text) => match text.strip_prefix(BYTES).and_then(|text| STANDARD.decode(text).ok()) {
+            Some(bytes) => any.bytes_or_empty(7, &bytes),
+            None => any.text_or_empty(1, text),
+        },
+        Value::Array(items) => any.message(5, |list| {
+            for item in items {
+                list.message(1, |any| write_any(any, item));
+            }
+        }),
+        Value::Object(members) => any.message(6, |list| {
+            for (name, value) in members {
+                list.message(1, |pair| {
+                    pair.text(1, name);
+                    pair.message(2, |any| write_any(any, value));
+                });
+            }
+        }),
+    }
 }
 
 /// Nanoseconds since 1970.

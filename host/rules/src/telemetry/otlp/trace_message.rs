@@ -2,7 +2,7 @@
 
 use super::protobuf::ProtobufWriter;
 use super::resource::{HostResource, Resource, nanos, text, write_attribute, write_scope};
-use crate::base::{SpanValue, TraceSpan};
+use crate::base::{SpanExtras, SpanValue, TraceSpan};
 use crate::telemetry::kept_trace::KeptTrace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ fn write_span(message: &mut ProtobufWriter, trace: &KeptTrace, span: &TraceSpan)
     let is_root = span.id == trace.root();
     message.bytes(1, trace.id.bytes());
     message.bytes(2, span.id.bytes());
-    if let Some(state) = &trace.state {
+    let extras = span.extras.as_deref();
+    if let Some(state) = extras.and_then(|extras| extras.state.as_ref()).or(trace.state.as_ref()) {
         message.text(3, state.as_str());
     }
     if let Some(parent) = &span.parent {
@@ -86,10 +87,49 @@ fn write_span(message: &mut ProtobufWriter, trace: &KeptTrace, span: &TraceSpan)
             message.fixed32(6, REMOTE | u32::from(stranger.sampled));
         });
     }
+    if let Some(extras) = extras {
+        write_extras(message, trace, extras);
+    }
     if span.error.is_some() {
-        message.message(15, |status| status.varint(3, ERROR));
+        message.message(15, |status| {
+            status.text(2, extras.and_then(|extras| extras.message.as_deref()).unwrap_or_default());
+            status.varint(3, ERROR);
+        });
     }
     // The trace's flags: it is recorded, and perhaps its id is random.
     let flags = 1 | if trace.random { 2 } else { 0 };
     message.fixed32(16, flags | if is_root && span.parent.is_some() { REMOTE } else { LOCAL });
+}
+
+/// Writes what a guest says of a span of its own.
+fn write_extras(message: &mut ProtobufWriter, trace: &KeptTrace, extras: &SpanExtras) {
+    let [attributes, events, links] = extras.dropped;
+    for (field, dropped) in [(10, attributes), (12, events), (14, links)] {
+        if dropped > 0 {
+            message.varint(field, dropped.into());
+        }
+    }
+    for event in &extras.events {
+        message.message(11, |message| {
+            message.fixed64(1, nanos(trace.began, event.at));
+            message.text(2, &event.name);
+            for (name, value) in &event.attributes {
+                write_attribute(message, 3, name, value);
+            }
+        });
+    }
+    for link in &extras.links {
+        message.message(13, |message| {
+            message.bytes(1, link.trace.bytes());
+            message.bytes(2, link.span.bytes());
+            if let Some(state) = &link.state {
+                message.text(3, state.as_str());
+            }
+            for (name, value) in &link.attributes {
+                write_attribute(message, 4, name, value);
+            }
+            let place = if link.trace == trace.id { LOCAL } else { REMOTE };
+            message.fixed32(6, place | u32::from(link.sampled));
+        });
+    }
 }
