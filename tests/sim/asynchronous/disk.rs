@@ -190,8 +190,10 @@ impl Image {
     }
 
     fn page(&self, bucket: &ServiceName, prefix: &[u8], after: Option<&Key>, limit: usize) -> Page<Entry> {
-        let of_bucket = self.values.iter().filter(|((own, _), _)| own == bucket);
-        let within = of_bucket.filter(|((_, key), _)| key.starts_with(prefix) && after.is_none_or(|after| key > after));
+        let first = after.map_or(prefix, |after| prefix.max(after));
+        let from = self.values.range((bucket.clone(), first.to_vec())..);
+        let of_prefix = from.take_while(|((own, key), _)| own == bucket && key.starts_with(prefix));
+        let within = of_prefix.filter(|((_, key), _)| after.is_none_or(|after| key > after));
         let mut items: Vec<_> =
             within.take(limit + 1).map(|((_, key), value)| Entry { key: key.clone(), value: value.clone() }).collect();
         let more = items.len() > limit;

@@ -22,7 +22,7 @@ pub const TOPIC: &str = "orders.placed";
 /// The saga.
 const SAGA: &str = "buy";
 /// How long everything may take to end when all faults are over, by the paused clock.
-const END: Duration = Duration::from_secs(3_600);
+const END: Duration = Duration::from_secs(600);
 /// The most events and sagas that a page has.
 const PAGE: usize = 1_000;
 
@@ -100,7 +100,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Report, Broken> {
 impl World {
     async fn phases(&self) -> Result<Report, Broken> {
         let mut report = Report::default();
-        let lives = self.draw(3..=6);
+        let lives = self.draw(3..=5);
         for _ in 0..lives {
             let host = self.boot().await;
             let clients = self.live(&host).await;
@@ -153,7 +153,7 @@ impl World {
     /// Publishes and starts sagas for a while. What still waits for its answer is returned.
     async fn live(&self, host: &Host) -> JoinSet<()> {
         self.disk.failures.store([0, 1, 4][usize::try_from(self.draw(0..=2)).unwrap()], Relaxed);
-        let until = Instant::now() + Duration::from_millis(self.draw(50..=1_500));
+        let until = Instant::now() + Duration::from_millis(self.draw(50..=500));
         let mut clients = JoinSet::new();
         while Instant::now() < until {
             match self.draw(0..=99) {
