@@ -3,7 +3,8 @@
 
 Publishes for so many seconds (2 unless said otherwise) with 1, 8, 64 and 256 publishers, each of which waits for the
 acknowledgement before it publishes again, with payloads of 100 bytes and 10 KB. Every acknowledgement means that the
-event is on disk: Atoll's own log; JetStream with `sync_interval: always`; a Redis stream with `appendfsync always`.
+event is on disk: Atoll's own log; JetStream with `sync_interval: always`; a durable queue of RabbitMQ with persistent
+messages and confirms; a Redis stream with `appendfsync always`.
 Then one event after the other from its publication until its handler or consumer has it: Atoll's handler is a component
 whose effect is a commit, the consumers of the others are connections of this program, which acknowledge.
 
@@ -12,17 +13,18 @@ clients are alike: connections of this program, in two processes, which speak ea
 asked by HTTP through its gateway, and a component publishes; that is the way which a user's event takes.
 
 Another part, `bench/events.py HOST_BINARY million`, fills a topic with a million events and measures the start of the
-host on it, its memory, and how fast a subscription is delivered all of them again.
+host on it, its memory, how fast a subscription is delivered all of them again, and what live events of another topic
+notice of a subscriber that is 100,000 events behind and catches up. `bench/events.py HOST_BINARY sagas` measures sagas
+of four steps, and how fast 10,000 go on after `kill -9`.
 
-Needs `.tools/nats/bin/nats-server` (`tests/brokers/install.sh`) and `redis-server` (a package of Debian); one that is
-missing is left out.
+Needs `.tools/nats/bin/nats-server` and Debian's RabbitMQ (`tests/brokers/install.sh` installs both) and `redis-server`
+(a package of Debian); one that is missing is left out.
 """
 
 import asyncio
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -31,11 +33,12 @@ import tempfile
 import time
 import urllib.request
 
+import sagas
+from event_brokers import ONE_BY_ONE, brokers
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMPONENT = os.path.join(HERE, "..", "components", "dist", "fixture-events.wasm")
-NATS = os.path.join(HERE, "..", ".tools", "nats", "bin", "nats-server")
 PUBLISHERS, SIZES = (1, 8, 64, 256), (("100 B", 100), ("10 KB", 10_000))
-ONE_BY_ONE = 200  # events of the latency
 MANIFEST = f"""
 [topic.entries]
 payload = "atoll:fixture-events/types#entry"
@@ -43,12 +46,18 @@ payload = "atoll:fixture-events/types#entry"
 [service.writer]
 component = "{COMPONENT}"
 state = true
-publish = ["entries", "untyped"]
+publish = ["entries", "untyped", "live"]
 [service.reader]
 component = "{COMPONENT}"
 state = true
 publish = ["untyped"]
-subscribe = [{{ topic = "entries", call = "reader/handle" }}]
+subscribe = [{{ topic = "entries", call = "reader/HANDLER" }}]
+[topic.live]
+payload = "atoll:fixture-events/types#entry"
+[service.prompt]
+component = "{COMPONENT}"
+state = true
+subscribe = [{{ topic = "live", call = "prompt/echoed" }}]
 [[route]]
 method = "POST"
 path = "/publish/{{topic}}"
@@ -57,16 +66,20 @@ call = "writer/publish"
 method = "GET"
 path = "/reader"
 call = "reader/get"
+[[route]]
+method = "GET"
+path = "/prompt"
+call = "prompt/get"
 """
 
 
 class Atoll:
     name = "Atoll"
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, handler="handle", manifest=MANIFEST):
         self.folder = folder
         with open(os.path.join(folder, "atoll.toml"), "w", encoding="utf-8") as file:
-            file.write(MANIFEST)
+            file.write(manifest.replace("HANDLER", handler))
         self.binary = binary
 
     def start(self):
@@ -131,158 +144,6 @@ class HttpConnection:
         if status >= 300 and status != 404:
             raise RuntimeError(f"{status}: {body}")
         return body
-
-
-class Nats:
-    name = "JetStream, sync_interval: always"
-
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
-        with open(os.path.join(folder, "nats.conf"), "w", encoding="utf-8") as file:
-            file.write(f'listen: "127.0.0.1:{self.port}"\n'
-                       f'jetstream {{ store_dir: "{folder}/js", sync_interval: always }}\n')
-
-    def start(self):
-        self.process = subprocess.Popen([NATS, "-c", "nats.conf"], cwd=self.folder, stderr=subprocess.DEVNULL)
-        await_port(self.port)
-        asyncio.run(self.create())
-
-    async def create(self):
-        connection = await NatsConnection.open(self.port)
-        stream = {"name": "S", "subjects": ["s.>"], "storage": "file", "allow_direct": True}
-        answer = await connection.ask("$JS.API.STREAM.CREATE.S", json.dumps(stream).encode())
-        assert b"error" not in answer or b"in use" in answer, answer
-        consumer = {"stream_name": "S", "config": {
-            "durable_name": "C", "ack_policy": "explicit", "deliver_subject": "handed", "filter_subject": "s.handled"}}
-        answer = await connection.ask("$JS.API.CONSUMER.CREATE.S.C", json.dumps(consumer).encode())
-        assert b'"error"' not in answer, answer
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait()
-
-    async def publisher(self, size):
-        connection, body = await NatsConnection.open(self.port), b"x" * size
-        return lambda: connection.ask("s.published", body)
-
-    async def one_by_one(self):
-        connection, handed, times = await NatsConnection.open(self.port), await NatsConnection.open(self.port), []
-        await handed.send(b"SUB handed 2\r\nPING\r\n")
-        for _ in range(ONE_BY_ONE):
-            start = time.perf_counter()
-            message = asyncio.ensure_future(handed.message())
-            await connection.ask("s.handled", b"x" * 100)
-            reply, _ = await message
-            times.append(time.perf_counter() - start)
-            await handed.send(b"PUB " + reply + b" 4\r\n+ACK\r\n")
-        return times
-
-
-class NatsConnection:
-    @classmethod
-    async def open(cls, port):
-        one = cls()
-        one.reader, one.writer = await asyncio.open_connection("127.0.0.1", port)
-        await one.reader.readline()
-        one.inbox = f"in.{os.getpid()}.{id(one)}"
-        await one.send(f'CONNECT {{"verbose":false,"headers":true}}\r\nSUB {one.inbox} 1\r\n'.encode())
-        return one
-
-    async def send(self, text):
-        self.writer.write(text)
-
-    async def ask(self, subject, payload):
-        self.writer.write(f"PUB {subject} {self.inbox} {len(payload)}\r\n".encode() + payload + b"\r\n")
-        return (await self.message())[1]
-
-    async def message(self):
-        """The reply subject and the payload of the next message."""
-        while True:
-            words = (await self.reader.readline()).split()
-            if words[0] == b"MSG":
-                payload = await self.reader.readexactly(int(words[-1]) + 2)
-                return (words[3] if len(words) > 4 else b""), payload[:-2]
-
-
-class Redis:
-    name = "Redis stream, appendfsync always"
-
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
-
-    def start(self):
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--appendonly", "yes",
-                     "--appendfsync", "always", "--save", ""]
-        self.process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
-        await_port(self.port)
-        asyncio.run(self.create())
-
-    async def create(self):
-        connection = await RedisConnection.open(self.port)
-        await connection.ask(b"XGROUP", b"CREATE", b"handled", b"g", b"$", b"MKSTREAM")
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait()
-
-    async def publisher(self, size):
-        connection, body = await RedisConnection.open(self.port), b"x" * size
-        return lambda: connection.ask(b"XADD", b"published", b"*", b"d", body)
-
-    async def one_by_one(self):
-        connection, handed, times = await RedisConnection.open(self.port), await RedisConnection.open(self.port), []
-        for _ in range(ONE_BY_ONE):
-            start = time.perf_counter()
-            message = asyncio.ensure_future(handed.ask(
-                b"XREADGROUP", b"GROUP", b"g", b"c", b"COUNT", b"1", b"BLOCK", b"5000", b"STREAMS", b"handled", b">"))
-            await connection.ask(b"XADD", b"handled", b"*", b"d", b"x" * 100)
-            found = await message
-            times.append(time.perf_counter() - start)
-            await handed.ask(b"XACK", b"handled", b"g", found[0][1][0][0])
-        return times
-
-
-class RedisConnection:
-    @classmethod
-    async def open(cls, port):
-        one = cls()
-        one.reader, one.writer = await asyncio.open_connection("127.0.0.1", port)
-        return one
-
-    async def ask(self, *words):
-        parts = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-        self.writer.write(b"*%d\r\n%s" % (len(words), parts))
-        return await self.read()
-
-    async def read(self):
-        line = (await self.reader.readline()).rstrip()
-        kind, rest = line[:1], line[1:]
-        if kind == b"-":
-            raise RuntimeError(line)
-        if kind == b"$":
-            return None if rest == b"-1" else (await self.reader.readexactly(int(rest) + 2))[:-2]
-        if kind == b"*":
-            return [await self.read() for _ in range(int(rest))]
-        return rest
-
-
-def free_port():
-    import socket
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def await_port(port):
-    import socket
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 async def publish(server, size, publishers, seconds):
@@ -378,32 +239,91 @@ async def fill(atoll, count):
     await asyncio.gather(*(one() for _ in range(16)))
 
 
+async def live(atoll, stop):
+    """Publishes an event every 10 ms until `stop()`, and waits for each until it is handled. Returns the times until it
+    was acknowledged, and until it was handled."""
+    connection, acknowledged, handled, run = await atoll.connect(), [], [], time.monotonic_ns()
+    number = 0
+    while not stop():
+        event = json.dumps({"id": f"{run}-{number}", "key": "live", "mode": ""})
+        body, start = json.dumps([event]).encode(), time.perf_counter()
+        await connection.ask((f"POST /publish/live HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
+                              f"content-length: {len(body)}\r\n\r\n").encode() + body)
+        acknowledged.append(time.perf_counter() - start)
+        while await atoll.get(connection, f"/prompt?key=echoed/{run}-{number}") != b'"1"':
+            await asyncio.sleep(0.0005)
+        handled.append(time.perf_counter() - start)
+        number += 1
+        await asyncio.sleep(max(0, 0.01 - handled[-1]))
+    return acknowledged, handled
+
+
+def lag_of(atoll):
+    return topics(atoll)["entries"]["subscriptions"][0]["lag"]
+
+
+def rebuild(atoll, *options):
+    subprocess.run([atoll.binary, "events", "rebuild", "reader", "--yes", "--keep-data", *options,
+                    "--admin", f"http://{atoll.admin}"], check=True, stdout=subprocess.DEVNULL)
+
+
+def settle(atoll, most=0):
+    """Waits until everything is handled. Returns the seconds and the most memory meanwhile."""
+    start = time.perf_counter()
+    while lag_of(atoll):
+        time.sleep(0.2)
+        most = max(most, resident(atoll.process))
+    return max(time.perf_counter() - start, 0.2), most
+
+
+def in_time(atoll, seconds):
+    end = time.monotonic() + seconds
+    return asyncio.run(live(atoll, lambda: time.monotonic() > end))
+
+
+def behind(atoll, count, last):
+    """The times of live events while nothing else goes on, and while a subscriber that is `count` events behind
+    catches up."""
+    in_time(atoll, 2)  # warm
+    quiet = in_time(atoll, 10)
+    rebuild(atoll, "--from", str(last - count + 1))
+    asked, start = [0.0], time.perf_counter()
+
+    def caught_up():
+        # Asking costs something, too.
+        if time.perf_counter() - asked[0] < 0.5:
+            return False
+        asked[0] = time.perf_counter()
+        return lag_of(atoll) == 0
+
+    busy = asyncio.run(live(atoll, caught_up))
+    seconds = time.perf_counter() - start
+    print(f"\n{count:,} events behind, it has caught up after {seconds:.1f} s, {count / seconds:,.0f} a second")
+    print("\n| live events, p99 | alone | meanwhile | ratio (at most 2) |\n| --- | ---: | ---: | ---: |")
+    for name, alone, meanwhile in zip(("acknowledged", "handled"), quiet, busy):
+        alone, meanwhile = (sorted(times)[int(len(times) * 0.99)] * 1000 for times in (alone, meanwhile))
+        print(f"| {name} | {alone:.2f} ms | {meanwhile:.2f} ms | {meanwhile / alone:.2f} |")
+    print(f"\n{len(busy[0]):,} live events meanwhile")
+
+
 def million(atoll, count):
     atoll.start()
     empty, start = resident(atoll.process), time.perf_counter()
     asyncio.run(fill(atoll, count))
     seconds = time.perf_counter() - start
     print(f"{count:,} events published in {seconds:.0f} s, {count / seconds:,.0f} a second, in commits of 100")
-    lag, start, most = topics(atoll)["entries"]["subscriptions"][0]["lag"], time.perf_counter(), 0
-    first = lag
-    while lag:
-        time.sleep(0.2)
-        lag, most = topics(atoll)["entries"]["subscriptions"][0]["lag"], max(most, resident(atoll.process))
-    seconds = time.perf_counter() - start
-    print(f"{first:,} of them were left to handle: {first / max(seconds, 0.2):,.0f} a second")
+    first = lag_of(atoll)
+    seconds, most = settle(atoll)
+    print(f"{first:,} of them were left to handle: {first / seconds:,.0f} a second")
     atoll.end(signal.SIGKILL)
     start = time.perf_counter()
     atoll.start()
-    print(f"start after kill -9: {time.perf_counter() - start:.2f} s, "
+    print(f"start after kill -9: {time.perf_counter() - start:.2f} s (at most 1 s), "
           f"memory {resident(atoll.process)} MiB ({empty} MiB empty)")
-    rebuilt = [atoll.binary, "events", "rebuild", "reader", "--yes", "--keep-data", "--admin", f"http://{atoll.admin}"]
-    subprocess.run(rebuilt, check=True, stdout=subprocess.DEVNULL)
-    start, lag = time.perf_counter(), 1
-    while lag:
-        time.sleep(0.2)
-        lag, most = topics(atoll)["entries"]["subscriptions"][0]["lag"], max(most, resident(atoll.process))
-    seconds = time.perf_counter() - start
+    rebuild(atoll)
+    seconds, most = settle(atoll, most)
     print(f"all delivered again in {seconds:.0f} s: {count / seconds:,.0f} a second, memory at most {most} MiB")
+    behind(atoll, min(count, 100_000), topics(atoll)["entries"]["last"])
     atoll.end()
 
 
@@ -412,14 +332,15 @@ def main():
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
         os.chmod(folder, 0o700)
         place = lambda name: os.makedirs(os.path.join(folder, name)) or os.path.join(folder, name)
-        atoll = Atoll(binary, place("atoll"))
         if sys.argv[2:3] == ["million"]:
+            # A handler whose data do not grow with the number of events of a key.
+            atoll = Atoll(binary, place("atoll"), "echoed")
             return million(atoll, int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000)
-        servers = [atoll]
-        if os.path.exists(NATS):
-            servers.append(Nats(place("nats")))
-        if shutil.which("redis-server"):
-            servers.append(Redis(place("redis")))
+        if sys.argv[2:3] == ["sagas"]:
+            atoll = Atoll(binary, place("atoll"), manifest=sagas.manifest(COMPONENT))
+            return sagas.measure(atoll, int(sys.argv[3]) if len(sys.argv) > 3 else 10_000)
+        atoll = Atoll(binary, place("atoll"))
+        servers = [atoll, *brokers(place)]
         for server in servers:
             server.start()
         try:

@@ -43,6 +43,7 @@ mod mesh;
 mod nodes;
 mod open_exchange;
 mod partial;
+mod patterns;
 mod plain_server;
 mod postgres_server;
 mod processor;

@@ -29,8 +29,11 @@
 //! - **shares**: then each endpoint gets its share of the calls.
 //! - **accounts**: each outcome is counted exactly once, by the endpoint that it happened at.
 //!
+//! `rollouts` simulates the judge of rollouts, and `asynchronous` events and sagas.
+//!
 //! `ATOLL_SIM_SEED=n` runs the seed `n` alone, `ATOLL_SIM_SEEDS=n` runs that many seeds from 0.
 
+mod asynchronous;
 mod behaviour;
 mod caller;
 mod checks;

@@ -186,7 +186,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
             &["change_class", "route"],
             &["route_cache"],
             &["route_auth"],
-            &["auth", "cluster"],
+            &["auth", "bridge", "cluster"],
             &["auth_tokens", "broker", "discovery", "encryption", "operators", "state_backend"],
             &["transforms"],
             &["header_edits", "route_saga"],

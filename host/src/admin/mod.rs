@@ -107,8 +107,8 @@ pub use schedule_view::{FiringView, ScheduleView};
 pub use settings::Settings;
 pub use token::Token;
 pub use topic_view::{
-    DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RebuildRequest,
-    RebuiltView, RetryRequest, SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
+    BridgeView, DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView,
+    RebuildRequest, RebuiltView, RetryRequest, SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
 };
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;

@@ -60,6 +60,8 @@ pub enum OperationErrorKind {
     Conflict,
     /// The host has more to do than it takes on: another try later can do it.
     Overloaded,
+    /// The broker of the events cannot be reached. Nothing has changed.
+    BrokerAway,
     /// The host failed.
     Internal,
 }

@@ -90,6 +90,7 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
             OperationErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            OperationErrorKind::BrokerAway => (StatusCode::SERVICE_UNAVAILABLE, "broker-away"),
             OperationErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         Self::new(status, kind, error.to_string())

@@ -175,6 +175,26 @@ pub struct TopicView {
     pub broker_error: Option<String>,
     /// Its subscriptions.
     pub subscriptions: Vec<SubscriptionView>,
+    /// The bridges between it and brokers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bridges: Vec<BridgeView>,
+}
+
+/// A bridge between a topic and a broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeView {
+    /// Its name in the manifest.
+    pub name: String,
+    /// `from` the broker, or `to` it.
+    pub direction: String,
+    /// The broker, and the topic there.
+    pub place: String,
+    /// How many events it has copied since the host started.
+    pub copied: u64,
+    /// How many events wait to be copied; `None`: nobody has told yet.
+    pub lag: Option<u64>,
+    /// Why it copies nothing now; `None`: it does.
+    pub error: Option<String>,
 }
 
 /// A subscription.

@@ -206,7 +206,8 @@ pub struct RouteView {
     pub service: Option<String>,
     /// What the gateway answers with itself: `files of public`, `308 /new/{id}`. None: a service answers.
     pub answer: Option<String>,
-    /// The function that answers, as `interface#function`. None: the service answers HTTP itself.
+    /// The function that answers, as `interface#function`; of a saga `start`, `show`, or both. None: the service
+    /// answers HTTP itself.
     pub call: Option<String>,
     /// How the path changes on the way to the service. None: not at all.
     pub rewrite: Option<String>,

@@ -1,9 +1,10 @@
-//! The OpenAPI document of the typed routes: as the host starts, and again after each swap.
+//! The OpenAPI document of the typed routes and of those that lead to sagas: as the host starts, and again after each
+//! swap.
 
 use crate::base::ServiceName;
 use crate::config::{Manifest, ServiceConfig};
-use crate::contract::{BoundFunction, Contract, Info, Operation, document, rebound};
-use crate::gateway::{Gateway, Target};
+use crate::contract::{BoundFunction, Contract, Info, Names, Operation, SagaOperation, Type, document, rebound};
+use crate::gateway::{Answerer, Gateway, Target};
 use crate::mesh::{Mesh, Service};
 use crate::registry::Registry;
 use crate::rollout::Rollout;
@@ -18,6 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct ApiDescription {
     info: Info,
     routes: Vec<DescribedRoute>,
+    sagas: Vec<DescribedSaga>,
+    /// How the gateway writes names in JSON.
+    names: Names,
     /// The folders of the services' WIT files, which have the docs.
     folders: BTreeMap<ServiceName, PathBuf>,
 }
@@ -32,6 +36,16 @@ struct DescribedRoute {
     at: usize,
 }
 
+/// A route to a saga.
+struct DescribedSaga {
+    methods: Vec<Method>,
+    path: String,
+    host: Option<String>,
+    saga: Arc<str>,
+    /// The type of its input, as of the start: a saga is checked by it until the host starts again.
+    input: Option<Type>,
+}
+
 /// A service as it serves now.
 pub(super) struct DescribedService {
     /// The contract of its component.
@@ -41,8 +55,13 @@ pub(super) struct DescribedService {
 }
 
 impl ApiDescription {
-    /// The description of the manifest's typed routes; `None` if the manifest wants none.
-    pub(super) fn of(manifest: &Manifest, targets: &[Target]) -> Option<Self> {
+    /// The description of the manifest's typed routes and sagas, whose inputs have the types that `input` gives; `None`
+    /// if the manifest wants none.
+    pub(super) fn of<'t>(
+        manifest: &Manifest,
+        targets: &[Target],
+        input: impl Fn(&str) -> Option<&'t Type>,
+    ) -> Option<Self> {
         let info = manifest.gateway.openapi.clone()?;
         let routes = manifest.routes.iter().zip(targets).filter_map(|(route, target)| {
             Some(DescribedRoute {
@@ -53,8 +72,27 @@ impl ApiDescription {
                 at: target.typed?,
             })
         });
+        let sagas = manifest.routes.iter().zip(targets).filter_map(|(route, target)| {
+            let Answerer::Saga(saga) = &target.answerer else { return None };
+            let methods = route.rule.methods();
+            // A route that names no method has both: POST starts a saga, and anything else shows one.
+            let matches = |method: &Method| methods.is_empty() || methods.contains(method);
+            (!route.rule.is_prefix()).then(|| DescribedSaga {
+                methods: [Method::GET, Method::POST].into_iter().filter(matches).collect(),
+                path: route.rule.path(),
+                host: route.rule.host().map(str::to_owned),
+                saga: Arc::clone(&saga.saga),
+                input: input(&saga.saga).cloned(),
+            })
+        });
         let folder = |service: &ServiceConfig| Some((service.spec.name.clone(), service.spec.wit.clone()?));
-        Some(Self { info, routes: routes.collect(), folders: manifest.services.iter().filter_map(folder).collect() })
+        Some(Self {
+            info,
+            routes: routes.collect(),
+            sagas: sagas.collect(),
+            names: manifest.gateway.names,
+            folders: manifest.services.iter().filter_map(folder).collect(),
+        })
     }
 
     /// The document. `service` gives a service as it serves now. Reads the WIT files of the manifest's folders.
@@ -84,7 +122,8 @@ impl ApiDescription {
             docs: contract.exports.get(&function.name.interface).and_then(|interface| interface.docs.as_deref()),
             binding: &function.binding,
         });
-        document(&self.info, &operations.collect::<Vec<_>>()).to_string().into()
+        let sagas: Vec<_> = self.sagas.iter().flat_map(|saga| saga.operations(self.names)).collect();
+        document(&self.info, &operations.collect::<Vec<_>>(), &sagas).to_string().into()
     }
 
     /// The contract with the docs of the service's WIT files. A component that was swapped in may be built from other
@@ -99,6 +138,20 @@ impl ApiDescription {
                 contract
             }
         }
+    }
+}
+
+impl DescribedSaga {
+    /// One for each of its methods.
+    fn operations(&self, names: Names) -> impl Iterator<Item = SagaOperation<'_>> {
+        self.methods.iter().map(move |method| SagaOperation {
+            method: method.clone(),
+            path: self.path.clone(),
+            host: self.host.clone(),
+            saga: &self.saga,
+            input: self.input.as_ref(),
+            names,
+        })
     }
 }
 

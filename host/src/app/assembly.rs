@@ -131,7 +131,7 @@ pub(super) async fn assemble(
     } else if let Some(errors) = findings.into_errors() {
         return Err(errors.into());
     }
-    let description = ApiDescription::of(manifest, &targets);
+    let description = ApiDescription::of(manifest, &targets, |saga| sagas.input(saga));
     let warnings = doubtful.into_iter().chain(warnings(manifest, &specs, &targets)).collect();
     Ok(Assembly {
         specs,

@@ -10,8 +10,8 @@ use super::schedule_operations::ScheduleSamples;
 use super::schedule_plan::SchedulePlan;
 use super::topic_operations::DeliverySamples;
 use crate::broker;
-use crate::config::Manifest;
-use crate::delivery::MeshHandler;
+use crate::config::{BridgeConfig, Manifest};
+use crate::delivery::{Bridge, MeshHandler};
 use crate::mesh::Mesh;
 use crate::state::Store;
 use anyhow::Context;
@@ -30,14 +30,14 @@ pub(super) async fn deliver(
         }
         None => None,
     };
-    let broker = broker.as_deref();
+    let (broker, bridges) = (broker.as_deref(), bridges(manifest).await?);
     let mesh = Arc::clone(&parts.mesh);
     let handler = EventHandler {
         mesh: MeshHandler { mesh: Arc::clone(&mesh), tracer: host.tracer.clone() },
         sagas: Arc::clone(&parts.sagas),
         names: manifest.gateway.names,
     };
-    let started = events.start(store, handler, broker).await;
+    let started = events.start(store, handler, (broker, bridges)).await;
     let started = started.context("reading the topics")?;
     if let Some(deliveries) = started.map(Arc::new) {
         host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
@@ -50,6 +50,19 @@ pub(super) async fn deliver(
         let _ = host.schedules.set(schedules);
     }
     Ok(())
+}
+
+/// The bridges of the manifest, connected. A broker that is away is tried again and again.
+async fn bridges(manifest: &Manifest) -> anyhow::Result<Vec<Bridge>> {
+    let mut all = Vec::new();
+    for config in &manifest.bridges {
+        let BridgeConfig { name, topic, direction, settings, remote, .. } = config.clone();
+        let connected = broker::connect(&settings).await;
+        let broker = connected.with_context(|| format!("connecting to the broker of the bridge `{name}`"))?;
+        let place = format!("{}/{remote}", settings.place());
+        all.push(Bridge { name, topic, direction, broker, remote, place });
+    }
+    Ok(all)
 }
 
 /// Goes on with the sagas on disk, and lends the admin, the gateway and the metrics what they tell; `None` if there are

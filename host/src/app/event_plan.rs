@@ -8,7 +8,7 @@ use crate::base::ServiceName;
 use crate::broker::Broker;
 use crate::config::{Manifest, ServiceConfig, SubscriptionConfig, TopicConfig};
 use crate::contract::{BoundFunction, Function, FunctionName, HttpBindingSpec, Interface, Type, misread};
-use crate::delivery::{Deliveries, DeliveryError, Subscription};
+use crate::delivery::{Bridge, BridgeDirection, Deliveries, DeliveryError, Subscription};
 use crate::events::{PayloadType, Topic, TopicName};
 use crate::rollout::{ManifestName, Need, Uses};
 use crate::state::Store;
@@ -44,6 +44,7 @@ impl EventPlan {
             let help = "leave `broker` out: the host's own database keeps events encrypted";
             findings.topic(manifest.diagnose_at(&broker.span, message, help));
         }
+        check_bridges(manifest, findings);
         let services: Vec<_> = manifest.services.iter().zip(components.iter().map(Option::as_ref)).collect();
         let topic = |config: &TopicConfig| Arc::new(topic(manifest, config, &services, findings));
         let mut plan =
@@ -132,11 +133,29 @@ impl EventPlan {
         self,
         store: Option<&Store>,
         handler: EventHandler,
-        broker: Option<&dyn Broker>,
+        (broker, bridges): (Option<&dyn Broker>, Vec<Bridge>),
     ) -> Result<Option<Deliveries>, DeliveryError> {
         let Some(store) = store.filter(|_| !self.topics.is_empty()) else { return Ok(None) };
         let handler = Arc::new(handler);
-        Deliveries::start(store, self.topics, self.subscriptions, &self.absent, (handler, broker)).await.map(Some)
+        let topics = (self.topics, bridges);
+        let started = Deliveries::start_bridged(store, topics, self.subscriptions, &self.absent, (handler, broker));
+        started.await.map(Some)
+    }
+}
+
+/// Refuses bridges that cannot be.
+fn check_bridges(manifest: &Manifest, findings: &mut LateFindings<'_>) {
+    for bridge in &manifest.bridges {
+        if manifest.broker.is_some() {
+            let message = "the topics of this manifest are in a broker: a bridge is for topics of the host's own \
+                           database";
+            let help = "leave the bridge out, and let the two brokers copy; or leave [events] out";
+            findings.topic(manifest.diagnose_at(&bridge.span, message, help));
+        }
+        if bridge.direction == BridgeDirection::Out && manifest.state.encryption.is_some() {
+            let message = "a broker stores events as they are, and `encryption` of [state] promises that nothing is";
+            findings.topic(manifest.diagnose_at(&bridge.span, message, "leave the bridge out"));
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use crate::cluster::Cluster;
 use crate::contract::{BoundFunction, Names};
 use crate::delivery::{Deliveries, Schedules};
 use crate::fault::{ActiveFault, FaultOrigin};
-use crate::gateway::{Gateway, SharedCache, Target};
+use crate::gateway::{Answerer, Gateway, SharedCache, Target};
 use crate::identity::KeyRecord;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Mesh, Service};
@@ -195,11 +195,15 @@ impl Operations for HostOperations {
             let name = &routed.get(BoundFunction::position(routed, target.typed?)?)?.name;
             Some(format!("{}#{}", name.interface.short(), name.function))
         };
+        let verbs = |rule: &crate::route::Rule, target: &Target| match &target.answerer {
+            Answerer::Saga(saga) => Some(saga.verbs(rule.methods()).into()),
+            _ => None,
+        };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
             service: target.service().map(ToString::to_string),
             answer: target.answerer.own_answer(),
-            call: call(target),
+            call: call(target).or_else(|| verbs(rule, target)),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
                 rewrite => Some(rewrite.to_string()),

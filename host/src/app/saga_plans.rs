@@ -55,6 +55,16 @@ pub(super) struct KnownTypes {
     pub(super) before: Vec<(Arc<str>, Option<Type>)>,
     /// In a compensation, the step itself: its result is not known if the step is in doubt.
     pub(super) own: Option<(Arc<str>, Option<Type>)>,
+    /// The steps in which something is wrong: what is bound to their results is not checked, since the first cause was
+    /// found.
+    pub(super) broken: Vec<Arc<str>>,
+}
+
+impl KnownTypes {
+    /// What is known before the first step.
+    pub(super) fn at_start(input: Option<Type>) -> Self {
+        Self { input, before: Vec::new(), own: None, broken: Vec::new() }
+    }
 }
 
 impl SagaPlans {
@@ -78,6 +88,11 @@ impl SagaPlans {
             saga_topics::mark(context.events, &topic);
         }
         Self { plans, settings: manifest.saga_bounds.clone() }
+    }
+
+    /// The type of the input of a saga of the manifest; `None`: any JSON.
+    pub(super) fn input(&self, saga: &str) -> Option<&Type> {
+        self.plans.iter().find(|plan| plan.is_current && *plan.definition.name == *saga)?.input.as_ref()
     }
 
     /// Goes on with the sagas on disk, and is ready for new ones; `None` if there are none to run.
@@ -113,7 +128,7 @@ impl CheckedSaga<'_> {
         let input = self.input(context)?;
         self.check_lock(input.as_ref(), context)?;
         self.check_start(input.as_ref(), context)?;
-        let mut known = KnownTypes { input: input.clone(), before: Vec::new(), own: None };
+        let mut known = KnownTypes::at_start(input.clone());
         let (mut targets, mut waits, mut right) = (Vec::new(), BTreeMap::new(), true);
         for step in 0..self.definition.steps.len() {
             let mut target = StepTargets::default();
@@ -131,6 +146,21 @@ impl CheckedSaga<'_> {
                 }
             }
             let name = Arc::clone(&self.definition.steps[step].name);
+            let is_wrong = match self.definition.steps[step].action {
+                StepAction::Call(_) => target.action.is_none(),
+                StepAction::Wait(_) => !waits.contains_key(&step),
+                StepAction::Pause(_) => false,
+            };
+            if is_wrong {
+                known.broken.push(Arc::clone(&name));
+            }
+            // A compensation that gets the arguments of its action would be wrong in the same way.
+            let like_action = |spans: &StepSpans| spans.undo_like_action;
+            if is_wrong && self.spans(step).is_some_and(like_action) {
+                known.before.push((name, None));
+                targets.push(target);
+                continue;
+            }
             if let Some(mut undo) = self.definition.steps[step].undo.take() {
                 known.own = Some((Arc::clone(&name), result.clone()));
                 if self.spans(step).is_some_and(|spans| spans.undo_like_action) {
@@ -295,8 +325,9 @@ impl CheckedSaga<'_> {
             })
         };
         let params = &bound.binding.function.params;
-        let mut right = true;
+        let (mut right, mut misnamed) = (true, false);
         for (name, binding) in &call.with {
+            misnamed |= params.iter().all(|param| param.name != *name);
             let message = match params.iter().find(|param| param.name == *name) {
                 None => Some(format!("`{}` has no parameter `{name}`", call.function)),
                 Some(param) => check(binding, &param.ty, name, known),
@@ -312,7 +343,8 @@ impl CheckedSaga<'_> {
             let is_written = call.with.iter().any(|(name, _)| *name == param.name);
             !is_written && !matches!(param.ty.resolved(), Type::Option(_))
         });
-        if let Some(param) = missing {
+        // One name that is wrong is an argument too many and one too few.
+        if let Some(param) = missing.filter(|_| !misnamed) {
             let key = if direction == StepDirection::Action { "with" } else { "undo_with" };
             let message = format!("`{}` gets no argument for its parameter `{}`", call.function, param.name);
             self.find(context, &span_of(""), message, &format!("add it to `{key}`: {} = \"$…\"", param.name));
@@ -342,6 +374,9 @@ impl<'a> SagaContext<'a, '_> {
 }
 
 pub(super) fn check(binding: &Binding, ty: &Type, name: &str, known: &KnownTypes) -> Option<String> {
+    if known.broken.iter().any(|step| binding.names_step(step)) {
+        return None;
+    }
     check_binding::<Value>(binding, ty, name, known).err().map(|misbound| misbound.to_string())
 }
 

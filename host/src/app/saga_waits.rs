@@ -71,7 +71,7 @@ impl CheckedSaga<'_> {
     /// Checks that the value of the lock is a part of the input. `None`: it is not, which was found.
     pub(super) fn check_lock(&self, input: Option<&Type>, context: &mut SagaContext<'_, '_>) -> Option<()> {
         let Some(lock) = &self.definition.lock else { return Some(()) };
-        let known = KnownTypes { input: input.cloned(), before: Vec::new(), own: None };
+        let known = KnownTypes::at_start(input.cloned());
         let message = match known.ty(&BindingRoot::Input) {
             Ok(input) => field_type(&input, &lock.value.fields).err().map(|misbound| misbound.to_string()),
             Err(why) => Some(why),

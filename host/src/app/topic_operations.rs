@@ -1,11 +1,12 @@
 //! What the admin and the metrics ask of topics, from `delivery`.
 
 use crate::admin::{
-    DeadLetterView, EventPageView, EventStart, EventView, FailureView, OperationError, OperationErrorKind,
+    BridgeView, DeadLetterView, EventPageView, EventStart, EventView, FailureView, OperationError, OperationErrorKind,
     RebuildRequest, RebuiltView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
 };
+use crate::broker::BrokerError;
 use crate::delivery::{
-    DeadLetter, Deliveries, DeliveryError, LoggedEvent, RebuildOrder, RebuiltSubscription, ReplayStart,
+    BridgeReport, DeadLetter, Deliveries, DeliveryError, LoggedEvent, RebuildOrder, RebuiltSubscription, ReplayStart,
     SubscriptionReport, TopicReport,
 };
 use crate::events::{NewEvent, RefusedEvent, TopicName, cloud_event};
@@ -80,7 +81,7 @@ fn last_of(deliveries: &Deliveries, name: &TopicName) -> u64 {
     deliveries.report().iter().find(|report| report.topic.name == *name).map_or(0, |report| report.topic.last())
 }
 
-fn topic(TopicReport { topic, subscriptions }: &TopicReport) -> TopicView {
+fn topic(TopicReport { topic, subscriptions, bridges }: &TopicReport) -> TopicView {
     let outbox = topic.outbox();
     TopicView {
         name: topic.name.to_string(),
@@ -92,6 +93,18 @@ fn topic(TopicReport { topic, subscriptions }: &TopicReport) -> TopicView {
         outbox_seconds: outbox.as_ref().and_then(|outbox| outbox.oldest).map(seconds_since),
         broker_error: outbox.and_then(|outbox| outbox.failure),
         subscriptions: subscriptions.iter().map(subscription).collect(),
+        bridges: bridges.iter().map(bridge).collect(),
+    }
+}
+
+fn bridge(report: &BridgeReport) -> BridgeView {
+    BridgeView {
+        name: report.name.clone(),
+        direction: report.direction.as_str().to_owned(),
+        place: report.place.clone(),
+        copied: report.copied,
+        lag: report.lag,
+        error: report.failure.clone(),
     }
 }
 
@@ -133,6 +146,7 @@ pub(super) fn refusal(error: DeliveryError) -> OperationError {
         DeliveryError::Refused(_) => OperationErrorKind::BadEvent,
         DeliveryError::LogStays(_) => OperationErrorKind::Conflict,
         DeliveryError::NotRebuilt(_) | DeliveryError::Stopping => OperationErrorKind::Conflict,
+        DeliveryError::Broker(BrokerError::Away(_)) => OperationErrorKind::BrokerAway,
         DeliveryError::State(_) | DeliveryError::Broker(_) => OperationErrorKind::Internal,
     };
     OperationError::caused_by(kind, error)
@@ -154,7 +168,7 @@ impl DeliverySource for DeliverySamples {
             failures: report.failures,
             cpu: report.cpu,
         };
-        let of = |TopicReport { topic, subscriptions }: TopicReport| {
+        let of = |TopicReport { topic, subscriptions, .. }: TopicReport| {
             let name = topic.name.to_string();
             subscriptions.into_iter().map(move |report| sample(&name, report)).collect::<Vec<_>>()
         };

@@ -1,6 +1,6 @@
 //! What in a manifest works, and is probably not what its author means.
 
-use crate::config::{Finding, Manifest};
+use crate::config::{Finding, Manifest, as_written};
 use crate::contract::{BoundFunction, HttpBinding, HttpBindingKey, ParamSource};
 use crate::gateway::{Answerer, DOCUMENT_PATH, Target};
 use crate::rollout::ServiceSpec;
@@ -26,6 +26,7 @@ pub(super) fn warnings(manifest: &Manifest, specs: &[ServiceSpec], targets: &[Ta
         }
     }
     warnings.extend(demands_of_nobody(manifest));
+    warnings.extend(short_locks(manifest));
     let typed = targets.iter().any(|target| target.typed.is_some());
     if let Some(index) = document_taken(manifest).filter(|_| typed && manifest.gateway.openapi.is_some()) {
         let message = format!("this route takes `{DOCUMENT_PATH}` over, where the gateway describes the typed routes");
@@ -49,6 +50,25 @@ fn demands_of_nobody(manifest: &Manifest) -> impl Iterator<Item = Finding> {
         );
         let help = "give the route a policy (auth), or leave `requires` of the service out";
         Some(manifest.diagnose_route(index, HttpBindingKey::Path, message, help))
+    })
+}
+
+/// The sagas that may go on after they have lost their lock: it ends before their `deadline` does.
+fn short_locks(manifest: &Manifest) -> impl Iterator<Item = Finding> {
+    manifest.sagas.iter().filter_map(|saga| {
+        let (definition, lock) = (&saga.definition, saga.definition.lock.as_ref()?);
+        if lock.expires >= definition.deadline {
+            return None;
+        }
+        let message = format!(
+            "the lock of saga `{}` expires {} after its start, and its `deadline` is {}: in between another saga with \
+             the same value may go on beside it",
+            definition.name,
+            as_written(lock.expires),
+            as_written(definition.deadline)
+        );
+        let help = "give `expires` more time than `deadline`, and than what comes behind the pivot takes";
+        Some(manifest.diagnose_at(&saga.lock, message, help))
     })
 }
 

@@ -14,8 +14,6 @@ const SOURCE: &str = "ce-source";
 const KEY: &str = "ce-partitionkey";
 const TIME: &str = "ce-time";
 const TRACE: &str = "ce-traceparent";
-/// The longest publisher that an event keeps, in bytes.
-pub(super) const LONGEST_SOURCE: usize = 255;
 
 /// The headers of an event.
 pub(super) fn headers(topic: &TopicName, event: &OutgoingEvent) -> HeaderMap {
@@ -50,7 +48,7 @@ pub(super) fn stored(message: &Message) -> Option<StoredEvent> {
     let source = header(PUBLISHER).or_else(|| header(SOURCE)).map_or_else(|| "outside".to_owned(), decode);
     let record = EventRecord {
         time: time.unwrap_or_default(),
-        source: cut(source, LONGEST_SOURCE),
+        source: cut(source, longest::SOURCE),
         key: header(KEY).map(|key| cut(decode(key), longest::KEY)),
         payload: String::from_utf8_lossy(&message.payload).into_owned(),
         trace: header(TRACE).and_then(TraceParent::parse),

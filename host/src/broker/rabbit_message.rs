@@ -2,7 +2,7 @@
 //! and with these names they are CloudEvents 1.0 in the binary mode of its AMQP binding, section 3.1.
 
 use super::broker_log::{OutgoingEvent, StoredEvent};
-use super::message::{LONGEST_SOURCE, cut};
+use super::message::cut;
 use super::recent_events::SeenMessage;
 use crate::base::TraceParent;
 use crate::events::{EventRecord, TopicName, longest, rfc3339};
@@ -76,7 +76,7 @@ pub(super) fn seen(delivery: &Delivery) -> Option<SeenMessage> {
     let record = EventRecord {
         // Without any it is as new as it is to this host: an alarm on its age would be false.
         time: told().or_else(sent).unwrap_or_else(now),
-        source: cut(source, LONGEST_SOURCE),
+        source: cut(source, longest::SOURCE),
         key: header(KEY).map(|key| cut(key, longest::KEY)),
         trace: header(TRACE).as_deref().and_then(TraceParent::parse),
         payload,

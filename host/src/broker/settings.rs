@@ -33,6 +33,20 @@ pub struct BrokerSettings {
     pub outbox: u64,
 }
 
+impl BrokerSettings {
+    /// The address, without who this host is there: `nats://a:4222,b:4222`, `amqp://a:5672/shop`.
+    pub fn place(&self) -> String {
+        let (scheme, vhost) = match (self.kind, self.tls) {
+            (BrokerKind::JetStream, false) => ("nats", ""),
+            (BrokerKind::JetStream, true) => ("tls", ""),
+            (BrokerKind::RabbitMq, false) => ("amqp", self.vhost.trim_start_matches('/')),
+            (BrokerKind::RabbitMq, true) => ("amqps", self.vhost.trim_start_matches('/')),
+        };
+        let slash = if vhost.is_empty() { "" } else { "/" };
+        format!("{scheme}://{}{slash}{vhost}", self.servers.join(","))
+    }
+}
+
 /// Servers of NATS, and how this host is let in there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsServers {

@@ -6,8 +6,8 @@ use super::layout::{Side, age, lay_out, none};
 use super::output::Output;
 use super::terminal;
 use crate::admin::{
-    DeadLetterView, EventPageView, EventView, PublishRequest, PublishedView, RebuildRequest, RebuiltView, RetryRequest,
-    SentView, SubscriptionView, TopicView,
+    BridgeView, DeadLetterView, EventPageView, EventView, PublishRequest, PublishedView, RebuildRequest, RebuiltView,
+    RetryRequest, SentView, SubscriptionView, TopicView,
 };
 use crate::base::ServiceName;
 use crate::config;
@@ -269,7 +269,20 @@ fn topics(topics: &[TopicView]) -> String {
         };
         topic.subscriptions.iter().map(row).collect()
     });
-    lay_out(COLUMNS, rows) + &topics.iter().filter_map(outbox).collect::<String>()
+    let bridges = topics.iter().flat_map(|topic| topic.bridges.iter().map(|one| bridge(&topic.name, one)));
+    lay_out(COLUMNS, rows) + &topics.iter().filter_map(outbox).chain(bridges).collect::<String>()
+}
+
+/// What a bridge does.
+fn bridge(topic: &str, BridgeView { name, direction, place, copied, lag, error }: &BridgeView) -> String {
+    let waiting = match lag {
+        Some(0) => "none wait".to_owned(),
+        Some(1) => "1 waits".to_owned(),
+        Some(lag) => format!("{lag} wait"),
+        None => "nobody knows how many wait".to_owned(),
+    };
+    let error = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    format!("{topic}: bridge {name} {direction} {place}: {copied} copied, {waiting}{error}\n")
 }
 
 /// What waits for the broker, and why; `None` if nothing does and nothing is wrong.
@@ -344,6 +357,7 @@ mod tests {
             outbox_seconds: None,
             broker_error: None,
             subscriptions,
+            bridges: Vec::new(),
         };
         let expected = "\
 TOPIC          EVENTS  KIB  SUBSCRIBER  LAG  BEHIND  IN-FLIGHT  DEAD  STUCK
@@ -365,6 +379,10 @@ quiet              19    3  -             -       -          -     -  -
         ] {
             assert_eq!(waiting(events, seconds, error).as_deref(), expected);
         }
+        let place = "nats://a:4222/t".to_owned();
+        let (name, direction, error) = ("east".to_owned(), "to".to_owned(), Some("away".to_owned()));
+        let told = bridge("t", &BridgeView { name, direction, place, copied: 2, lag: Some(7), error });
+        assert_eq!(told, "t: bridge east to nats://a:4222/t: 2 copied, 7 wait: away\n");
         assert_eq!((topics(&[]), dead_letters(&[])), ("no topics\n".into(), "no dead letters\n".into()));
     }
 }

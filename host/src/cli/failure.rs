@@ -38,6 +38,29 @@ pub(super) enum CliError {
     Token,
 }
 
+/// What to do by the kind of a refusal.
+const BY_KIND: [(&str, &str); 14] = [
+    ("no-such-fault", "`atoll fault list` lists the active faults"),
+    ("no-such-endpoint", "`atoll ps` lists the endpoints of each service"),
+    ("no-such-rollout", "`atoll history SERVICE` lists its rollouts and revisions"),
+    ("no-such-key", "`atoll key list` lists the keys"),
+    ("no-such-saga", "`atoll saga list` lists those that have not ended, and with `--ended` the others"),
+    ("no-such-recording", "`atoll replay` lists the recordings"),
+    ("no-such-topic", "`atoll events list` lists the topics and who subscribes to them"),
+    ("no-such-letter", "`atoll events dead TOPIC SERVICE` lists its dead letters"),
+    ("no-such-node", "`atoll node list` lists the nodes"),
+    ("event-refused", "nothing was published: correct the event, and publish it again"),
+    ("input-refused", "nothing was started: correct the input; its type is `input` of [saga.NAME]"),
+    ("broker-away", "nothing was changed: try again when the broker is there, as `atoll events list` shows"),
+    ("topic-full", "nothing was published: `atoll events list` shows what the topic waits for"),
+    ("data-refused", "a file of `atoll state export` is needed, as it was written"),
+];
+
+fn help_by_kind(kind: &str) -> Option<&'static str> {
+    let kind = kind.rsplit(':').next()?;
+    BY_KIND.iter().find(|(known, _)| *known == kind).map(|(_, help)| *help)
+}
+
 impl CliError {
     /// What to do, if that is not obvious.
     pub(super) fn help(&self) -> Option<String> {
@@ -57,43 +80,8 @@ impl CliError {
             Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
                 "set ATOLL_ADMIN_TOKEN to the token that the host was started with".into()
             }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-fault") => {
-                "`atoll fault list` lists the active faults".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-endpoint") => {
-                "`atoll ps` lists the endpoints of each service".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-rollout") => {
-                "`atoll history SERVICE` lists its rollouts and revisions".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-key") => {
-                "`atoll key list` lists the keys".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-saga") => {
-                "`atoll saga list` lists those that have not ended, and with `--ended` the others".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-recording") => {
-                "`atoll replay` lists the recordings".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-topic") => {
-                "`atoll events list` lists the topics and who subscribes to them".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-letter") => {
-                "`atoll events dead TOPIC SERVICE` lists its dead letters".into()
-            }
-            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-node") => {
-                "`atoll node list` lists the nodes".into()
-            }
+            Self::Refused { kind, .. } if help_by_kind(kind).is_some() => help_by_kind(kind)?.into(),
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
-            Self::Refused { kind, .. } if kind.ends_with(":event-refused") => {
-                "nothing was published: correct the event, and publish it again".into()
-            }
-            Self::Refused { kind, .. } if kind.ends_with(":topic-full") => {
-                "nothing was published: `atoll events list` shows what the topic waits for".into()
-            }
-            Self::Refused { kind, .. } if kind.ends_with(":data-refused") => {
-                "a file of `atoll state export` is needed, as it was written".into()
-            }
             Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
                 "nothing was changed: the old revision still serves".into()
             }

@@ -2,7 +2,7 @@
 
 use super::reader::file::{PathKind, RequiredPath};
 use super::reader::finding::{Span, ValueOrigin};
-use super::reader::key::ManifestKey;
+use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{CountKind, KindError, TextKind, ValueKind, refused};
 use super::reader::measure::{MIB, SizeKind, TIB};
 use super::reader::report::Report;
@@ -137,7 +137,7 @@ static OUTBOX: ManifestKey<SizeKind> = ManifestKey::new(
     "The most bytes of one topic's events that wait here while the broker is away, or its log is full. Beyond it \
      publishing fails with `unavailable`.",
 );
-static REPLICAS: ManifestKey<CountKind<u8>> = ManifestKey::new(
+pub(super) static REPLICAS: ManifestKey<CountKind<u8>> = ManifestKey::new(
     "replicas",
     CountKind { min: 1, max: 5 },
     "1",
@@ -183,31 +183,53 @@ pub(super) fn read(
         let help = "add broker = \"nats://127.0.0.1:4222\", or leave the section out";
         report.push_if_whole(origin, "`[events]` has no `broker`, and nothing else to say", help);
     }
+    let extra = ConnectionKeys { address: BROKER.name, replicas: replicas.value, outbox };
+    let connected = connection(&mut section, broker, folder, env, extra);
+    section.close();
+    let (settings, span) = connected?;
+    if let Some(span) = replicas.span().filter(|_| settings.kind == BrokerKind::RabbitMq) {
+        let help = "leave `replicas` out: RabbitMQ keeps a stream on all servers of its cluster, or on as many as \
+                    `initial-cluster-size` of a policy of its own says";
+        report.push_if_whole(ValueOrigin::Text(span), "`replicas` has no effect with RabbitMQ", help);
+    }
+    Some(BrokerConfig { settings, span })
+}
+
+/// What is known of a connection beside the keys of its section.
+pub(super) struct ConnectionKeys {
+    /// The key of the address.
+    pub(super) address: &'static str,
+    pub(super) replicas: u8,
+    pub(super) outbox: u64,
+}
+
+/// Reads how a broker is reached. Where its address is written comes with it.
+pub(super) fn connection(
+    section: &mut Section<'_>,
+    broker: Option<Sourced<BrokerAddress>>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    keys: ConnectionKeys,
+) -> Option<(BrokerSettings, Span)> {
+    let report = section.report;
     let ca = section.find(&CA);
     let token = section.first_of(&[TOKEN.name]);
-    let login = login(&mut section, folder, env);
-    section.close();
+    let login = login(section, folder, env);
     let broker = broker?;
     let span = broker.span()?;
     let BrokerAddress { kind, vhost, servers, tls } = broker.value;
-    if kind == BrokerKind::RabbitMq {
-        if let Some(span) = replicas.span() {
-            let help = "leave `replicas` out: RabbitMQ keeps a stream on all servers of its cluster, or on as many as \
-                        `initial-cluster-size` of a policy of its own says";
-            report.push_if_whole(ValueOrigin::Text(span), "`replicas` has no effect with RabbitMQ", help);
-        }
-        if let Some((_, span)) = token {
-            let help = "write user = \"NAME\" and password = { from_env = \"RABBITMQ_PASSWORD\" } in place of it";
-            report.push_if_whole(ValueOrigin::Text(span), "RabbitMQ lets nobody in by a `token`", help);
-        }
+    if let Some((_, span)) = token.filter(|_| kind == BrokerKind::RabbitMq) {
+        let help = "write user = \"NAME\" and password = { from_env = \"RABBITMQ_PASSWORD\" } in place of it";
+        report.push_if_whole(ValueOrigin::Text(span), "RabbitMQ lets nobody in by a `token`", help);
     }
     if let Some(ca) = ca.as_ref().filter(|_| !tls) {
         let message = "`ca` has no effect, since the broker is not tls:// or amqps://";
-        report.push_if_whole(ca.origin.clone(), message, "write tls:// or amqps:// in `broker`, or leave `ca` out");
+        let help = format!("write tls:// or amqps:// in `{}`, or leave `ca` out", keys.address);
+        report.push_if_whole(ca.origin.clone(), message, help);
     }
     let ca = ca.map(|found| CERTIFICATES.resolve(&found, folder, report));
-    let replicas = replicas.value;
-    Some(BrokerConfig { settings: BrokerSettings { kind, servers, vhost, tls, ca, login, replicas, outbox }, span })
+    let ConnectionKeys { replicas, outbox, .. } = keys;
+    Some((BrokerSettings { kind, servers, vhost, tls, ca, login, replicas, outbox }, span))
 }
 
 /// Refuses what a topic asks of its log and the broker cannot do.

@@ -34,7 +34,7 @@ const CALLS: &str = "calls that come later get it";
 const FRESH: &str = "its endpoints are made anew; calls under way end on the old ones";
 
 /// The classes: the first pattern that is a beginning of a key's path counts. `*` is any name.
-const CLASSES: [(&[&str], ChangeClass, &str); 73] = [
+const CLASSES: [(&[&str], ChangeClass, &str); 74] = [
     (&["gateway", "timeout"], Live, REQUESTS),
     (&["gateway", "cors"], Live, REQUESTS),
     (&["gateway", "cache", "disk"], Restart, FOLDER),
@@ -63,6 +63,7 @@ const CLASSES: [(&[&str], ChangeClass, &str); 73] = [
     (&["audit"], Restart, "the file is open, and its lines are a chain"),
     (&["record"], Restart, PROCESS),
     (&["events"], Restart, "the logs of the topics are open"),
+    (&["bridge"], Restart, "the logs of the topics are open"),
     (&["cluster"], Restart, "other nodes know it by it since the start"),
     (&["discovery"], Restart, "sources are asked with it since the start"),
     (&["topic"], Restart, TOPICS),

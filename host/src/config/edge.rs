@@ -196,8 +196,8 @@ static OPENAPI: ManifestKey<OpenapiKind> = ManifestKey::new(
     "openapi",
     OpenapiKind,
     "true",
-    "Whether `GET /openapi.json` answers with the description of the typed routes, and the name and version of the API \
-     in it. Without them they are those of the host.",
+    "Whether `GET /openapi.json` answers with the description of the typed routes and of those to sagas, and the name \
+     and version of the API in it. Without them they are those of the host.",
 );
 
 static DEFAULT_AUTH: ManifestKey<AuthNamesKind> = ManifestKey::new(

@@ -2,6 +2,7 @@
 
 use super::audit;
 use super::auth::{self, AuthConfig};
+use super::bridge::{self, BridgeConfig};
 use super::broker::{self, BrokerConfig};
 use super::cluster;
 use super::cluster_calls::ClusterCalls;
@@ -80,6 +81,8 @@ pub struct Manifest {
     pub discovery: crate::discovery::Settings,
     /// The broker that has the logs of the topics; `None`: the host's own database has them.
     pub broker: Option<BrokerConfig>,
+    /// In the order of the manifest; each name stands once.
+    pub bridges: Vec<BridgeConfig>,
     /// The nodes that this host is one of; `None`: it is alone.
     pub cluster: Option<crate::cluster::Settings>,
     /// How it calls other nodes; `None`: it calls none.
@@ -414,6 +417,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let (cluster, calls) = cluster::read(&mut root, folder, env);
     let topics = topic::read_all(&mut root);
     broker::check_topics(broker.as_ref(), &topics.all, root.report);
+    let bridges = bridge::read_all(&mut root, &topics, folder, env);
     let mut services = service::read_all(&mut root, (folder, cluster::own_place(&cluster, &calls)), env, &topics);
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
@@ -443,6 +447,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         limits: limits.all(),
         discovery,
         broker,
+        bridges,
         cluster,
         calls,
         topics: topics.all,

@@ -20,11 +20,11 @@
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
 //! `secret`; `encryption`; `state_backend`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`;
 //! `operators`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`,
-//! `resilience`, `health`, `subscription`, `placement`); `broker`; `cluster`, with `cluster_calls`; `topic`;
-//! `schedule`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and
-//! `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing `reader`, which
-//! reads one table. Beside them `manifest_change` says what differs between two manifests, and `change_class` what a
-//! running host can do about it.
+//! `resilience`, `health`, `subscription`, `placement`); `broker`; `bridge`; `cluster`, with `cluster_calls`;
+//! `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`,
+//! `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing
+//! `reader`, which reads one table. Beside them `manifest_change` says what differs between two manifests, and
+//! `change_class` what a running host can do about it.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -36,6 +36,7 @@ mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod bridge;
 mod broker;
 mod build;
 mod cache_bounds;
@@ -100,6 +101,7 @@ mod websocket;
 
 pub use auth::{AuthConfig, AuthProof};
 pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
+pub use bridge::BridgeConfig;
 pub use broker::BrokerConfig;
 pub use build::BuildConfig;
 pub use cache_bounds::CacheDiskSettings;
@@ -112,6 +114,7 @@ pub use late_finding_key::LateFindingKey;
 pub use manifest::{Draft, Manifest, environment};
 pub use manifest_change::{ManifestChange, ManifestTree};
 pub use reader::finding::{Finding, ManifestErrors, RenderStyle};
+pub(crate) use reader::measure::as_written;
 pub use reader::measure::duration;
 pub use reader::private_file::PrivateFile;
 pub use route::Route;

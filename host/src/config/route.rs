@@ -123,6 +123,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let spans = keys.spans(&section, matching.path.as_ref());
     let own = OwnAnswerKeys::read(&mut section);
     let saga = route_saga::read(&mut section, sagas);
+    route_saga::with_head(saga.as_ref(), &mut matching);
     let service = service(&mut section, keys.call.as_ref(), services);
     let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(gateway.timeout, |found| found.value));
     let websocket = websocket::read(&mut section, service);

@@ -1,5 +1,6 @@
 //! `saga` and `wait` of a `[[route]]`: a route that starts a saga, or shows one.
 
+use super::matching::Matching;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
 use super::reader::kind::TextKind;
@@ -27,6 +28,16 @@ static WAIT: ManifestKey<DurationKind> = ManifestKey::new(
     "How long the answer to a start waits for the end of the saga, within `timeout`: 200 with the result, or 202. \
      Only with `saga`.",
 );
+
+/// Adds HEAD to the methods of a route that shows a saga by GET: as with `call`, the gateway itself answers both.
+pub(super) fn with_head(saga: Option<&SagaRoute>, matching: &mut Matching) {
+    if let (Some(_), Some(methods)) = (saga, &mut matching.methods) {
+        let has = |name: &str| methods.value.iter().any(|method| method == name);
+        if has("GET") && !has("HEAD") {
+            methods.value.push("HEAD".into());
+        }
+    }
+}
 
 /// Reads both keys; `None` if the route leads to no saga, or to one that is not there, which is reported.
 pub(super) fn read(section: &mut Section<'_>, sagas: &[SagaConfig]) -> Option<SagaRoute> {

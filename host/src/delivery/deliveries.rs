@@ -1,5 +1,6 @@
 //! All topics and subscriptions of the host: what starts and stops their tasks, and what operators ask of them.
 
+use super::bridge::{Bridge, BridgeDirection, BridgeReport, Bridged};
 use super::broker_health::BrokerHealth;
 use super::dead_letter::DeadLetter;
 use super::dispatcher::Dispatcher;
@@ -65,6 +66,8 @@ pub struct TopicReport {
     pub topic: Arc<Topic>,
     /// Its subscriptions.
     pub subscriptions: Vec<SubscriptionReport>,
+    /// Its bridges.
+    pub bridges: Vec<BridgeReport>,
 }
 
 /// One subscription, and the way to its task.
@@ -82,6 +85,7 @@ pub struct Deliveries {
     pub(super) store: Store,
     pub(super) topics: Vec<(Arc<Topic>, EventLog)>,
     pub(super) delivered: Vec<Delivered>,
+    bridges: Vec<Bridged>,
     /// One service is taken back after the other.
     pub(super) resetting: tokio::sync::Mutex<()>,
     /// Held while no event of the topic may go.
@@ -102,6 +106,20 @@ impl Deliveries {
     pub async fn start<H: Handle>(
         store: &Store,
         topics: Vec<Arc<Topic>>,
+        subscriptions: Vec<Subscription>,
+        absent: &[TopicName],
+        (handler, broker): (Arc<H>, Option<&dyn Broker>),
+    ) -> Result<Self, DeliveryError> {
+        Self::start_bridged(store, (topics, Vec::new()), subscriptions, absent, (handler, broker)).await
+    }
+
+    /// As [`Deliveries::start`], with bridges between topics and brokers, where the topics have no broker themselves.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_bridged<H: Handle>(
+        store: &Store,
+        (topics, bridges): (Vec<Arc<Topic>>, Vec<Bridge>),
         subscriptions: Vec<Subscription>,
         absent: &[TopicName],
         (handler, broker): (Arc<H>, Option<&dyn Broker>),
@@ -145,6 +163,13 @@ impl Deliveries {
         }
         let (mut keepers, mut turns, mut readers) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
         let health = Arc::default();
+        let (mut bridged, mut crossings) = (Vec::new(), Vec::new());
+        for bridge in bridges {
+            let Some((topic, _)) = logs.iter().find(|(topic, _)| topic.name == bridge.topic) else { continue };
+            let (one, task) = Bridged::new(store, bridge, topic).await.map_err(LogError::from)?;
+            crossings.push(one.run(task));
+            bridged.push(one);
+        }
         for (topic, log) in &logs {
             let turn = RetentionTurn::default();
             // Somebody beside subscriptions reads it.
@@ -152,12 +177,14 @@ impl Deliveries {
                 readers.insert(topic.name.clone(), Arc::<Notify>::default());
             }
             let reader = readers.get(&topic.name);
-            keep((store, &health), (topic, log), (&delivered, reader), (absent, &turn), &mut keepers);
+            keep((store, &health), (topic, log), (&delivered, reader, &bridged), (absent, &turn), &mut keepers);
             turns.insert(topic.name.clone(), turn);
         }
+        // After the topics: what comes in is told.
+        crossings.into_iter().for_each(|crossing| drop(keepers.spawn(crossing)));
         let (tasks, keepers) = (Mutex::new(tasks), Mutex::new(keepers));
         let (store, resetting) = (store.clone(), Default::default());
-        Ok(Self { store, topics: logs, delivered, resetting, turns, readers, stop, tasks, keepers })
+        Ok(Self { store, topics: logs, delivered, bridges: bridged, resetting, turns, readers, stop, tasks, keepers })
     }
 
     /// Hands out no further events, and waits until those under way have ended and their ends are on disk, for `within`
@@ -179,6 +206,7 @@ impl Deliveries {
         let topics = self.topics.iter().map(|(topic, _)| TopicReport {
             topic: Arc::clone(topic),
             subscriptions: self.of(topic).map(|one| one.report(now)).collect(),
+            bridges: self.bridges.iter().filter(|one| one.is_of(topic)).map(Bridged::report).collect(),
         });
         topics.collect()
     }
@@ -190,6 +218,12 @@ impl Deliveries {
     pub(super) fn topic(&self, name: &str) -> Result<&(Arc<Topic>, EventLog), DeliveryError> {
         let found = self.topics.iter().find(|(topic, _)| topic.name.as_str() == name);
         found.ok_or_else(|| DeliveryError::Unknown(format!("the manifest has no topic `{name}`")))
+    }
+
+    /// What holds the events of the bridges back.
+    #[cfg(test)]
+    pub(super) fn bridges_settled(&self) -> Vec<Settled> {
+        self.bridges.iter().map(|one| one.settled.clone()).collect()
     }
 
     fn subscription(&self, topic: &str, service: &str) -> Result<&Delivered, DeliveryError> {
@@ -281,16 +315,19 @@ impl Deliveries {
 fn keep(
     (store, health): (&Store, &Arc<BrokerHealth>),
     (topic, log): (&Arc<Topic>, &EventLog),
-    (delivered, reader): (&[Delivered], Option<&Arc<Notify>>),
+    (delivered, reader, bridged): (&[Delivered], Option<&Arc<Notify>>, &[Bridged]),
     (absent, turn): (&[TopicName], &RetentionTurn),
     keepers: &mut JoinSet<()>,
 ) {
     let ours = || delivered.iter().filter(|one| one.subscription.topic.name == topic.name);
-    let news: Vec<_> = ours().map(|one| &one.news).chain(reader).map(Arc::clone).collect();
+    let leaving = || bridged.iter().filter(|one| one.is_of(topic) && one.bridge.direction == BridgeDirection::Out);
+    let told = ours().map(|one| &one.news).chain(reader).chain(leaving().map(|one| &one.news));
+    let news: Vec<_> = told.map(Arc::clone).collect();
     topic.on_publish(move || news.iter().for_each(|news| news.notify_one()));
     // What nobody advances holds all events back.
     let held = absent.iter().filter(|name| **name == topic.name).map(|_| Settled::default());
-    let settled = ours().map(|one| one.settled.clone()).chain(held).collect();
+    let crossed = leaving().map(|one| one.settled.clone());
+    let settled = ours().map(|one| one.settled.clone()).chain(held).chain(crossed).collect();
     if !log.keeps_all() {
         keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled, turn.clone()));
     }

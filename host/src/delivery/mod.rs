@@ -2,7 +2,7 @@
 //!
 //! Owns the log of each topic (in a bucket of `state`, or through `broker` with an outbox in that bucket), the task of
 //! each subscription, its notes on disk (progress, failures, dead letters), retention, data that are made again from
-//! their events, and the task of each schedule.
+//! their events, the bridges between topics and brokers, and the task of each schedule.
 //!
 //! What always holds:
 //! - A published event is handled by each subscription at least once, or is a dead letter of it: whatever is swapped,
@@ -18,6 +18,7 @@
 //! - Data and the progress of the subscriptions that made them begin anew together: a plan on disk binds the steps.
 //! - With a broker, an acknowledged event is in the outbox or in the broker's log, and it is there once: whoever sends
 //!   again looks first. The order of the outbox is that of the log.
+//! - What a bridge copies is copied at least once to a broker, and once from it; no event goes in a circle.
 //! - A due time of a schedule is settled on disk once, and no two of one schedule are under way.
 //!
 //! Never: decides which event is next (`events` does) or when something is due (`schedule` does), knows how a call is
@@ -25,6 +26,11 @@
 //!
 //! Tests: `tests/`, with a handler of their own over the real store.
 
+mod bridge;
+mod bridge_in;
+mod bridge_notes;
+mod bridge_out;
+mod bridge_way;
 mod broker_health;
 mod dead_letter;
 mod deliveries;
@@ -52,6 +58,7 @@ mod tests;
 mod timekeeper;
 mod topic_reader;
 
+pub use bridge::{Bridge, BridgeDirection, BridgeReport};
 pub use dead_letter::{DeadLetter, FailedTry};
 pub use deliveries::{Deliveries, SubscriptionReport, TopicReport};
 pub use error::DeliveryError;

@@ -15,6 +15,8 @@ pub mod longest {
     pub const PAYLOAD: usize = 512 << 10;
     /// The longest key, in bytes.
     pub const KEY: usize = 1024;
+    /// The longest name of a publisher, in bytes.
+    pub const SOURCE: usize = 255;
     /// The most events of one commit.
     pub const EVENTS: usize = 100;
 }

@@ -1,10 +1,10 @@
 //! The answers of routes that start a saga, or show one.
 
 use super::problem::Problem;
-use crate::base::{Body, Identity, full_body};
+use crate::base::{Body, Identity, empty_body, full_body};
 use crate::coordinator::{SagaStarter, SagaStatus};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -38,6 +38,18 @@ pub struct SagaRoute {
     pub saga: Arc<str>,
     /// How long a start waits for the end: 0 s to 1 h. Default 0 s.
     pub wait: Duration,
+}
+
+impl SagaRoute {
+    /// What a route with these methods does with the saga; an empty list stands for any.
+    pub fn verbs(&self, methods: &[Method]) -> &'static str {
+        let (starts, shows) = (methods.contains(&Method::POST), methods.iter().any(|method| *method != Method::POST));
+        match (starts, shows) {
+            (true, false) => "start",
+            (false, true) => "show",
+            _ => "start,show",
+        }
+    }
 }
 
 /// Why a saga was not started, or is not shown.
@@ -121,7 +133,12 @@ pub(super) async fn answer(
     if head.method != Method::POST {
         let id = path.rsplit('/').next().unwrap_or_default();
         let status = door.show(&route.saga, id).await.map_err(problem)?;
-        return Ok(written(StatusCode::OK, &status));
+        let mut shown = written(StatusCode::OK, &status);
+        if head.method == Method::HEAD {
+            // The length stays: HTTP/2 would send the content (hyper 1.12).
+            *shown.body_mut() = empty_body();
+        }
+        return Ok(shown);
     }
     let key = idempotency_key(head)?;
     let input = read(body, body_limit, deadline).await?;
@@ -201,8 +218,11 @@ fn undone(status: &SagaStatus) -> Problem {
 
 fn written(code: StatusCode, status: &SagaStatus) -> Response<Body> {
     let text = Value::Object(members(status).map(|(name, value)| (name.to_owned(), value)).into_iter().collect());
-    let mut answer = Response::new(full_body(text.to_string()));
+    let text = text.to_string();
+    let length = HeaderValue::from(text.len());
+    let mut answer = Response::new(full_body(text));
     *answer.status_mut() = code;
+    answer.headers_mut().insert(CONTENT_LENGTH, length);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

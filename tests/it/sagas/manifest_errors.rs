@@ -34,3 +34,36 @@ async fn each_mistake_is_told_with_its_line_and_column() {
         assert!(complaint.contains(&format!(":{line}:{column}")), "{step}: {line}:{column} in {complaint}");
     }
 }
+
+#[tokio::test]
+async fn one_mistake_is_told_once_and_not_what_follows_from_it() {
+    let reserve = r#"undo = "products/release", with = { key = "$saga.key", lines = "$input.lines" } }"#;
+    for (steps, message) in [
+        (
+            format!(
+                r#"{{ name = "a", call = "products/reserv", {reserve},
+                {{ name = "b", call = "checkout/quote", with = {{ lines = "$a" }} }}"#
+            ),
+            "exports no function `reserv`",
+        ),
+        (
+            r#"{ name = "a", call = "products/release", with = { kei = "$saga.key" } }"#.to_owned(),
+            "has no parameter `kei`",
+        ),
+        (
+            r#"{ name = "a", call = "products/reserve", undo = "products/release",
+                with = { key = "$input.user", lines = "$input.lines" } }"#
+                .to_owned(),
+            "`$input.user`: ",
+        ),
+    ] {
+        let saga = "[saga.checkout]\ninput = \"shop:checkout/checkout#checkout\"\n";
+        let home = Home::new(&format!("{SERVICES}{saga}step = [{}]\n", steps.replace('\n', " ")));
+        home.link_cache();
+        let output = home.output(&["check"]).await;
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(complaint.contains(message), "{message}:\n{complaint}");
+        let place = format!(":{}:", SERVICES.lines().count() + 3);
+        assert_eq!(complaint.matches(&place).count(), 1, "{steps}:\n{complaint}");
+    }
+}

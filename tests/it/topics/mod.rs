@@ -1,6 +1,7 @@
 //! Topics through the real binary: events that a component publishes together with its data reach those that subscribe,
 //! and what goes wrong with one event stays with it. `crash` kills the host meanwhile.
 
+mod bridges;
 mod crash;
 pub mod jet_stream;
 mod manifest_errors;

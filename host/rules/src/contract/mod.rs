@@ -34,7 +34,7 @@ pub use http_binding::{
     header_title_case,
 };
 pub use json::{Integer, Names, Value, is_list_of_textual, is_nullable, is_textual, unmappable};
-pub use openapi::{Info, Operation, document};
+pub use openapi::{Info, Operation, SagaOperation, document};
 pub use wit::{
     Alias, Case, Contract, DecodeError, DocsError, Enum, FORBIDDEN, Field, Flags, Function, FunctionName,
     HOST_PACKAGES, HOW_TO_BUILD, Interface, InterfaceName, LookupError, Param, Record, Type, UNAVAILABLE, Variant,

@@ -1,6 +1,7 @@
 //! Delivery over the real store, with a handler that the tests drive.
 
 mod behaviour;
+mod bridged;
 mod rebuilds;
 mod relayed;
 mod scheduled;

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 /// What the next append does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Append {
+pub(super) enum Append {
     Works,
     /// Nothing arrives.
     Lost,
@@ -25,11 +25,11 @@ enum Append {
 
 /// A log in memory.
 #[derive(Default)]
-struct FakeLog {
-    events: Mutex<Vec<StoredEvent>>,
-    appends: Mutex<Vec<Append>>,
+pub(super) struct FakeLog {
+    pub(super) events: Mutex<Vec<StoredEvent>>,
+    pub(super) appends: Mutex<Vec<Append>>,
     /// Whether nothing is answered.
-    away: Mutex<bool>,
+    pub(super) away: Mutex<bool>,
     /// How many of the latest events a reader does not see yet.
     unseen: Mutex<usize>,
     /// How often it was read.
@@ -37,7 +37,7 @@ struct FakeLog {
 }
 
 impl FakeLog {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
@@ -48,12 +48,12 @@ impl FakeLog {
         Ok(answer(&mut self.events.lock().unwrap()))
     }
 
-    fn keys(&self) -> Vec<String> {
+    pub(super) fn keys(&self) -> Vec<String> {
         self.events.lock().unwrap().iter().filter_map(|event| event.record.key.clone()).collect()
     }
 
     /// Somebody else publishes.
-    fn add(&self, id: Option<String>, record: EventRecord) {
+    pub(super) fn add(&self, id: Option<String>, record: EventRecord) {
         let mut events = self.events.lock().unwrap();
         let number = events.last().map_or(1, |last| last.number + 1);
         events.push(StoredEvent { number, id, record, bytes: 10 });
@@ -111,7 +111,7 @@ impl BrokerLog for FakeLog {
     }
 }
 
-struct FakeBroker(Arc<FakeLog>);
+pub(super) struct FakeBroker(pub(super) Arc<FakeLog>);
 
 impl Broker for FakeBroker {
     fn log(&self, _: &TopicName, _: &str) -> Arc<dyn BrokerLog> {

@@ -4,6 +4,7 @@
 //! shown.
 
 use super::responses;
+use super::saga_operation::{self, SagaOperation};
 use super::schema::{self, describe};
 use super::schema_names::{SchemaNames, TypeUser};
 use crate::contract::http_binding::{HttpBinding, ParamSource, header_title_case};
@@ -46,15 +47,16 @@ pub struct Operation<'a> {
     pub binding: &'a HttpBinding,
 }
 
-/// The document of these operations.
+/// The document of these operations, and of the routes that lead to sagas.
 ///
 /// OpenAPI has one operation for each path and method, whatever the names in braces and the host: of several the first
 /// one is shown. Operations with a method that OpenAPI does not know are left out.
-pub fn document(info: &Info, operations: &[Operation]) -> Value {
+pub fn document(info: &Info, operations: &[Operation], sagas: &[SagaOperation]) -> Value {
     let mut sorted: Vec<&Operation> = operations.iter().filter(|operation| is_known(&operation.method)).collect();
     sorted.sort_by_key(|operation| operation.key());
     sorted.dedup_by_key(|operation| operation.key());
-    let schema_names = schema_names(&sorted);
+    let sagas = shown_sagas(sagas, &sorted);
+    let schema_names = schema_names(&sorted, &sagas);
 
     let mut ids = BTreeSet::new();
     let mut shared = BTreeSet::new();
@@ -66,25 +68,51 @@ pub fn document(info: &Info, operations: &[Operation]) -> Value {
         let described = operation.describe(operation_id(operation, &mut ids), template, &schema_names, &mut shared);
         item.insert(operation.method.as_str().to_ascii_lowercase(), described);
     }
+    for saga in &sagas {
+        let (template, item) = paths.entry(shape(&saga.path)).or_insert_with(|| (saga.path.as_str(), Map::new()));
+        let parameters: Vec<&str> = braces(template).collect();
+        let id = free_id(&saga_ids(saga), &mut ids);
+        let described = saga.describe((id, &parameters), &schema_names, &mut shared);
+        item.insert(saga.method.as_str().to_ascii_lowercase(), described);
+    }
 
     let mut about = json!({"title": info.title, "version": info.version});
     describe(&mut about, info.description.as_deref());
     let mut schemas = schema::all(&schema_names);
     schemas.insert(responses::PROBLEM.to_owned(), responses::problem());
+    if !sagas.is_empty() {
+        schemas.insert(saga_operation::SAGA.to_owned(), saga_operation::saga());
+    }
     let paths: Map<_, _> =
         paths.into_values().map(|(template, item)| (template.to_owned(), Value::Object(item))).collect();
     json!({
         "openapi": OPENAPI,
         "info": about,
-        "tags": tags(&sorted),
+        "tags": tags(&sorted, &sagas),
         "paths": paths,
         "components": {"schemas": schemas, "responses": responses::shared(&shared)},
     })
 }
 
+/// The operations of sagas that the document shows: sorted, and one for each path and method that no function has.
+fn shown_sagas<'s, 'a>(sagas: &'s [SagaOperation<'a>], functions: &[&Operation]) -> Vec<&'s SagaOperation<'a>> {
+    let key = |saga: &SagaOperation| (shape(&saga.path), saga.method.as_str().to_owned());
+    let is_taken = |saga: &SagaOperation| {
+        let (shape, method) = key(saga);
+        functions.iter().any(|function| function.key() == (shape.clone(), method.as_str()))
+    };
+    let mut sorted: Vec<_> = sagas.iter().filter(|saga| is_known(&saga.method) && !is_taken(saga)).collect();
+    sorted.sort_by_key(|saga| key(saga));
+    sorted.dedup_by_key(|saga| key(saga));
+    sorted
+}
+
 /// The names of the schemas of all types that the operations use.
-fn schema_names<'a>(operations: &[&'a Operation<'a>]) -> SchemaNames<'a> {
-    let mut names = SchemaNames::new(responses::PROBLEM);
+fn schema_names<'a>(operations: &[&'a Operation<'a>], sagas: &[&SagaOperation<'a>]) -> SchemaNames<'a> {
+    let own: &[&str] =
+        if sagas.is_empty() { &[responses::PROBLEM] } else { &[responses::PROBLEM, saga_operation::SAGA] };
+    let mut names = SchemaNames::new(own);
+    sagas.iter().for_each(|saga| saga.add_types(&mut names));
     for operation in operations {
         let binding = operation.binding;
         let (service, interface) = (operation.service, operation.interface.short());
@@ -186,16 +214,30 @@ fn operation_id(operation: &Operation, taken: &mut BTreeSet<String>) -> String {
     let interface = Names::Snake.of(operation.interface.short());
     let short = [format!("{service}_{function}"), format!("{service}_{function}_{method}")];
     let long = format!("{service}_{interface}_{function}_{method}");
-    let numbered = (2..).map(|number| format!("{long}_{number}"));
-    let id = short.into_iter().chain([long.clone()]).chain(numbered).find(|id| !taken.contains(id));
+    let [plain, with_method] = short;
+    free_id(&[plain, with_method, long], taken)
+}
+
+/// The ids of a saga's operation: `checkout_start`, and where that is taken `checkout_saga_start`.
+fn saga_ids(saga: &SagaOperation) -> [String; 2] {
+    let name = Names::Snake.of(saga.saga);
+    [format!("{name}_{}", saga.verb()), format!("{name}_saga_{}", saga.verb())]
+}
+
+/// The first of these ids that is not taken, or the last of them with a number; it is taken then.
+fn free_id(choices: &[String], taken: &mut BTreeSet<String>) -> String {
+    let last = choices.last().map_or("", String::as_str);
+    let numbered = (2..).map(|number| format!("{last}_{number}"));
+    let id = choices.iter().cloned().chain(numbered).find(|id| !taken.contains(id));
     let id = id.expect("numbers do not end");
     taken.insert(id.clone());
     id
 }
 
-/// One tag for each service, with the docs of those of its interfaces that are shown.
-fn tags(operations: &[&Operation]) -> Vec<Value> {
+/// One tag for each service, with the docs of those of its interfaces that are shown, and for each saga.
+fn tags(operations: &[&Operation], sagas: &[&SagaOperation]) -> Vec<Value> {
     let mut services: BTreeMap<&str, BTreeMap<&InterfaceName, &str>> = BTreeMap::new();
+    services.extend(sagas.iter().map(|saga| (saga.saga, BTreeMap::new())));
     for operation in operations {
         let docs = services.entry(operation.service).or_default();
         docs.extend(operation.docs.map(|text| (operation.interface, text)));

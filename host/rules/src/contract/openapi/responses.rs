@@ -1,6 +1,7 @@
 //! The responses of an operation: its success, the cases of its error, and the problems (RFC 9457) that the gateway
 //! itself answers.
 
+use super::saga_operation::SAGA;
 use super::schema;
 use super::schema_names::SchemaNames;
 use crate::contract::http_binding::{HttpBinding, ParamSource};
@@ -101,6 +102,22 @@ const REFUSALS: [ProblemAnswer; 13] = [
     ),
 ];
 
+/// What the gateway answers on routes to sagas, of [`REFUSALS`].
+const OF_SAGAS: [StatusCode; 8] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+/// Those of them that only a request with a body gets.
+const STARTS_ALONE: [StatusCode; 3] =
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+
 fn all(_: &HttpBinding) -> bool {
     true
 }
@@ -143,6 +160,36 @@ pub(super) fn responses(binding: &HttpBinding, schemas: &SchemaNames, shared: &m
         responses.insert(key(status), json!({"$ref": format!("#/components/responses/{}", refusal.name)}));
     }
     responses.insert(key(binding.status), success(binding, schemas));
+    Value::Object(responses)
+}
+
+/// The Responses Object of a route that starts a saga (`starts`), or shows one.
+pub(super) fn of_saga(starts: bool, shared: &mut BTreeSet<StatusCode>) -> Value {
+    let saga = |description: &str| {
+        let schema = json!({"$ref": format!("#/components/schemas/{SAGA}")});
+        json!({"description": description, "content": {"application/json": {"schema": schema}}})
+    };
+    let mut responses = Map::new();
+    for refusal in REFUSALS.iter().filter(|refusal| OF_SAGAS.contains(&refusal.status)) {
+        if starts || !STARTS_ALONE.contains(&refusal.status) {
+            shared.insert(refusal.status);
+            responses.insert(key(refusal.status), json!({"$ref": format!("#/components/responses/{}", refusal.name)}));
+        }
+    }
+    if starts {
+        let location = json!({"description": "Where the saga is shown.", "schema": {"type": "string"}});
+        for (status, description) in [(StatusCode::OK, "It has completed."), (StatusCode::ACCEPTED, "It goes on.")] {
+            let mut response = saga(description);
+            response["headers"]["Location"] = location.clone();
+            responses.insert(key(status), response);
+        }
+        let conflict = "It was undone and nothing of it is left, or another saga has what it locks.";
+        responses.insert(key(StatusCode::CONFLICT), problem_response(conflict, reference(), &[]));
+        let unfit = "The body is JSON, but not the saga's input; or the key was used with another body.";
+        responses.insert(key(StatusCode::UNPROCESSABLE_ENTITY), problem_response(unfit, reference(), &[]));
+    } else {
+        responses.insert(key(StatusCode::OK), saga("The saga as it is now, also if it was undone."));
+    }
     Value::Object(responses)
 }
 

@@ -43,9 +43,9 @@ pub(super) struct TypeUser<'a> {
 }
 
 impl<'a> SchemaNames<'a> {
-    /// No names yet; no type will get the name `reserved`.
-    pub(super) fn new(reserved: &str) -> Self {
-        Self { types: BTreeMap::new(), taken: BTreeSet::from([reserved.to_owned()]) }
+    /// No names yet; no type will get one of the names `reserved`.
+    pub(super) fn new(reserved: &[&str]) -> Self {
+        Self { types: BTreeMap::new(), taken: reserved.iter().map(|&name| name.to_owned()).collect() }
     }
 
     /// Adds the named types within `ty`, `ty` included, as values that go in `direction`. [`Self::give_names`] must

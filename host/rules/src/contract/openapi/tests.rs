@@ -165,7 +165,7 @@ fn everything() -> Function {
 
 fn shop(routes: &[TestRoute]) -> Value {
     let info = Info { title: "The shop".into(), version: "1.0.0".into(), description: Some("For tests.".into()) };
-    document(&info, &routes.iter().map(TestRoute::operation).collect::<Vec<_>>())
+    document(&info, &routes.iter().map(TestRoute::operation).collect::<Vec<_>>(), &[])
 }
 
 fn at<'a>(document: &'a Value, pointer: &str) -> &'a Value {
@@ -323,7 +323,7 @@ fn a_host_is_the_server_of_its_operations_and_unknown_methods_are_left_out() {
     operations[0].host = Some("api.example.com".into());
     operations[1].method = Method::from_bytes(b"PURGE").unwrap();
     let info = Info { title: "t".into(), version: "1".into(), description: None };
-    let document = document(&info, &operations);
+    let document = document(&info, &operations, &[]);
     let item = at(&document, "/paths/~1api~1products").as_object().unwrap();
     assert_eq!(item.len(), 1);
     assert_eq!(item["get"]["servers"], json!([{"url": "//api.example.com"}]));
@@ -342,4 +342,65 @@ fn a_type_with_a_record_that_clients_send_and_get_has_two_schemas() {
     assert_eq!(schemas["Prices"]["items"]["$ref"], "#/components/schemas/Price");
     let body = at(&document, "/paths/~1api~1prices/put/requestBody/content/application~1json/schema");
     assert_eq!(body["items"]["$ref"], "#/components/schemas/PriceInput");
+}
+
+#[test]
+fn routes_to_sagas_are_operations_with_the_type_of_their_input() {
+    let input = record("checkout", &[("user-id", Type::U64), ("note", option(Type::String))]);
+    let saga = |method: Method, path: &str, input| SagaOperation {
+        method,
+        path: path.to_owned(),
+        host: None,
+        saga: "checkout",
+        input,
+        names: Names::Snake,
+    };
+    let sagas = [
+        saga(Method::POST, "/api/checkout", Some(&input)),
+        saga(Method::GET, "/api/checkout/{id}", Some(&input)),
+        saga(Method::POST, "/api/later", None),
+        // A function has this method and path already.
+        saga(Method::POST, "/api/products", None),
+        // Another name in braces is no other path, and the document has one name for both.
+        saga(Method::GET, "/api/products/{saga}/{id}", None),
+        saga(Method::POST, "/api/products/{product}/{id}", None),
+    ];
+    let (routes, info) = (routes(), Info { title: "t".into(), version: "1".into(), description: None });
+    let operations: Vec<_> = routes.iter().map(TestRoute::operation).collect();
+    let document = document(&info, &operations, &sagas);
+
+    let start = &document["paths"]["/api/checkout"]["post"];
+    let schema = &start["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(schema, &json!({"$ref": "#/components/schemas/Checkout"}));
+    assert_eq!(document["components"]["schemas"]["Checkout"]["required"], json!(["user_id"]));
+    assert_eq!(start["parameters"][0]["name"], "Idempotency-Key");
+    let statuses = |operation: &Value| operation["responses"].as_object().expect("responses").keys().cloned().collect();
+    let started: Vec<String> = statuses(start);
+    assert_eq!(started, ["200", "202", "400", "404", "405", "408", "409", "413", "415", "422", "500", "503"]);
+    let show = &document["paths"]["/api/checkout/{id}"]["get"];
+    let shown: Vec<String> = statuses(show);
+    assert_eq!(
+        (shown, &show["requestBody"]),
+        (["200", "400", "404", "405", "500", "503"].map(String::from).into(), &Value::Null)
+    );
+    let saga_schema = json!({"$ref": "#/components/schemas/Saga"});
+    assert_eq!(show["responses"]["200"]["content"]["application/json"]["schema"], saga_schema);
+    assert_eq!(document["components"]["schemas"]["Saga"]["required"][0], "id");
+
+    let later = &document["paths"]["/api/later"]["post"];
+    assert_eq!(
+        (&later["operationId"], &start["operationId"]),
+        (&json!("checkout_saga_start"), &json!("checkout_start"))
+    );
+    assert_eq!(document["paths"]["/api/products"]["post"]["operationId"], "products_create");
+    let item = &document["paths"]["/api/products/{saga}/{id}"];
+    for method in ["get", "post"] {
+        assert_eq!(item[method]["parameters"][0]["name"], "saga", "{item}");
+    }
+    let tags = document["tags"].as_array().expect("tags");
+    assert!(tags.iter().any(|tag| tag["name"] == "checkout"), "{tags:?}");
+    let refs = document.to_string();
+    for status in document["components"]["responses"].as_object().expect("responses").keys() {
+        assert!(refs.contains(&format!("#/components/responses/{status}")), "{status}");
+    }
 }

@@ -108,7 +108,7 @@ impl Sent {
             binding: &function.binding,
         };
         let info = Info { title: "t".into(), version: "1".into(), description: None };
-        let described = document(&info, &[operation])["paths"][line.1]["post"].clone();
+        let described = document(&info, &[operation], &[])["paths"][line.1]["post"].clone();
         ((rule, target, function), described)
     }
 

@@ -311,7 +311,7 @@ fn check_answered(old: &Type, new: &Type, value: &SampleValue) {
         binding: &binding,
     };
     let info = Info { title: "t".into(), version: "1".into(), description: None };
-    let document = document(&info, &[operation]);
+    let document = document(&info, &[operation], &[]);
     let schema = &document["paths"]["/f"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
     let answer = Json::Array(vec![parsed(&text(new, value))]);
     if let Some(misfit) = testing::misfit(&document, schema, &answer) {
