@@ -138,6 +138,7 @@ impl Operations for Fake {
             left_out: None,
             canary: None,
             lasts: false,
+            of_cluster: false,
             sources: Vec::new(),
         };
         let legacy = ServiceView {
@@ -155,6 +156,7 @@ impl Operations for Fake {
             left_out: None,
             canary: None,
             lasts: false,
+            of_cluster: false,
             sources: Vec::new(),
         };
         let mut services = vec![legacy, users];
@@ -228,7 +230,13 @@ impl Operations for Fake {
             ));
         }
         self.swapped.lock().expect("no test panics with it").push(component);
-        Ok(SwapView { service: name.into(), revision: "cccccccccccc".into(), previous: Some("aaaaaaaaaaaa".into()) })
+        Ok(SwapView {
+            service: name.into(),
+            revision: "cccccccccccc".into(),
+            previous: Some("aaaaaaaaaaaa".into()),
+            elsewhere: false,
+            late: Vec::new(),
+        })
     }
 
     /// Finds that bytes that begin as a component does fit, and no others.
@@ -242,7 +250,13 @@ impl Operations for Fake {
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
         match name {
-            "users" => Ok(SwapView { service: name.into(), revision: "bbbbbbbbbbbb".into(), previous: None }),
+            "users" => Ok(SwapView {
+                service: name.into(),
+                revision: "bbbbbbbbbbbb".into(),
+                previous: None,
+                elsewhere: false,
+                late: Vec::new(),
+            }),
             "legacy" => {
                 Err(OperationError::new(OperationErrorKind::Conflict, "`legacy` has no component to roll back"))
             }
@@ -256,7 +270,7 @@ impl Operations for Fake {
         component: Bytes,
         wish: RolloutWish,
     ) -> Result<BegunView, OperationError> {
-        let SwapView { service, revision, previous } = self.swap(name, component).await?;
+        let SwapView { service, revision, previous, .. } = self.swap(name, component).await?;
         let rollout = wish.canary.map(|_| rollout(&service));
         Ok(BegunView { service, revision, previous, rollout })
     }

@@ -39,6 +39,9 @@ pub struct ServiceView {
     /// Whether what differs from the manifest serves after a restart, too: the host has a history.
     #[serde(default)]
     pub lasts: bool,
+    /// Whether it serves the revision on which all nodes of the cluster have agreed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_cluster: bool,
     /// What names endpoints of it: host names, records of DNS, registries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceView>,
@@ -280,6 +283,12 @@ pub struct SwapView {
     pub revision: String,
     /// The revision to which a rollback returns.
     pub previous: Option<String>,
+    /// Whether the nodes of the cluster that have instances serve it, and this one has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
+    /// The nodes of the cluster that do not serve it yet, each with what is known of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<String>,
 }
 
 /// What a swap would say of a component, which was tried and not swapped in.

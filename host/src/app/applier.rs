@@ -6,7 +6,7 @@
 //! leaves the table.
 
 use super::apply_manifest::{ApplyFuture, ApplyManifest};
-use super::apply_refusal::{failed, moved, needs_restart, of_service, partial, wrong};
+use super::apply_refusal::{failed, moved, needs_restart, of_cluster, of_service, partial, wrong};
 use super::apply_view;
 use super::assembly::{Assembly, assemble};
 use super::auth_policies::AuthPolicies;
@@ -156,9 +156,27 @@ impl Applier {
         let assets = HostAssets { store: self.parts.store.is_some(), history: archive.is_some() };
         changes.extend(now.in_use.unwritten_changes(&in_use, assets));
         changes.extend(self.swaps(now, &in_use, &assembly));
+        self.keep_agreed(&in_use, &assembly)?;
         changes.sort_by(|one, other| one.key.cmp(&other.key));
         changes.dedup_by(|one, other| one.key == other.key && one.class == other.class);
         Ok(NextManifest { in_use, assembly, places, files, changes })
+    }
+
+    /// Refuses another component than that on which the nodes of the cluster have agreed: a manifest is of one node.
+    fn keep_agreed(&self, next: &ManifestInUse, assembly: &Assembly) -> Result<(), OperationError> {
+        let Some(cluster) = &self.parts.cluster else { return Ok(()) };
+        let board = cluster.swaps();
+        let board = board.borrow();
+        for (service, component) in next.manifest.services.iter().zip(&assembly.components) {
+            let (name, after) = (&service.spec.name, component.as_ref().map(|one| one.component.digest()));
+            let agreed = board.wanted.get(name).map(|wanted| wanted.digest);
+            if let (Some(after), Some(agreed)) = (after, agreed)
+                && after != agreed
+            {
+                return Err(of_cluster(name, after, agreed));
+            }
+        }
+        Ok(())
     }
 
     /// The components that are others than those that serve.

@@ -1,7 +1,7 @@
 //! Why a manifest was not applied, as an operator reads it. Nothing has changed then.
 
 use crate::admin::{OperationError, OperationErrorKind};
-use crate::base::ServiceName;
+use crate::base::{Digest, ServiceName};
 use crate::config::{ChangeClass, ManifestChange, ManifestErrors, RenderStyle};
 use crate::rollout::SwapError;
 
@@ -28,6 +28,18 @@ pub(super) fn needs_restart(changes: &[ManifestChange]) -> OperationError {
         "the host must be restarted for these changes, so nothing was changed: {}. Take them out of the manifest to \
          apply the others, or restart the host",
         keys.join("; ")
+    );
+    OperationError::new(OperationErrorKind::Conflict, message)
+}
+
+/// The nodes of the cluster have agreed on another component.
+pub(super) fn of_cluster(name: &ServiceName, after: Digest, agreed: Digest) -> OperationError {
+    let message = format!(
+        "the nodes of the cluster have agreed on revision {} of `{name}`, and the manifest's component is {}: `atoll \
+         swap {name} FILE` gives another one to all nodes, and `atoll adopt {name}` writes theirs into this manifest's \
+         file; then apply again",
+        agreed.short(),
+        after.short()
     );
     OperationError::new(OperationErrorKind::Conflict, message)
 }

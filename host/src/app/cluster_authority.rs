@@ -106,6 +106,7 @@ mod tests {
     use crate::peer::PeerTls;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
 
     #[test]
     fn the_authority_is_made_once_and_signs_for_each_node() {
@@ -129,6 +130,26 @@ mod tests {
         };
         assert!(other.load().is_err(), "the key of another node");
         assert_eq!(fs::read(&authority).expect("it is there"), before);
+        let own = PeerTls { key: folder.join("node-a.key"), ..other.clone() };
+        own.proves("node-a").expect("it is node-a");
+        let told = |tls: &PeerTls, node: &str| tls.proves(node).expect_err("it is refused").to_string();
+        assert!(told(&own, "node-b").contains("not for the name `node-b`"), "{}", told(&own, "node-b"));
+        let foreign = PeerTls { authority: init_cluster(&folder.join("foreign")).expect("it is made"), ..own.clone() };
+        assert!(told(&foreign, "node-a").contains("has not signed it"), "{}", told(&foreign, "node-a"));
+        // Whoever renews a pair writes one file after the other.
+        let good = own.load_or_last().expect("it is good");
+        let key = fs::read(&own.key).expect("it is there");
+        fs::copy(folder.join("node-b.key"), &own.key).expect("it is written");
+        assert!(own.load().is_err() && Arc::ptr_eq(&own.load_or_last().expect("the pair before"), &good));
+        fs::write(&own.key, key).expect("it is written");
+        assert!(!Arc::ptr_eq(&own.load_or_last().expect("it is whole again"), &good));
+        let mut past = node_params("node-a").expect("a name");
+        valid_for(&mut past, now() - 40 * 86_400, 10);
+        let signer = read_key(&folder.join("authority.key")).expect("it is there");
+        let issuer = Issuer::new(authority_params(&signer), signer);
+        let old = past.signed_by(&read_key(&own.key).expect("it is there"), &issuer).expect("it is signed");
+        fs::write(&own.certificate, old.pem()).expect("it is written");
+        assert!(told(&own, "node-a").contains("it has expired"), "{}", told(&own, "node-a"));
         for wrong in ["", "node a", "10.0.0.1", "authority", "../x"] {
             assert!(certify_node(&folder, wrong).is_err(), "{wrong}");
         }

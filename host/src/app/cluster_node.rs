@@ -2,9 +2,11 @@
 
 use super::host_parts::HostParts;
 use super::known_nodes::KnownNodes;
+use super::node_duties::NodeDuties;
 use super::node_operations;
 use super::peer_directory::PeerDirectory;
 use super::peer_edge::PeerEdge;
+use super::service_places::ServicePlaces;
 use crate::cluster::{Cluster, Settings};
 use crate::config::{ClusterCalls, Manifest};
 use crate::listen::Drain;
@@ -37,16 +39,17 @@ impl ClusterNode {
     pub(super) async fn join(
         manifest: &Manifest,
         registry: &Arc<Registry<Service>>,
+        duties: &Arc<NodeDuties>,
     ) -> anyhow::Result<(Option<Arc<Cluster>>, Option<Self>)> {
         let (Some(cluster), Some(calls)) = (&manifest.cluster, &manifest.calls) else {
-            return Ok((node_operations::join(manifest.cluster.as_ref(), registry).await?, None));
+            return Ok((node_operations::join(manifest.cluster.as_ref(), registry, duties).await?, None));
         };
         let edge = PeerEdge::bind(cluster.listen, &calls.tls).await?;
         let mut settings = cluster.clone();
         if settings.listen.port() == 0 && settings.address == settings.listen.to_string() {
             settings.address = edge.local_addr()?.to_string();
         }
-        let cluster = node_operations::join(Some(&settings), registry).await?;
+        let cluster = node_operations::join(Some(&settings), registry, duties).await?;
         let own = |cluster: &Arc<Cluster>| Self { edge, calls: calls.clone(), cluster: Arc::clone(cluster), settings };
         let node = cluster.as_ref().map(own);
         Ok((cluster, node))
@@ -56,8 +59,12 @@ impl ClusterNode {
     pub(super) fn serve(self, parts: &HostParts, upkeep: &mut JoinSet<()>) -> ServingEdge {
         let Self { edge, calls, cluster, settings } = self;
         upkeep.spawn(Arc::clone(&edge.tls).watch("cluster"));
-        let known = KnownNodes::default();
+        let known = KnownNodes::counted_by(Arc::clone(parts.duties.refused()));
         upkeep.spawn(known.clone().follow(cluster.view()));
+        let (own, files, duties) = (settings.node.clone(), calls.tls.clone(), Arc::clone(&parts.duties));
+        upkeep.spawn(duties.watch_certificate(files, own));
+        let (kept, duties) = (Arc::clone(&parts.rollout), Arc::clone(&parts.duties));
+        upkeep.spawn(ServicePlaces { cluster: Arc::clone(&cluster), rollout: kept, duties }.follow());
         let directory = PeerDirectory::new(cluster, settings.zone, (calls.tls, calls.message));
         let rollout = Arc::clone(&parts.rollout);
         upkeep.spawn(async move { directory.follow(&rollout).await });

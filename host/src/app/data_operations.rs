@@ -72,7 +72,28 @@ impl HostOperations {
     async fn data_of(&self, service: &str) -> Result<ServiceData, OperationError> {
         let data = self.data_named(service)?;
         self.known(&data).await?;
+        self.is_here(&data).await?;
         Ok(data)
+    }
+
+    /// Refuses data that stand on another node: an export would be empty, and an import would go where nobody looks.
+    async fn is_here(&self, data: &ServiceData) -> Result<(), OperationError> {
+        let name = data.name.as_str();
+        let Some(cluster) = self.cluster.as_ref().filter(|_| !self.rollout.stands_here(name)) else { return Ok(()) };
+        let is_component = self.rollout.digest(name).is_some();
+        if !is_component || !data.bucket.keys(Vec::new(), None, 1).await.map_err(failed)?.items.is_empty() {
+            return Ok(());
+        }
+        let view = cluster.view().borrow().clone();
+        let with: Vec<_> = view.others().filter(|row| row.service(name).is_some()).collect();
+        let with: Vec<_> = with.iter().map(|row| format!("`{}`", row.name)).collect();
+        let where_to = if with.is_empty() {
+            "no node that this one knows has any now".to_owned()
+        } else {
+            format!("ask the admin of {}, which has", with.join(" or "))
+        };
+        let message = format!("`{name}` has no instances on this node, `{}`, and so no data: {where_to}", view.own);
+        Err(OperationError::new(OperationErrorKind::Conflict, message))
     }
 
     fn data_named(&self, service: &str) -> Result<ServiceData, OperationError> {

@@ -7,6 +7,7 @@ use super::private_files;
 use crate::config::{AuthConfig, AuthProof, EdgeFindingKey, Finding, Manifest, TokenKeyPlace};
 use crate::identity::KeySet;
 use crate::mesh::Tls;
+use crate::peer::PeerTlsError;
 use std::path::Path;
 
 /// Adds what is wrong with these files to the findings. Returns what is doubtful about them.
@@ -22,10 +23,23 @@ pub(super) fn check(manifest: &Manifest, findings: &mut LateFindings<'_>) -> Vec
     if has_keys && let Err(error) = key_file::read(&manifest.gateway.keys) {
         findings.edge(api_keys(manifest, &error));
     }
+    check_node(manifest, findings, &mut warnings);
     for policy in &manifest.auth {
         check_policy(policy, manifest, findings, &mut warnings);
     }
     warnings
+}
+
+/// Whether other nodes would take this one for what it is. One whom they refuse still serves its own clients.
+fn check_node(manifest: &Manifest, findings: &mut LateFindings<'_>, warnings: &mut Vec<Finding>) {
+    let (Some(cluster), Some(calls)) = (&manifest.cluster, &manifest.calls) else { return };
+    let Err(error) = calls.tls.proves(cluster.node.as_str()) else { return };
+    let help = "`atoll cluster certificate NODE` makes a certificate and its key";
+    let finding = manifest.diagnose_edge(&EdgeFindingKey::NodeCertificate, error.to_string(), help);
+    match error {
+        PeerTlsError::Unfit { .. } => warnings.push(finding),
+        PeerTlsError::Read { .. } | PeerTlsError::Refused { .. } => findings.edge(finding),
+    }
 }
 
 /// The finding of API keys that cannot be read.

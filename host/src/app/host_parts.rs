@@ -8,6 +8,7 @@ use super::auth_policies::AuthPolicies;
 use super::discovery_samples::DiscoverySamples;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
+use super::node_duties::NodeDuties;
 use super::node_operations::ClusterSamples;
 use super::operations::HostOperations;
 use super::saga_operations::{HostSagaDoor, HostSagas};
@@ -50,6 +51,8 @@ pub(super) struct HostParts {
     pub(super) drain: Drain,
     /// This host as a node, if the manifest has a cluster.
     pub(super) cluster: Option<Arc<Cluster>>,
+    /// What it does as a node.
+    pub(super) duties: Arc<NodeDuties>,
     pub(super) partial: bool,
     /// When the process began.
     pub(super) since: Instant,
@@ -165,8 +168,9 @@ impl HostParts {
         }
         host.store.clone_from(&self.store);
         if let Some(cluster) = &self.cluster {
-            host.metrics.add_cluster(Arc::new(ClusterSamples(Arc::clone(cluster))));
+            host.metrics.add_cluster(Arc::new(ClusterSamples(Arc::clone(cluster), Arc::clone(&self.duties))));
             host.cluster = Some(Arc::clone(cluster));
+            host.duties = Arc::clone(&self.duties);
         }
         host.snapshots = SnapshotFolder::beside(&manifest.state.path);
         host.tls = Some(self.tls.clone());

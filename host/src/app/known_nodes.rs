@@ -7,6 +7,7 @@ use crate::listen::{ClientCertificate, SubjectName};
 use crate::membership::{ClusterView, NodeName};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -21,7 +22,11 @@ const STRANGERS: usize = 256;
 
 /// The nodes whose calls this one answers. Its clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct KnownNodes(watch::Sender<NodeNames>);
+pub struct KnownNodes {
+    names: watch::Sender<NodeNames>,
+    /// How many callers were refused.
+    refused: Arc<AtomicU64>,
+}
 
 /// The names of nodes, and of those who are none.
 #[derive(Debug, Default)]
@@ -35,7 +40,7 @@ impl KnownNodes {
     /// Further nodes: all that there are now.
     pub fn learn(&self, nodes: impl IntoIterator<Item = NodeName>) {
         let now: BTreeSet<NodeName> = nodes.into_iter().collect();
-        self.0.send_if_modified(|known| {
+        self.names.send_if_modified(|known| {
             if now.is_subset(&known.nodes) {
                 return false;
             }
@@ -46,6 +51,11 @@ impl KnownNodes {
             known.strangers.clear();
             true
         });
+    }
+
+    /// Nobody is known yet; callers that are refused are counted there.
+    pub(super) fn counted_by(refused: Arc<AtomicU64>) -> Self {
+        Self { refused, ..Self::default() }
     }
 
     /// Learns the nodes of each view. It ends with the views.
@@ -68,17 +78,19 @@ impl KnownNodes {
         let is_node = |known: &NodeNames| {
             shown.iter().any(|name| NodeName::new(name).is_ok_and(|name| known.nodes.contains(&name)))
         };
-        if is_node(&self.0.borrow()) {
+        if is_node(&self.names.borrow()) {
             return Ok(());
         }
         let names = if shown.is_empty() { "no host name".to_owned() } else { format!("`{}`", shown.join("`, `")) };
-        let waits = !self.0.borrow().strangers.contains(&names);
+        let waits = !self.names.borrow().strangers.contains(&names);
         // The sender lives in `self`, so the channel does not close.
-        if waits && matches!(timeout(WAIT, self.0.subscribe().wait_for(is_node)).await, Ok(Ok(_))) {
+        if waits && matches!(timeout(WAIT, self.names.subscribe().wait_for(is_node)).await, Ok(Ok(_))) {
             return Ok(());
         }
+        self.refused.fetch_add(1, Relaxed);
         if waits {
             self.remember(&names);
+            tracing::warn!(certificate = names, "a caller is refused: that is no node which this one knows");
         }
         Err(format!(
             "the certificate of the caller is for {names}, which is no node that this one knows: the cluster's \
@@ -87,7 +99,7 @@ impl KnownNodes {
     }
 
     fn remember(&self, stranger: &str) {
-        self.0.send_modify(|known| {
+        self.names.send_modify(|known| {
             if known.strangers.len() >= STRANGERS {
                 known.strangers.clear();
             }

@@ -1,5 +1,6 @@
 //! What the admin, the metrics and `/readyz` ask of the cluster, and what this node tells it.
 
+use super::node_duties::NodeDuties;
 use super::operations::HostOperations;
 use crate::admin::{NodeOperations, NodeServiceView, NodeView, NodesView, OperationError, OperationErrorKind};
 use crate::cluster::{Cluster, ClusterError, ClusterReport, Serving, Settings};
@@ -11,6 +12,7 @@ use crate::telemetry::{ClusterSample, ClusterSource};
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// The servers of NATS that a manifest's cluster has, each `host:port`; `None` without a cluster, or if the manifest is
@@ -23,15 +25,16 @@ pub fn cluster_servers(manifest: &Path) -> Option<Vec<String>> {
 pub(super) async fn join(
     settings: Option<&Settings>,
     registry: &Arc<Registry<Service>>,
+    duties: &Arc<NodeDuties>,
 ) -> anyhow::Result<Option<Arc<Cluster>>> {
     let Some(settings) = settings else { return Ok(None) };
-    let cluster = Cluster::start(settings, serving(Arc::clone(registry))).await;
+    let cluster = Cluster::start(settings, serving(Arc::clone(registry), Arc::clone(duties))).await;
     Ok(Some(Arc::new(cluster.context("connecting to the NATS of the cluster")?)))
 }
 
 /// The services of the discovery table that have a component, with the replicas that take calls. Plain addresses each
 /// node has in its own manifest.
-fn serving(registry: Arc<Registry<Service>>) -> Serving {
+fn serving(registry: Arc<Registry<Service>>, duties: Arc<NodeDuties>) -> Serving {
     Arc::new(move || {
         let (table, now) = (registry.snapshot(), Instant::now());
         let row = |(_, service): (_, &Arc<Service>)| {
@@ -44,7 +47,12 @@ fn serving(registry: Arc<Registry<Service>>) -> Serving {
             // To a power of two: a row is not written for each call.
             let load = u32::try_from(under_way).unwrap_or(1 << 31).checked_next_power_of_two().unwrap_or(1 << 31);
             let load = if under_way == 0 { 0 } else { load };
-            (replicas > 0).then(|| ServiceRow { service: service.group.name.clone(), revision, replicas, load })
+            (replicas > 0 && duties.offers(&service.group.name)).then(|| ServiceRow {
+                service: service.group.name.clone(),
+                revision,
+                replicas,
+                load,
+            })
         };
         table.iter().filter_map(row).collect()
     })
@@ -115,7 +123,7 @@ impl NodeOperations for HostOperations {
 }
 
 /// Lends the metrics what the cluster reports.
-pub(super) struct ClusterSamples(pub(super) Arc<Cluster>);
+pub(super) struct ClusterSamples(pub(super) Arc<Cluster>, pub(super) Arc<NodeDuties>);
 
 impl ClusterSource for ClusterSamples {
     fn cluster(&self) -> ClusterSample {
@@ -126,6 +134,7 @@ impl ClusterSource for ClusterSamples {
             doubted,
             lease_age,
             stale_for,
+            refused: self.1.refused().load(Relaxed),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::fault_views::{fault_view, faults};
 use super::grant_views::grant_views;
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
+use super::node_duties::NodeDuties;
 use super::recent_traffic::RecentTraffic;
 use super::recording_views;
 use super::rollout_views::open_view;
@@ -36,7 +37,7 @@ use crate::identity::KeyRecord;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Mesh, Service};
 use crate::registry::Registry;
-use crate::rollout::{Begun, GrantSettings, Rollout, Swapped, Trial};
+use crate::rollout::{GrantSettings, Rollout, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
@@ -59,6 +60,8 @@ pub(super) struct HostOperations {
     pub(super) drain: Drain,
     /// This host as a node, if the manifest has a cluster.
     pub(super) cluster: Option<Arc<Cluster>>,
+    /// What it does as a node.
+    pub(super) duties: Arc<NodeDuties>,
     /// The services that are not served, each with the reason. Those whose components cannot be compiled come later.
     pub(super) left_out: Mutex<BTreeMap<ServiceName, String>>,
     /// Whether the host was told to serve what can be served.
@@ -126,6 +129,7 @@ impl HostOperations {
             metrics,
             drain,
             cluster: None,
+            duties: Arc::default(),
             left_out,
             partial,
             description,
@@ -173,7 +177,7 @@ impl Operations for HostOperations {
     }
 
     fn troubles(&self) -> Vec<(&'static str, String)> {
-        troubles(self.tls.as_ref(), self.edges.as_ref(), self.cluster.as_deref())
+        troubles(self.tls.as_ref(), self.edges.as_ref(), (self.cluster.as_deref(), &self.duties))
     }
 
     fn metrics(&self) -> String {
@@ -229,8 +233,7 @@ impl Operations for HostOperations {
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
-        let begun = self.rollout.begin(name, component, self.order()).await;
-        self.swapped(name, begun.and_then(Begun::at_once))
+        self.swap_at_once(name, component).await
     }
 
     async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
@@ -243,7 +246,7 @@ impl Operations for HostOperations {
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
-        self.swapped(name, self.rollout.rollback(name, &self.order()).await)
+        self.return_to_before(name).await
     }
 
     async fn begin_rollout(
@@ -473,7 +476,9 @@ impl HostOperations {
         let history = self.rollout.rollouts(name.as_str()).ok();
         let canary = history.and_then(|history| history.open).map(|state| open_view(name.as_str(), &state));
         let sources = self.rollout.sources(name.as_str()).into_iter().map(source_view).collect();
-        ServiceView { left_out, canary, lasts: self.rollout.has_history(), sources, ..view(service) }
+        let view = view(service);
+        let of_cluster = self.is_of_cluster(name, view.digest.as_deref());
+        ServiceView { left_out, canary, lasts: self.rollout.has_history() || of_cluster, of_cluster, sources, ..view }
     }
 
     /// The services that are not served, each with the reason.
@@ -492,5 +497,7 @@ pub(super) fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
         service: name.to_owned(),
         revision: swapped.revision.short(),
         previous: swapped.previous.map(|digest| digest.short()),
+        elsewhere: false,
+        late: Vec::new(),
     }
 }

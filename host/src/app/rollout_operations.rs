@@ -13,10 +13,33 @@ use bytes::Bytes;
 use std::path::Path;
 use tokio::task::spawn_blocking;
 
+/// Why there is no canary in a cluster, and the way out.
+const NO_CANARY: &str = "this host is a node of a cluster, whose nodes all serve one revision of a service, and a \
+                         canary would be of this node alone: `atoll swap --now` gives the component to all nodes at \
+                         once, if each of them can serve it";
+
 impl HostOperations {
     /// An order by whoever operates this host.
     pub(super) fn order(&self) -> RolloutOrder {
         RolloutOrder { who: who().to_string(), ..RolloutOrder::default() }
+    }
+
+    /// Gives all calls to a component, on all nodes of the cluster.
+    pub(super) async fn swap_at_once(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
+        if let Some(cluster) = &self.cluster {
+            return self.swap_on_all(cluster, name, component, false).await;
+        }
+        let begun = self.rollout.begin(name, component, self.order()).await;
+        self.swapped(name, begun.and_then(Begun::at_once))
+    }
+
+    /// Returns to the revision before, on all nodes of the cluster. A canary under way is taken back, on this one.
+    pub(super) async fn return_to_before(&self, name: &str) -> Result<SwapView, OperationError> {
+        let canary = self.rollout.rollouts(name).is_ok_and(|history| history.open.is_some());
+        match &self.cluster {
+            Some(cluster) if !canary => self.roll_back_all(cluster, name).await,
+            _ => self.swapped(name, self.rollout.rollback(name, &self.order()).await),
+        }
     }
 
     pub(super) async fn begin(
@@ -44,11 +67,18 @@ impl HostOperations {
                 ..plan
             }
         });
+        if self.cluster.is_some() {
+            if plan.is_some() {
+                return Err(OperationError::new(OperationErrorKind::Conflict, NO_CANARY));
+            }
+            let SwapView { service, revision, previous, .. } = self.swap_at_once(name, component).await?;
+            return Ok(BegunView { service, revision, previous, rollout: None });
+        }
         let order = RolloutOrder { plan, hold, no_way_back, why, ..self.order() };
         let begun = self.rollout.begin(name, component, order).await.map_err(refusal)?;
         match begun {
             Begun::AtOnce(swapped) => {
-                let SwapView { service, revision, previous } = self.swapped(name, Ok(swapped))?;
+                let SwapView { service, revision, previous, .. } = self.swapped(name, Ok(swapped))?;
                 Ok(BegunView { service, revision, previous, rollout: None })
             }
             Begun::Canary(state) => {
@@ -90,6 +120,10 @@ impl HostOperations {
         };
         let service = ServiceName::new(name).map_err(|_| refusal(SwapError::Unknown(name.to_owned())))?;
         let digest = self.rollout.kept(&service, revision).ok_or_else(unknown)?;
+        if let Some(cluster) = &self.cluster {
+            let component = self.rollout.component(digest).await.map_err(refusal)?;
+            return self.swap_on_all(cluster, name, component, true).await;
+        }
         self.swapped(name, self.rollout.rollback_to(name, digest, &self.order()).await)
     }
 
@@ -101,7 +135,13 @@ impl HostOperations {
         let (Some(digest), Some(path)) = (serving, self.components.get(&service).cloned()) else {
             return Err(conflict(format!("service `{name}` has no component")));
         };
-        let component = self.rollout.component(digest).await.map_err(refusal)?;
+        let component = match &self.cluster {
+            // Its object store has what all nodes serve, also where this one keeps no history.
+            Some(cluster) if !self.rollout.has_history() => {
+                cluster.component(&digest).await.map_err(|error| conflict(error.to_string()))?
+            }
+            _ => self.rollout.component(digest).await.map_err(refusal)?,
+        };
         let target = path.clone();
         let written = spawn_blocking(move || replace_file(&target, &component)).await;
         let written = written.map_err(|error| OperationError::caused_by(OperationErrorKind::Internal, error))?;

@@ -15,6 +15,7 @@ use super::host_traces::HostTraces;
 use super::kept_revisions::KeptRevisions;
 use super::load::{self, Compile};
 use super::manifest_in_use::ManifestInUse;
+use super::node_duties::NodeDuties;
 use super::observations::watch_traffic;
 use super::quota_store::QuotaStore;
 use super::quotas;
@@ -25,6 +26,7 @@ use super::shutdown::{Shutdown, Signals};
 use super::snapshot_folder::SnapshotFolder;
 use super::start_end::StartEnd;
 use super::state_refusals;
+use super::swap_follower::SwapFollower;
 use super::unfinished_sagas;
 use crate::acme::CertificateKeeper;
 use crate::archive::Archive;
@@ -88,7 +90,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     settle(&rollout).await?;
-    let (cluster, node) = ClusterNode::join(manifest, &registry).await?;
+    let duties = Arc::default();
+    let (cluster, node) = ClusterNode::join(manifest, &registry, &duties).await?;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -96,8 +99,10 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (path, manifest, partial, started),
         (&runtime, registry, rollout),
         (&store, &trail, &traces, &drain),
-        (&tls, secure_address, &gateway_socket, &cluster),
+        (&tls, secure_address, &gateway_socket),
+        (&cluster, &duties),
     )?;
+    let follower = follower(&parts).await;
     let (plans, sagas, health_checks) = assembly.take_plans();
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.files.clone() };
     let serving = parts.serve(checked, None);
@@ -106,6 +111,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let running = Arc::new(RunningHost::new(&serving));
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
+    follower.map(|follower| upkeep.spawn(follower.follow()));
     let peers = node.map(|node| node.serve(&parts, &mut upkeep));
     deliver(plans, (store.as_ref(), manifest), &parts, &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
@@ -177,6 +183,15 @@ async fn prepare_until_told(
     }
 }
 
+/// What lets this node follow its cluster. It has the revisions of the cluster then, and others are told what it serves.
+async fn follower(parts: &HostParts) -> Option<SwapFollower> {
+    let cluster = parts.cluster.as_ref()?;
+    let mut follower = SwapFollower::new(Arc::clone(cluster), Arc::clone(&parts.rollout), Arc::clone(&parts.duties));
+    follower.begin().await;
+    parts.duties.open();
+    Some(follower)
+}
+
 /// Serves operators, by whichever admin is the host's.
 fn serve_operators(socket: Listener, running: &Arc<RunningHost>, drain: &Drain) -> JoinHandle<usize> {
     let running = Arc::clone(running);
@@ -188,7 +203,8 @@ fn host_parts(
     (path, manifest, partial, since): (&Path, &Manifest, bool, Instant),
     (runtime, registry, rollout): (&Arc<Runtime>, Arc<Registry<Service>>, Rollout),
     (store, trail, traces, drain): (&Option<Store>, &Option<AuditTrail>, &HostTraces, &Drain),
-    (tls, secure_address, gateway, cluster): (&EdgeTls, Option<SocketAddr>, &Listener, &Option<Arc<Cluster>>),
+    (tls, secure_address, gateway): (&EdgeTls, Option<SocketAddr>, &Listener),
+    (cluster, duties): (&Option<Arc<Cluster>>, &Arc<NodeDuties>),
 ) -> anyhow::Result<HostParts> {
     let disk = manifest.gateway.cache_disk.as_ref();
     let disk = disk.map(|disk| CacheDisk::open(&disk.folder, disk.most_bytes)).transpose();
@@ -210,6 +226,7 @@ fn host_parts(
         tracer: traces.tracer.clone(),
         drain: drain.clone(),
         cluster: cluster.clone(),
+        duties: Arc::clone(duties),
         partial,
         since,
         sagas: Arc::default(),

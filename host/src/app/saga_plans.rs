@@ -408,6 +408,7 @@ fn unreachable(manifest: &Manifest, name: &ServiceName) -> Option<(String, &'sta
         return Some((message, "leave `requires` out"));
     }
     let message = format!("`{name}` stands on other nodes, and the steps of a saga stay on theirs");
-    (service.spec.replicas.count == 0)
+    let moves = service.spec.placement.is_some();
+    (moves || service.spec.replicas.count == 0)
         .then_some((message, "let the service stand here, too, or take the saga out of this node's manifest"))
 }

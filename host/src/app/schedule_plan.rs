@@ -134,6 +134,12 @@ fn call(
         let help = "leave `requires` out, or let another service do it".to_owned();
         return Err(target((message, help)));
     }
+    if manifest.services.iter().any(|one| one.spec.name == *service && one.spec.placement.is_some()) {
+        let message =
+            format!("`{service}` has `node_count`, so it moves from node to node, and a schedule stays on its own");
+        let help = "leave `node_count` out, or let a service that stays call it".to_owned();
+        return Err(target((message, help)));
+    }
     let found = component.described.lookup(text);
     let (function, described) =
         found.map_err(|error| target((error.to_string(), error.help(&format!("{service}/")))))?;

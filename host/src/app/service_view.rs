@@ -28,6 +28,7 @@ pub(super) fn view(service: &Service) -> ServiceView {
         left_out: None,
         canary: None,
         lasts: false,
+        of_cluster: false,
         sources: Vec::new(),
     }
 }

@@ -1,14 +1,16 @@
 //! The end of the host: the signals that start the drain, and the order in which the parts stop.
 //!
 //! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. Then the events and sagas under
-//! way end. Until then the edge towards other nodes takes calls: a request that is under way here may call a service on
-//! another node, which calls one that stands on this node alone. The admin stays until that edge is done, so that
-//! operators see the drain. The store closes last: guests may commit until the end of their grace period.
+//! way end, and a node of a cluster waits until others have the services whose place the cluster decides. Until then
+//! the edge towards other nodes takes calls: a request that is under way here may call a service on another node, which
+//! calls one that stands on this node alone. The admin stays until that edge is done, so that operators see the drain.
+//! The store closes last: guests may commit until the end of their grace period.
 
 use super::cluster_node::ServingEdge;
 use super::operations::HostOperations;
 use super::otlp_export::OtlpExporters;
 use super::saga_operations::HostSagas;
+use super::service_places::handed_over;
 use crate::cluster::Cluster;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
@@ -113,6 +115,14 @@ impl Shutdown {
             sagas.stop(EVENTS_DRAIN).await;
         }
         if let Some((edge, drain, within)) = self.peers {
+            if let Some(cluster) = &self.cluster {
+                let handed = handed_over(cluster, &self.asynchronous.rollout);
+                tokio::select! {
+                    () = handed => {}
+                    // A second signal is enough here, too.
+                    () = drain.expired() => tracing::warn!("services of this node were not taken over in time"),
+                }
+            }
             drain_peers(edge, &drain, within).await;
         }
         if let Some(cluster) = self.cluster {

@@ -2,6 +2,7 @@
 //! it tells no cause.
 
 use super::edge_tls::EdgeTls;
+use super::node_duties::NodeDuties;
 use crate::cluster::Cluster;
 use crate::listen::ServerTls;
 use crate::telemetry::EdgeMetrics;
@@ -10,7 +11,7 @@ use crate::telemetry::EdgeMetrics;
 pub(super) fn troubles(
     tls: Option<&EdgeTls>,
     edges: Option<&EdgeMetrics>,
-    cluster: Option<&Cluster>,
+    (cluster, duties): (Option<&Cluster>, &NodeDuties),
 ) -> Vec<(&'static str, String)> {
     let certificates = tls.and_then(certificates).map(|trouble| ("certificates", trouble));
     let audit = edges.and_then(|edges| edges.audit.as_ref()).filter(|audit| audit.is_failing());
@@ -21,8 +22,17 @@ pub(super) fn troubles(
         let away = away.join(", ");
         ("keys", format!("those of these policies were not fetched, the last good ones count: {away}"))
     });
+    let unproved = duties.is_unproved().then(|| {
+        ("node", "other nodes refuse the certificate of this one, so they do not call it; the log says why".to_owned())
+    });
     let nodes = cluster.and_then(cluster_trouble).map(|trouble| ("cluster", trouble));
-    certificates.into_iter().chain(audit).chain(keys).chain(nodes).collect()
+    let nodes = nodes.into_iter().chain(unproved);
+    let failing: Vec<_> = duties.failures().keys().map(ToString::to_string).collect();
+    let failing = (!failing.is_empty()).then(|| {
+        let failing = failing.join(", ");
+        ("services", format!("this node does not serve these as its cluster wants it: {failing}; the log says why"))
+    });
+    certificates.into_iter().chain(audit).chain(keys).chain(nodes).chain(failing).collect()
 }
 
 /// What does not work of the cluster.

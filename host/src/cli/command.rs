@@ -301,6 +301,7 @@ pub(super) enum Remote {
     /// finish on the old one. With `rollout` in the manifest or with --canary it gets
     /// a share of the calls first, and goes by itself if it fares worse than the old
     /// one. The swap lasts until the host restarts, unless the manifest has a history.
+    /// In a cluster it is of all nodes, or of none, and lasts; a canary is refused there.
     #[command(verbatim_doc_comment)]
     Swap(SwapArgs),
 

@@ -111,7 +111,9 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
     field("why", why);
     let begun = client.begin_rollout(&service, &file, &fields.join("&")).await?;
     let BegunView { service: name, revision, previous, rollout } = begun;
-    let Some(rollout) = rollout else { return Ok(served(&SwapView { service: name, revision, previous })) };
+    let Some(rollout) = rollout else {
+        return Ok(served(&SwapView { service: name, revision, previous, elsewhere: false, late: Vec::new() }));
+    };
     let begun = match &rollout.shadow {
         Some(shadow) => format!(
             "{name}: {} is compared in the shadow for {} s; {revision} serves. Follow: `atoll rollout {name} --watch`",
@@ -191,11 +193,11 @@ pub(super) async fn adopt(client: &Client, service: &ServiceName) -> anyhow::Res
 
 /// The line that confirms a swap or a rollback.
 pub(super) fn served(swap: &SwapView) -> String {
-    let SwapView { service, revision, previous } = swap;
-    match previous {
-        Some(previous) => format!("{service}: {revision} serves; `atoll rollback {service}` returns to {previous}"),
-        None => format!("{service}: {revision} serves"),
-    }
+    let SwapView { service, revision, previous, elsewhere, late } = swap;
+    let serves = if *elsewhere { "serves on the nodes that have instances, and this one has none" } else { "serves" };
+    let way_back = previous.as_ref().map(|previous| format!("; `atoll rollback {service}` returns to {previous}"));
+    let late: String = late.iter().map(|one| format!("\n! {one}")).collect();
+    format!("{service}: {revision} {serves}{}{late}", way_back.unwrap_or_default())
 }
 
 /// A rollout in a few lines.

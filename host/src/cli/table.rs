@@ -80,7 +80,9 @@ fn notes(services: &[ServiceView]) -> Vec<String> {
         more => format!("~ {}: {more} calls wait", service.name),
     });
     let swapped = services.iter().find(|service| service.differs_from_manifest).map(|service| {
-        let lasts = if service.lasts {
+        let lasts = if service.of_cluster {
+            "all nodes of the cluster serve it, after restarts too"
+        } else if service.lasts {
             "lasts: `atoll adopt` makes it the manifest's"
         } else {
             "lasts until the host restarts"

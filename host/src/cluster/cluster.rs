@@ -1,13 +1,16 @@
 //! This host as a node.
 
 use super::bucket::NodeBucket;
+use super::component_store::ComponentStore;
 use super::error::ClusterError;
 use super::key;
 use super::node_keeper::{NodeKeeper, NodeState, Serving};
 use super::record;
 use super::settings::Settings;
 use super::shared_table::SharedTable;
+use super::swap_table::SwapTable;
 use super::table_keeper::TableKeeper;
+use crate::base::ServiceName;
 use crate::broker::{BrokerError, JetStream, LinkPace};
 use crate::membership::{
     ClusterView, EvictionRule, Incarnation, LeaseClaim, LeaseTerms, MemberTable, NodeName, NodeRow, Standing,
@@ -30,6 +33,8 @@ pub struct Cluster {
     table: Arc<SharedTable>,
     state: Arc<NodeState>,
     terms: LeaseTerms,
+    swaps: Arc<SwapTable>,
+    components: ComponentStore,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -75,20 +80,44 @@ impl Cluster {
         let table = MemberTable::new(EvictionRule::of(settings.lease), own, Instant::now());
         let table = Arc::new(SharedTable::new(table));
         let claim = Mutex::new(LeaseClaim::new(terms));
-        let state = NodeState { claim, ending: AtomicBool::new(false), taken: AtomicBool::new(false) };
+        let (ending, taken) = (AtomicBool::new(false), AtomicBool::new(false));
+        let state = NodeState { claim, ending, taken, told: Mutex::default() };
         let state = Arc::new(state);
         let mut tasks = JoinSet::new();
-        let watcher = TableKeeper { bucket: bucket.clone(), table: Arc::clone(&table), lease: settings.lease };
+        let (swaps, components) = (Arc::new(SwapTable::new()), ComponentStore::new(bucket.clone(), &settings.name));
+        let (told, lease) = (Arc::clone(&swaps), settings.lease);
+        let watcher = TableKeeper { bucket: bucket.clone(), table: Arc::clone(&table), swaps: told, lease };
         tasks.spawn(watcher.run());
         let (own_table, own_state) = (Arc::clone(&table), Arc::clone(&state));
         let keeper = NodeKeeper { bucket: bucket.clone(), table: own_table, terms, state: own_state, serving };
         tasks.spawn(keeper.run());
-        Ok(Self { bucket, table, state, terms, tasks: Mutex::new(tasks) })
+        Ok(Self { bucket, table, state, terms, swaps, components, tasks: Mutex::new(tasks) })
+    }
+
+    /// The longest time in which a node that is told nothing more believes what it was told.
+    pub fn lease(&self) -> Duration {
+        self.terms.length
     }
 
     /// The nodes, now and whenever that changes.
     pub fn view(&self) -> watch::Receiver<Arc<ClusterView>> {
         self.table.view()
+    }
+
+    pub(super) fn nodes(&self) -> &NodeBucket {
+        &self.bucket
+    }
+
+    pub(super) fn components(&self) -> &ComponentStore {
+        &self.components
+    }
+
+    pub(super) fn swap_table(&self) -> &SwapTable {
+        &self.swaps
+    }
+
+    pub(super) fn claim(&self) -> &Mutex<LeaseClaim> {
+        &self.state.claim
     }
 
     /// How this node fares.
@@ -100,6 +129,12 @@ impl Cluster {
         let lease_age = claim.age(now).filter(|age| *age < self.terms.length);
         let view = self.view().borrow().clone();
         ClusterReport { view, lease_age, stale_for, doubted, taken: self.state.taken.load(Relaxed) }
+    }
+
+    /// Whether the registry has been told that this node has none of `service`.
+    pub fn has_told_none_of(&self, service: &ServiceName) -> bool {
+        let told = self.state.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().is_some_and(|rows| rows.iter().all(|row| row.service != *service))
     }
 
     /// Whether somebody of this host has reached a node directly just now. It overrules the registry, both ways.

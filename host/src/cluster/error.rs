@@ -20,6 +20,15 @@ pub enum ClusterError {
     /// There is no such node.
     #[error("there is no node `{0}`")]
     NoNode(String),
+    /// This node has no lease, so it does not know whether it still is one.
+    #[error("this node has no lease now: NATS does not answer it, or another process has its name")]
+    NoLease,
+    /// A swap of all nodes is under way; by whom.
+    #[error("another swap of it is under way, by {0}: wait for its end")]
+    UnderWay(String),
+    /// A component cannot be had.
+    #[error("{0}")]
+    Component(String),
 }
 
 impl ClusterError {
@@ -28,7 +37,12 @@ impl ClusterError {
         match self {
             Self::Nats(error) => error.is_lasting(),
             Self::Unfit(_) => true,
-            Self::Overtaken | Self::Silent(_) | Self::NoNode(_) => false,
+            Self::Overtaken
+            | Self::Silent(_)
+            | Self::NoNode(_)
+            | Self::NoLease
+            | Self::UnderWay(_)
+            | Self::Component(_) => false,
         }
     }
 }

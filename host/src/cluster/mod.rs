@@ -5,7 +5,9 @@
 //! and whoever connects to other nodes need not know this room. It stands above `broker`, whose connection it takes.
 //!
 //! The registry has three keys for each node: `lease.NODE` ends by itself and is renewed by compare-and-set; `row.NODE`
-//! is written when it changes; `order.NODE` is what operators want of the node.
+//! is written when it changes; `order.NODE` is what operators want of the node. Three more are for swaps of all nodes:
+//! `proposal.SERVICE` asks them, `vote.SERVICE.NODE` is what each says, and `wanted.SERVICE` is what all have to serve.
+//! The components are in an object store of NATS.
 //!
 //! What always holds:
 //! - A lease counts from before it was sent. Whether a write was stored, only the server's comparison decides, and what
@@ -17,22 +19,27 @@
 //!
 //! Never: calls a service, or asks another node.
 //!
-//! From the top: `cluster` → `node_keeper`, `table_keeper` → `shared_table`, `bucket_watch` → `bucket` → `record`,
-//! `key`, `error`. Tests: of texts beside them, and with a real server in `tests/it/cluster`.
+//! From the top: `swap_register` → `cluster` → `node_keeper`, `table_keeper` → `shared_table`, `swap_table` →
+//! `bucket_watch`; `cluster` → `component_store`; both → `bucket` → `record`, `swap_record`, `key`, `error`. Tests: of texts beside them, and with a real server in `tests/it/cluster`.
 
 mod bucket;
 mod bucket_watch;
 #[expect(clippy::module_inception, reason = "the file has the type that the room is named for")]
 mod cluster;
+mod component_store;
 mod error;
 mod key;
 mod node_keeper;
 mod record;
 mod settings;
 mod shared_table;
+mod swap_record;
+mod swap_register;
+mod swap_table;
 mod table_keeper;
 
 pub use cluster::{Cluster, ClusterReport};
 pub use error::ClusterError;
 pub use node_keeper::Serving;
 pub use settings::Settings;
+pub use swap_register::OpenSwap;

@@ -36,6 +36,8 @@ pub(super) struct NodeState {
     pub(super) ending: AtomicBool,
     /// Whether another process has this node's name.
     pub(super) taken: AtomicBool,
+    /// The services of the row that was last stored.
+    pub(super) told: Mutex<Option<Vec<ServiceRow>>>,
 }
 
 /// What was last written of the row.
@@ -170,7 +172,10 @@ impl NodeKeeper {
         let key = self.key(key::ROW);
         let put = self.bucket.put(&key, record::row(&row), Some(ROW_LIFE), None);
         match timeout(self.terms.renewal(), put).await {
-            Ok(Ok(_)) => *written = WrittenRow { row: Some((*row).clone()), at: Some(Instant::now()) },
+            Ok(Ok(_)) => {
+                *self.state.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(row.services.clone());
+                *written = WrittenRow { row: Some((*row).clone()), at: Some(Instant::now()) };
+            }
             Ok(Err(error)) => tracing::debug!(%error, "the row of this node was not written"),
             Err(_) => tracing::debug!("the registry did not answer in time"),
         }

@@ -6,6 +6,7 @@ use super::error::ClusterError;
 use super::key;
 use super::record;
 use super::shared_table::SharedTable;
+use super::swap_table::SwapTable;
 use crate::membership::{MemberTable, NodeName};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct TableKeeper {
     pub(super) bucket: NodeBucket,
     pub(super) table: Arc<SharedTable>,
+    pub(super) swaps: Arc<SwapTable>,
     pub(super) lease: Duration,
 }
 
@@ -53,6 +55,7 @@ impl TableKeeper {
             Err(error) => return error,
         };
         self.table.change(MemberTable::listing);
+        self.swaps.listing();
         let mut reviews = interval(self.lease / 8);
         reviews.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -73,6 +76,7 @@ impl TableKeeper {
                     }
                     *failures = 0;
                     self.table.change(MemberTable::listed);
+                    self.swaps.listed();
                 }
                 Ok(news) => self.tell(news),
                 Err(error) => {
@@ -98,6 +102,7 @@ impl TableKeeper {
             BucketNews::Listed => return,
         };
         let Some((kind, name)) = key.split_once('.') else { return };
+        self.swaps.tell(kind, name, &news);
         let Ok(node) = NodeName::new(name) else { return };
         self.table.change(|table, now| tell(table, now, (kind, &node), news));
     }

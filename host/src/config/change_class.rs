@@ -34,7 +34,7 @@ const CALLS: &str = "calls that come later get it";
 const FRESH: &str = "its endpoints are made anew; calls under way end on the old ones";
 
 /// The classes: the first pattern that is a beginning of a key's path counts. `*` is any name.
-const CLASSES: [(&[&str], ChangeClass, &str); 74] = [
+const CLASSES: [(&[&str], ChangeClass, &str); 75] = [
     (&["gateway", "timeout"], Live, REQUESTS),
     (&["gateway", "cors"], Live, REQUESTS),
     (&["gateway", "cache", "disk"], Restart, FOLDER),
@@ -94,6 +94,7 @@ const CLASSES: [(&[&str], ChangeClass, &str); 74] = [
     (&["service", "*", "http2"], Live, FRESH),
     (&["service", "*", "replicas"], Live, FRESH),
     (&["service", "*", "nodes"], Live, FRESH),
+    (&["service", "*", "node_count"], Live, FRESH),
     (&["service", "*", "weight"], Live, FRESH),
     (&["service", "*", "isolation"], Live, FRESH),
     (&["service", "*", "reuse"], Live, FRESH),

@@ -2,11 +2,13 @@
 
 use super::broker::{self, CERTIFICATES, NATS_PORT, server};
 use super::cluster_calls::{self, ClusterCalls};
+use super::edge_finding_key::EdgeFindingKey;
 use super::placement::OwnPlace;
 use super::reader::address::SocketAddressKind;
 use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
+use super::reader::key_spans::KeySpans;
 use super::reader::kind::{CountKind, KindError, ValueKind, refused};
 use super::reader::measure::{DurationKind, MINUTE};
 use super::reader::section::Section;
@@ -155,10 +157,14 @@ static CA: ManifestKey<PathKind> = ManifestKey::without_default(
      system. Only with `tls://`.",
 );
 
-/// The node that this host is, if it calls others.
-pub(super) fn own_place<'a>(cluster: &'a Option<Settings>, calls: &Option<ClusterCalls>) -> Option<OwnPlace<'a>> {
+/// The node that this host is, if it calls others. `shares_state`: whether all nodes have one place for data.
+pub(super) fn own_place<'a>(
+    cluster: &'a Option<Settings>,
+    calls: &Option<ClusterCalls>,
+    shares_state: bool,
+) -> Option<OwnPlace<'a>> {
     let cluster = cluster.as_ref().filter(|_| calls.is_some());
-    cluster.map(|cluster| (&cluster.node, cluster.zone.as_ref()))
+    cluster.map(|cluster| OwnPlace { node: &cluster.node, zone: cluster.zone.as_ref(), shares_state })
 }
 
 /// Reads `[cluster]`: the node, and how it calls others. `None` without it.
@@ -166,8 +172,9 @@ pub(super) fn read(
     root: &mut Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    spans: &mut KeySpans<EdgeFindingKey>,
 ) -> (Option<Settings>, Option<ClusterCalls>) {
-    let (cluster, calls) = read_section(root, folder, env).unzip();
+    let (cluster, calls) = read_section(root, folder, env, spans).unzip();
     (cluster, calls.flatten())
 }
 
@@ -175,6 +182,7 @@ fn read_section(
     root: &mut Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    spans: &mut KeySpans<EdgeFindingKey>,
 ) -> Option<(Settings, Option<ClusterCalls>)> {
     let (there, report) = (root.has("cluster"), root.report);
     let mut section = root.section("cluster");
@@ -209,7 +217,7 @@ fn read_section(
     }
     let ca = section.find(&CA);
     let login = broker::login(&mut section, folder, env);
-    let calls = cluster_calls::read(&mut section, folder);
+    let calls = cluster_calls::read(&mut section, folder, spans);
     section.close();
     let (node, (servers, tls)) = (node?, nats?.value);
     if let Some(ca) = ca.as_ref().filter(|_| !tls) {

@@ -1,8 +1,10 @@
 //! The part of `[cluster]` about calls between nodes: certificates and bounds.
 
+use super::edge_finding_key::EdgeFindingKey;
 use super::reader::file::{PathKind, RequiredPath};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
+use super::reader::key_spans::KeySpans;
 use super::reader::measure::{KIB, MIB, SizeKind, in_memory};
 use super::reader::section::Section;
 use crate::peer::PeerTls;
@@ -48,8 +50,13 @@ const FILE: RequiredPath = RequiredPath {
 };
 
 /// Reads these keys of `[cluster]`. `None` without certificates.
-pub(super) fn read(cluster: &mut Section<'_>, folder: &Path) -> Option<ClusterCalls> {
+pub(super) fn read(
+    cluster: &mut Section<'_>,
+    folder: &Path,
+    spans: &mut KeySpans<EdgeFindingKey>,
+) -> Option<ClusterCalls> {
     let report = cluster.report;
+    spans.note_key(EdgeFindingKey::NodeCertificate, cluster, CERTIFICATE.name);
     let message = in_memory(cluster.get(&MESSAGE));
     let files = [&AUTHORITY, &CERTIFICATE, &KEY].map(|key| (key.name, cluster.find(key)));
     if let Some((_, Some(written))) = files.iter().find(|(_, file)| file.is_some()) {
@@ -117,11 +124,30 @@ mod tests {
             ("component = 'a.wasm'\nnodes = ['zone=A']\n", "`nodes` must be", "zone=a"),
             ("component = 'a.wasm'\nnodes = ['zone=a', 'zone=a']\n", "there twice", "once"),
             ("urls = ['http://127.0.0.1:1']\nnodes = ['zone=a']\n", "`nodes` has no effect", "component"),
+            ("component = 'a.wasm'\nnode_count = 0\n", "`node_count` must be", "1"),
+            ("component = 'a.wasm'\nnode_count = 2\nstate = true\n", "the data of this one stay", "`shared = true`"),
         ] {
             let found = parse(&format!("{FILES}[service.x]\n{text}")).expect_err(text);
             assert!(found.contains(message) && found.contains(help), "{text}: {found}");
         }
-        let found = parse("[service.x]\ncomponent = 'a.wasm'\nnodes = ['zone=a']\n").expect_err("no certificates");
-        assert!(found.contains("`nodes` has no effect") && found.contains("certificate"), "{found}");
+        for key in ["nodes = ['zone=a']", "node_count = 2"] {
+            let found = parse(&format!("[service.x]\ncomponent = 'a.wasm'\n{key}\n")).expect_err("no certificates");
+            let name = key.split(' ').next().unwrap();
+            assert!(found.contains(&format!("`{name}` has no effect")) && found.contains("certificate"), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_nodes_counts_on_those_where_the_service_may_stand() {
+        for (keys, placed) in [
+            ("", None),
+            ("node_count = 2\n", Some((0, 2))),
+            ("node_count = 2\nnodes = ['zone=b', 'node=a1']\n", Some((2, 2))),
+            ("node_count = 2\nnodes = ['zone=a']\n", None),
+        ] {
+            let manifest = parse(&format!("{FILES}[service.x]\ncomponent = 'a.wasm'\n{keys}")).unwrap();
+            let placement = &manifest.services[0].spec.placement;
+            assert_eq!(placement.as_ref().map(|placement| (placement.rules.len(), placement.count)), placed, "{keys}");
+        }
     }
 }

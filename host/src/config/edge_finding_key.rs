@@ -11,4 +11,6 @@ pub enum EdgeFindingKey {
     KeySet(String),
     /// `ca` of the policy of this name.
     Ca(String),
+    /// `certificate` of `[cluster]`.
+    NodeCertificate,
 }

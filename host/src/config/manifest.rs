@@ -414,11 +414,13 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let discovery = discovery::read(&mut root, folder, env);
     let broker = broker::read(&mut root, folder, env);
-    let (cluster, calls) = cluster::read(&mut root, folder, env);
+    let (cluster, calls) = cluster::read(&mut root, folder, env, &mut edge_spans);
     let topics = topic::read_all(&mut root);
     broker::check_topics(broker.as_ref(), &topics.all, root.report);
     let bridges = bridge::read_all(&mut root, &topics, folder, env);
-    let mut services = service::read_all(&mut root, (folder, cluster::own_place(&cluster, &calls)), env, &topics);
+    let shares_state = state.remote.as_ref().is_some_and(|remote| remote.shared);
+    let own = cluster::own_place(&cluster, &calls, shares_state);
+    let mut services = service::read_all(&mut root, (folder, own), env, &topics);
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
     let (history, record) = (rollout::history(&mut root, folder, &runtime.cache, wanted), record::place(&mut root));

@@ -4,7 +4,7 @@ use super::addresses::{self, Addresses, WEIGHT};
 use super::build::{self, BuildConfig};
 use super::health::HealthConfig;
 use super::late_finding_key::LateFindingKey;
-use super::placement::{OwnPlace, stands_here};
+use super::placement::{self, OwnPlace};
 use super::reader::file::{PathKind, RequiredPath};
 use super::reader::finding::{Finding, ValueOrigin};
 use super::reader::function::FunctionKind;
@@ -265,7 +265,8 @@ fn read(
     let fault = resilience::fault(&mut section);
     let rollout = rollout::read(&mut section);
     let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
-    let replicas = replicas(&mut section, limits.instance, own);
+    let place = placement::read(&mut section, own);
+    let replicas = replicas(&mut section, limits.instance, place.here);
     let record = record::read(&mut section, &replicas.isolation);
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
@@ -291,7 +292,10 @@ fn read(
         services.only_addresses.push(name.clone());
     }
     let open_uploads = limits.open_uploads * (addresses.urls.len() + places(no_component, &replicas));
+    let events = !topics.publish.is_empty() || !topics.subscribe.is_empty();
+    place.refuse_bound(report, own, (grants.state, events));
     let name = ServiceSpec::new(name);
+    let placement = place.placement;
     let spec = ServiceSpec {
         replicas,
         addresses,
@@ -303,6 +307,7 @@ fn read(
         breaker,
         rollout,
         record,
+        placement,
         ..name
     };
     let body = limits.body;
@@ -325,11 +330,11 @@ fn places(no_component: bool, replicas: &ReplicaSettings) -> usize {
     if no_component { 0 } else { replicas.count.max(1) }
 }
 
-/// The endpoints of its component on this node, `own`, whose instances have these limits.
-fn replicas(section: &mut Section<'_>, limits: Limits, own: Option<OwnPlace<'_>>) -> ReplicaSettings {
+/// The endpoints of its component, whose instances have these limits, if it may stand `here`.
+fn replicas(section: &mut Section<'_>, limits: Limits, here: bool) -> ReplicaSettings {
     let count = section.get(&REPLICAS).into();
     ReplicaSettings {
-        count: if stands_here(section, own) { count } else { 0 },
+        count: if here { count } else { 0 },
         weight: section.get(&WEIGHT),
         limits,
         isolation: limits::isolation(section),

@@ -1,12 +1,15 @@
 //! The calling side of mutual TLS between nodes.
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
@@ -46,9 +49,79 @@ pub enum PeerTlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// Other nodes would refuse it.
+    #[error("{path}: {why}, so other nodes refuse this one")]
+    Unfit {
+        /// The file of the certificate.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
 }
 
+/// What was last made of the files of each certificate that can be used: whoever renews a pair writes one file after
+/// the other, and connections that are made in between use the pair before. A process has one pair, so this is small.
+static LAST_GOOD: Mutex<BTreeMap<PathBuf, Arc<ClientConfig>>> = Mutex::new(BTreeMap::new());
+
 impl PeerTls {
+    /// As [`PeerTls::load`]; what was there before, while the files cannot be used.
+    pub(crate) fn load_or_last(&self) -> Result<Arc<ClientConfig>, PeerTlsError> {
+        let mut last = LAST_GOOD.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.load() {
+            Ok(config) => {
+                last.insert(self.certificate.clone(), Arc::clone(&config));
+                Ok(config)
+            }
+            Err(error) => match last.get(&self.certificate) {
+                Some(config) => {
+                    tracing::warn!(%error, "the new certificate of this node cannot be used; the old one is used on");
+                    Ok(Arc::clone(config))
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Looks whether other nodes take this one for `node`: its certificate is for that name, the authority has signed
+    /// it, it holds now, and the key is its own.
+    ///
+    /// # Errors
+    /// Why they would not.
+    pub fn proves(&self, node: &str) -> Result<(), PeerTlsError> {
+        self.load()?;
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&self.authority)? {
+            roots.add(certificate).map_err(|source| refused(&self.authority, source))?;
+        }
+        let chain = certificates(&self.certificate)?;
+        let (own, between) = chain.split_first().expect("a file without a certificate is refused");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let unfit = |why: String| PeerTlsError::Unfit { path: self.certificate.clone(), why };
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let verifier = verifier.map_err(|error| unfit(error.to_string()))?;
+        let name = ServerName::try_from(node.to_owned()).map_err(|error| unfit(error.to_string()))?;
+        let verified = verifier.verify_server_cert(own, between, &name, &[], UnixTime::now());
+        verified.map(drop).map_err(|error| {
+            use rustls::CertificateError::{
+                Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+                UnknownIssuer,
+            };
+            unfit(match error {
+                rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "it has expired".to_owned(),
+                rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
+                    "it does not hold yet".to_owned()
+                }
+                rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+                    format!("it is not for the name `{node}`, which `node` of [cluster] is")
+                }
+                rustls::Error::InvalidCertificate(UnknownIssuer) => {
+                    format!("{} has not signed it", self.authority.display())
+                }
+                error => error.to_string(),
+            })
+        })
+    }
+
     /// Reads the files.
     ///
     /// # Errors
@@ -73,7 +146,7 @@ impl PeerTls {
     /// Makes the handshake, in which the other end proves that it is `node`.
     pub(super) async fn secure(&self, node: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let files = self.clone();
-        let config = spawn_blocking(move || files.load()).await.map_err(io::Error::other)?;
+        let config = spawn_blocking(move || files.load_or_last()).await.map_err(io::Error::other)?;
         let name = ServerName::try_from(node.to_owned()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(config.map_err(io::Error::other)?).connect(name, stream).await?;
         if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {

@@ -53,6 +53,8 @@ pub(super) struct Deployment {
     is_numbered: AtomicBool,
     /// Its component could not serve at the end of the start. Its routes are bound, so another one may.
     left_out: AtomicBool,
+    /// Whether it has instances here, if it may. Before the cluster is known it has: one too many does no harm.
+    hosted: AtomicBool,
 }
 
 /// How many rollouts that have ended a host without history remembers of each service.
@@ -138,6 +140,7 @@ impl Deployment {
             due_sweep: SyncMutex::default(),
             is_numbered: AtomicBool::new(false),
             left_out: AtomicBool::new(false),
+            hosted: AtomicBool::new(true),
             spec,
         }
     }
@@ -149,7 +152,17 @@ impl Deployment {
 
     /// Whether its component has instances on this node.
     pub(super) fn stands_here(&self) -> bool {
-        self.spec.replicas.count > 0
+        self.replica_count() > 0
+    }
+
+    /// How many replicas it has on this node.
+    pub(super) fn replica_count(&self) -> usize {
+        if self.hosted.load(Relaxed) { self.spec.replicas.count } else { 0 }
+    }
+
+    /// Notes whether it has instances on this node, if it may.
+    pub(super) fn note_hosted(&self, hosted: bool) {
+        self.hosted.store(hosted, Relaxed);
     }
 
     /// Whether the data had a number of a format at the start.
@@ -236,7 +249,7 @@ impl Deployment {
             let before = stats.get(index).map(|before| &**before);
             Arc::new(Endpoint::after(before, id, target, spec.breaker, weight, Instant::now(), rand::random()))
         };
-        let replicas: Vec<_> = (0..spec.replicas.count).map(replica).collect();
+        let replicas: Vec<_> = (0..self.replica_count()).map(replica).collect();
         *stats = replicas.iter().map(|replica| Arc::clone(&replica.stats)).collect();
         drop(stats);
         let canary = PublishedCanary {
@@ -348,7 +361,7 @@ impl Deployment {
             let (id, weight) = (format!("{}-{index}", spec.name), spec.replicas.weight);
             Arc::new(Endpoint::after(before, id, target, spec.breaker, weight, Instant::now(), rand::random()))
         };
-        let indices = 0..spec.replicas.count;
+        let indices = 0..self.replica_count();
         let replicas: Vec<_> = match &history.stable {
             Some(revision) => indices.map(|index| replica(revision, index)).collect(),
             None => Vec::new(),
@@ -417,7 +430,7 @@ impl Deployment {
         }
     }
 
-    fn change(&self, registry: &Registry<Service>, change: impl FnOnce(&mut PublishedEndpoints)) {
+    pub(super) fn change(&self, registry: &Registry<Service>, change: impl FnOnce(&mut PublishedEndpoints)) {
         let mut published = self.published();
         change(&mut published);
         if !published.retired {

@@ -15,10 +15,10 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout` → `attendance`, `shadow_phase`, `way_back`, `promotion` →
+//! From the top: `wanted` → `rollback`; `start` and `rollback` → `canary_rollout` → `attendance`, `shadow_phase`, `way_back`, `promotion` →
 //! `sweep` → `data_migration` → `journal` → `swap` → `deployment` → `unfinished_calls`, `addresses`, `canary_run` →
 //! `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` → `deployment`; `swap` → `trial` →
-//! `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart. Tests: with real components in `tests/it`.
+//! `wiring`; `swap` and `start` → `start_ledger`; `hosting` → `swap`; `error` stands apart. Tests: with real components in `tests/it`.
 
 mod addresses;
 mod attendance;
@@ -28,6 +28,7 @@ mod data_migration;
 mod deployment;
 mod error;
 mod exchange;
+mod hosting;
 mod journal;
 mod peers;
 mod places;
@@ -44,6 +45,7 @@ mod swap;
 mod sweep;
 mod trial;
 mod unfinished_calls;
+mod wanted;
 mod way_back;
 mod wiring;
 
@@ -51,6 +53,7 @@ pub use canary_rollout::{Begun, EndOrder, RolloutHistory};
 pub use canary_run::{RolloutOrder, RolloutState, ShadowState};
 pub use error::SwapError;
 pub use exchange::{PreparedExchange, WantedService};
+pub use hosting::PlacedService;
 pub use peers::{PeerPlace, PeerPlaces};
 pub use plan::CanaryPlan;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};

@@ -9,6 +9,7 @@ use super::swap::{Rollout, Swapped, does_not_start, report_refusal};
 use super::wiring::Clients;
 use crate::archive::RolloutOutcome;
 use crate::base::Digest;
+use bytes::Bytes;
 use std::time::Instant;
 
 impl Rollout {
@@ -76,7 +77,36 @@ impl Rollout {
     ) -> Result<Swapped, SwapError> {
         let kept = self.on_disk(move |archive| archive.load(&digest)).await?;
         let bytes = kept.ok_or_else(|| SwapError::NoPrevious(deployment.spec.name.clone()))?;
+        self.restore_bytes(deployment, history, bytes, by).await
+    }
+
+    /// Returns a service to the older revision in `bytes`, which all nodes of a cluster have to serve.
+    ///
+    /// # Errors
+    /// [`SwapError`]. Nothing has changed then.
+    pub(super) async fn restore_given(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        by: &RolloutOrder,
+    ) -> Result<Swapped, SwapError> {
+        let deployment = &*self.find(name)?;
+        let mut history = deployment.turn().await?;
+        let kept = bytes.clone();
+        self.on_disk(move |archive| archive.keep(&kept)).await?;
+        let swapped = self.restore_bytes(deployment, &mut history, bytes, by).await;
+        swapped.inspect_err(|error| deployment.refused("rollback", error))
+    }
+
+    async fn restore_bytes(
+        &self,
+        deployment: &Deployment,
+        history: &mut RevisionHistory,
+        bytes: Bytes,
+        by: &RolloutOrder,
+    ) -> Result<Swapped, SwapError> {
         let revision = self.prepare(deployment, bytes, Clients::MayNotice).await?;
+        let digest = revision.digest();
         let ready = self.run_migration(deployment, &revision).await?;
         self.supersede(deployment, &revision).await;
         let manifest = history.manifest;

@@ -7,6 +7,7 @@ use crate::contract::BoundFunction;
 use crate::discovery::SourceSettings;
 use crate::egress::Allow;
 use crate::events::{Topic, TopicName};
+use crate::membership::Placement;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::runtime::{GuestEnv, Isolation, Limits, RecordShare};
 use http::Uri;
@@ -44,6 +45,9 @@ pub struct ServiceSpec {
     pub record: Option<RecordShare>,
     /// The digest of the manifest's component, if another one serves in its place from the start. Default: none.
     pub manifest: Option<Digest>,
+    /// On how many nodes of the cluster it stands, if this one may be one of them; `None`: that does not depend on
+    /// others. Default: none.
+    pub placement: Option<Placement>,
 }
 
 /// The endpoints of a component.
@@ -129,6 +133,7 @@ impl ServiceSpec {
             rollout: None,
             record: None,
             manifest: None,
+            placement: None,
         }
     }
 }

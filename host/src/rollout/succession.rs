@@ -28,6 +28,9 @@ impl Deployment {
         // What is recorded of a service changes with a restart alone.
         next.recorder = Arc::clone(&self.recorder);
         let (old, new) = (&self.spec, &next.spec);
+        if new.placement.is_some() {
+            next.note_hosted(self.stands_here() || old.placement.is_none());
+        }
         if same_grants(&old.grants, &new.grants) {
             next.grants = Arc::clone(&self.grants);
         }
@@ -65,7 +68,8 @@ impl Deployment {
     /// Whether the replicas of this deployment can go on in `next`, which has the same revision.
     pub(super) fn shares_replicas(&self, next: &Self) -> bool {
         let (old, new) = (&self.spec.replicas, &next.spec.replicas);
-        let same = (old.count, old.weight) == (new.count, new.weight) && old.isolation == new.isolation;
+        let counts = self.replica_count() == next.replica_count();
+        let same = counts && old.weight == new.weight && old.isolation == new.isolation;
         same && self.spec.breaker == next.spec.breaker && Arc::ptr_eq(&self.recorder, &next.recorder)
     }
 

@@ -306,7 +306,7 @@ impl Rollout {
     }
 
     /// Starts one instance of `revision` before any call can depend on it.
-    async fn rehearse(&self, deployment: &Deployment, revision: &Arc<Revision>) -> Result<(), SwapError> {
+    pub(super) async fn rehearse(&self, deployment: &Deployment, revision: &Arc<Revision>) -> Result<(), SwapError> {
         let timeout = deployment.spec.replicas.limits.timeout;
         let context = CallContext::new(RequestId::from_random(rand::random()), Instant::now(), timeout);
         let pool = deployment.pool(&self.runtime, revision);

@@ -1,6 +1,7 @@
 //! Several real hosts with one real `nats-server`: what each knows of the others, through kills, sleeps, outages and
 //! orders of operators. Without a server these tests say so and pass; `just cluster` installs it. `alone` needs none.
 
+mod agreement;
 mod alone;
 mod outages;
 mod standings;

@@ -240,11 +240,11 @@ async fn ended(sagas: &Coordinator<Shop>) -> BTreeMap<String, SagaStatus> {
     }
 }
 
-/// Why a host has not started.
+/// Why a host has not started. A failed test prints it.
 #[derive(Debug)]
 enum FailedStart {
-    Deliveries(DeliveryError),
-    Sagas(SagaError),
+    Deliveries(#[expect(dead_code, reason = "printed by a failed test")] DeliveryError),
+    Sagas(#[expect(dead_code, reason = "printed by a failed test")] SagaError),
 }
 
 async fn start(shop: &Arc<Shop>) -> Result<Host, FailedStart> {

@@ -3,6 +3,7 @@
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct ClusterSample {
     pub lease_age: Option<Duration>,
     /// For how long the table may be the past; `None`: it is told each change.
     pub stale_for: Option<Duration>,
+    /// How many calls were refused whose certificate is for no node.
+    pub refused: u64,
 }
 
 /// The cluster that exists at the time of a scrape.
@@ -38,7 +41,7 @@ impl fmt::Debug for ClusterScrape {
 
 impl Collector for ClusterScrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let ClusterSample { nodes, doubted, lease_age, stale_for } = self.0.cluster();
+        let ClusterSample { nodes, doubted, lease_age, stale_for, refused } = self.0.cluster();
         let help = "Nodes that are believed to live, by standing";
         let mut family = encoder.encode_descriptor("cluster_nodes", help, None, MetricType::Gauge)?;
         for (standing, count) in nodes {
@@ -48,6 +51,9 @@ impl Collector for ClusterScrape {
         let help = "Nodes that have no lease and are believed to live all the same";
         let value = ConstGauge::new(i64::try_from(doubted).unwrap_or(i64::MAX));
         value.encode(encoder.encode_descriptor("cluster_doubted_nodes", help, None, MetricType::Gauge)?)?;
+        let help = "Calls that were refused, since the caller's certificate is for no node";
+        let value = ConstCounter::new(refused);
+        value.encode(encoder.encode_descriptor("cluster_refused_calls", help, None, MetricType::Counter)?)?;
         let help = "1 while this node has its lease, otherwise 0";
         let value = ConstGauge::new(i64::from(lease_age.is_some()));
         value.encode(encoder.encode_descriptor("cluster_lease_held", help, None, MetricType::Gauge)?)?;

@@ -65,6 +65,8 @@ pub enum ChangeKind {
     RollbackRefused,
     /// A service is left out: it cannot be served.
     LeftOut,
+    /// A service begins or ends to have instances on this node of the cluster.
+    Moved,
     /// Another manifest is served.
     ManifestApplied,
     /// A name behind `urls` has other addresses.
@@ -99,6 +101,7 @@ impl ChangeKind {
             Self::SwapRefused => "swap-refused",
             Self::RollbackRefused => "rollback-refused",
             Self::LeftOut => "left-out",
+            Self::Moved => "moved",
             Self::ManifestApplied => "manifest-applied",
             Self::AddressesChanged => "addresses-changed",
             Self::BrokerLost => "broker-lost",

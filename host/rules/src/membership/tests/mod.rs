@@ -3,6 +3,8 @@
 mod checks;
 mod faults;
 mod fleet;
+mod moves;
+mod placement;
 mod registry;
 mod sim_rng;
 mod simulation;

@@ -1,0 +1,118 @@
+//! The services with `node_count`: this node has instances of those that the cluster's view gives to it.
+//!
+//! Each node decides by its own view, and the rule is `membership`'s. A move is made before it is broken: the node that
+//! gets a service has it ready, then the others see that, and then the node that had it tells that it has none. It ends
+//! its replicas a lease later, if all that still holds: of two nodes that counted on each other both have heard by then
+//! that the other leaves, and nobody sends calls there any more. A node that was told nothing for so long is stale, and
+//! leaves nothing.
+
+use super::node_duties::NodeDuties;
+use crate::base::ServiceName;
+use crate::cluster::Cluster;
+use crate::membership::{ClusterView, PlaceOrder};
+use crate::rollout::{PlacedService, Rollout};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// How often one looks without a new view: a service may be a new one of another manifest.
+const LOOK: Duration = Duration::from_millis(500);
+/// The pause after instances that did not start.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The task that keeps the services of this node.
+pub(super) struct ServicePlaces {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) rollout: Arc<Rollout>,
+    pub(super) duties: Arc<NodeDuties>,
+}
+
+/// What the task remembers of a service.
+#[derive(Default)]
+struct ServiceMove {
+    /// Since when others are told that it is not here.
+    leaving: Option<Instant>,
+    /// When its instances last did not start.
+    failed: Option<Instant>,
+}
+
+impl ServicePlaces {
+    /// Follows the views. It ends with them.
+    pub(super) async fn follow(self) {
+        let (mut views, mut moves) = (self.cluster.view(), BTreeMap::<ServiceName, ServiceMove>::new());
+        loop {
+            let view = Arc::clone(&views.borrow_and_update());
+            let placed = self.rollout.placed();
+            moves.retain(|name, _| placed.iter().any(|one| one.name == *name));
+            self.duties.leaving().retain(|name| moves.contains_key(name));
+            for one in &placed {
+                let order = one.placement.order(&one.name, &view);
+                self.carry_out(order, one, moves.entry(one.name.clone()).or_default()).await;
+            }
+            if let Ok(Err(_)) = timeout(LOOK, views.changed()).await {
+                return;
+            }
+        }
+    }
+
+    async fn carry_out(&self, order: PlaceOrder, one: &PlacedService, own: &mut ServiceMove) {
+        let PlacedService { name, here, .. } = one;
+        match order {
+            PlaceOrder::Leave if *here => match own.leaving {
+                None => {
+                    self.duties.leaving().insert(name.clone());
+                    own.leaving = self.cluster.has_told_none_of(name).then(Instant::now);
+                }
+                Some(since) if since.elapsed() >= self.cluster.lease() => {
+                    if let Err(error) = self.rollout.end_to_host(name).await {
+                        tracing::debug!(service = %name, %error, "its instances stay for now");
+                        return;
+                    }
+                    self.stays(name, own);
+                }
+                Some(_) => {}
+            },
+            PlaceOrder::Have if !here => {
+                self.stays(name, own);
+                if own.failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
+                    return;
+                }
+                match self.rollout.begin_to_host(name).await {
+                    Ok(()) => {
+                        own.failed = None;
+                        self.duties.failures().remove(name);
+                    }
+                    Err(error) => {
+                        tracing::error!(service = %name, %error, "this node should have instances of it");
+                        own.failed = Some(Instant::now());
+                        self.duties.failures().insert(name.clone(), error.to_string());
+                    }
+                }
+            }
+            PlaceOrder::Leave => drop(self.duties.failures().remove(name)),
+            PlaceOrder::Have | PlaceOrder::Stay => self.stays(name, own),
+        }
+    }
+
+    fn stays(&self, name: &ServiceName, own: &mut ServiceMove) {
+        own.leaving = None;
+        self.duties.leaving().remove(name);
+    }
+}
+
+/// Waits until the services that this node has alone stand elsewhere, as long as somebody is there to take them: this
+/// node has said that it drains.
+pub(super) async fn handed_over(cluster: &Cluster, rollout: &Rollout) {
+    let waits = |view: &ClusterView| {
+        let placed = rollout.placed();
+        placed.into_iter().any(|one| {
+            let somebody = !one.placement.nodes(&one.name, view).is_empty();
+            one.here && somebody && !view.stale && one.placement.order(&one.name, view) == PlaceOrder::Stay
+        })
+    };
+    let views = cluster.view();
+    while waits(&views.borrow()) {
+        sleep(LOOK / 5).await;
+    }
+}
