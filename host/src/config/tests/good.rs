@@ -132,7 +132,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert_eq!(manifest.runtime, runtime::Settings { cache: "/var/cache/atoll".into(), instances: 1000 });
     assert_eq!(manifest.mesh.depth, 16);
 
-    let [users, legacy] = &manifest.services[..] else { panic!("two services in the order of the manifest") };
+    let [users, legacy, _] = &manifest.services[..] else { panic!("three services in the order of the manifest") };
     let spec = &users.spec;
     assert_eq!((spec.name.as_str(), spec.replicas.count, spec.grants.state), ("users", 2, true));
     assert_eq!(spec.grants.bucket.as_deref(), Some("in_memory"));
@@ -181,7 +181,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
 #[test]
 fn every_key_of_the_calls_between_services_is_read() {
     let manifest = parse(include_str!("every_key.toml"), &[]).unwrap_or_else(|errors| panic!("{errors}"));
-    let [users, legacy] = &manifest.services[..] else { panic!("two services") };
+    let [users, legacy, _] = &manifest.services[..] else { panic!("three services") };
     let (s, ms) = (Duration::from_secs, Duration::from_millis);
     assert_eq!(users.spec.breaker, breaker::Settings::simple(3, s(60), ms(3500)));
     let full = breaker::WindowedTrip {
