@@ -16,8 +16,13 @@ pub(super) fn facts() -> Vec<KeyFacts> {
     read(Section::root(table.get_ref(), &report), folder().path(), &|_| None);
     let mut facts: Vec<KeyFacts> = Vec::new();
     for mut key in report.keys.take() {
-        key.section =
-            key.section.replace("users", "NAME").replace("legacy", "NAME").replace("machines", "NAME").replace('`', "");
+        key.section = key
+            .section
+            .replace("users", "NAME")
+            .replace("legacy", "NAME")
+            .replace("machines", "NAME")
+            .replace("faces", "NAME")
+            .replace('`', "");
         if !facts.contains(&key) {
             facts.push(key);
         }
