@@ -37,7 +37,7 @@ use crate::identity::KeyRecord;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Mesh, Service};
 use crate::registry::Registry;
-use crate::rollout::{GrantSettings, Rollout, Swapped, Trial};
+use crate::rollout::{GrantSettings, Rollout, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
@@ -489,15 +489,5 @@ impl HostOperations {
     fn entry(&self, name: &str) -> Result<Arc<Service>, OperationError> {
         let entry = self.registry.snapshot().get(name).cloned();
         entry.ok_or_else(|| OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`")))
-    }
-}
-
-pub(super) fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
-    SwapView {
-        service: name.to_owned(),
-        revision: swapped.revision.short(),
-        previous: swapped.previous.map(|digest| digest.short()),
-        elsewhere: false,
-        late: Vec::new(),
     }
 }

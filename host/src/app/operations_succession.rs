@@ -1,6 +1,7 @@
 //! How the operations follow what serves: after a swap, and where another manifest takes the place of one.
 
-use super::operations::{HostOperations, swap_view};
+use super::operations::HostOperations;
+use super::rollout_views::swap_view;
 use super::saga_operations::SagaSamples;
 use super::schedule_operations::ScheduleSamples;
 use super::swap_refusal::refusal;

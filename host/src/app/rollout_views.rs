@@ -1,12 +1,23 @@
 //! Rollouts, as the admin shows them.
 
 use super::recording_views::shadow;
-use crate::admin::{CanaryView, EvidenceView, RolloutView, SideView};
+use crate::admin::{CanaryView, EvidenceView, RolloutView, SideView, SwapView};
 use crate::archive::{HistoryEntry, RolloutOutcome};
 use crate::base::Digest;
-use crate::rollout::RolloutState;
+use crate::rollout::{RolloutState, Swapped};
 use crate::verdict::SideCounts;
 use std::time::UNIX_EPOCH;
+
+/// A swap of this host's own, which no other node has to follow.
+pub(super) fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
+    SwapView {
+        service: name.to_owned(),
+        revision: swapped.revision.short(),
+        previous: swapped.previous.map(|digest| digest.short()),
+        elsewhere: false,
+        late: Vec::new(),
+    }
+}
 
 /// The canary under way, for `atoll ps`.
 pub(super) fn open_view(name: &str, state: &RolloutState) -> RolloutView {

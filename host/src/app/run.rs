@@ -183,7 +183,8 @@ async fn prepare_until_told(
     }
 }
 
-/// What lets this node follow its cluster. It has the revisions of the cluster then, and others are told what it serves.
+/// What lets this node follow its cluster. It has the revisions of the cluster then, and others are told what it
+/// serves.
 async fn follower(parts: &HostParts) -> Option<SwapFollower> {
     let cluster = parts.cluster.as_ref()?;
     let mut follower = SwapFollower::new(Arc::clone(cluster), Arc::clone(&parts.rollout), Arc::clone(&parts.duties));

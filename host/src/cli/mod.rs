@@ -9,10 +9,10 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files`, `wit` → `command` → `order`, `key`, `apply`, `rollout`,
-//! `replay`, `trace`, `observed`, `top`, `node` → `client` → `event_stream`, `output` → `admin_connector`, `failure` →
-//! `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command
-//! line; the verbs against an admin on a loopback socket), and small tests in the files.
+//! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files`, `wit` → `command` → `order`, `key`, `apply`,
+//! `rollout`, `replay`, `trace`, `observed`, `top`, `node` → `client` → `event_stream`, `output` → `admin_connector`,
+//! `failure` → `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs`
+//! (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod admin_connector;
