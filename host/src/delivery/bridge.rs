@@ -3,14 +3,15 @@
 use super::bridge_in::BridgeIn;
 use super::bridge_notes::BridgeNotes;
 use super::bridge_out::BridgeOut;
+use super::bridge_status::{BridgeStatus, BridgeStep, set};
 use super::event_log::{EventLog, LogError};
 use super::status::Settled;
 use crate::broker::Broker;
 use crate::events::{Backoff, Topic, TopicName};
 use crate::state::{StateError, Store};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -77,21 +78,6 @@ pub struct BridgeReport {
     pub failure: Option<String>,
 }
 
-/// How a bridge fares, as its task tells.
-#[derive(Debug, Default)]
-pub(super) struct BridgeStatus {
-    copied: AtomicU64,
-    /// The number of the last event that the broker's log has; of a bridge from it.
-    pub(super) remote_last: Mutex<Option<u64>>,
-    failure: Mutex<Option<String>>,
-}
-
-impl BridgeStatus {
-    pub(super) fn has_copied(&self, events: usize) {
-        self.copied.fetch_add(events as u64, Relaxed);
-    }
-}
-
 /// A bridge that works.
 pub(super) struct Bridged {
     pub(super) bridge: Bridge,
@@ -101,15 +87,6 @@ pub(super) struct Bridged {
     /// Wakes one that reads this host's log.
     pub(super) news: Arc<Notify>,
     status: Arc<BridgeStatus>,
-}
-
-/// What a look at the source has led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BridgeStep {
-    /// Events were copied, or left out.
-    Moved,
-    /// There is nothing to copy, or no room for it.
-    Idle,
 }
 
 /// The task of a bridge.
@@ -222,8 +199,4 @@ impl Bridged {
 
 fn told(error: &LogError) -> String {
     error.with_causes()
-}
-
-pub(super) fn set<T>(place: &Mutex<T>, value: T) {
-    *place.lock().unwrap_or_else(PoisonError::into_inner) = value;
 }

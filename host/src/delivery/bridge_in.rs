@@ -3,8 +3,8 @@
 //! The events and how far the bridge is are one commit, so each number of the broker's log is copied once. An id that
 //! has come lately is not copied again, whatever its number: who publishes at least once sends an event twice.
 
-use super::bridge::{BridgeStatus, BridgeStep, set};
 use super::bridge_notes::{BridgeNotes, BridgePosition};
+use super::bridge_status::{BridgeStatus, BridgeStep, set};
 use super::bridge_way::{BridgeWay, stop};
 use super::event_log::LogError;
 use super::status::Settled;

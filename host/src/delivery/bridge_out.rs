@@ -3,8 +3,8 @@
 //! As a relay it sends a batch when the last one is acknowledged, and looks for its ids after an error. Other than an
 //! outbox it takes nothing out of the log, which goes on to be the host's own: the retention keeps what is not copied.
 
-use super::bridge::{BridgeStatus, BridgeStep};
 use super::bridge_notes::{BridgeNotes, BridgePosition};
+use super::bridge_status::{BridgeStatus, BridgeStep};
 use super::bridge_way::{BridgeWay, stop};
 use super::event_log::{EventLog, LogError, LoggedEvent};
 use super::retention::drop_some;

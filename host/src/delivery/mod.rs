@@ -30,6 +30,7 @@ mod bridge;
 mod bridge_in;
 mod bridge_notes;
 mod bridge_out;
+mod bridge_status;
 mod bridge_way;
 mod broker_health;
 mod dead_letter;

@@ -1,6 +1,6 @@
 //! What a span of a guest's own says and a span of the host's does not: links and events with attributes, and a state.
 
-use super::span::{SpanAttribute, SpanText, SpanValue};
+use super::span_attribute::{SpanAttribute, SpanText, attribute_bytes, text_bytes};
 use super::trace_context::{SpanId, TraceId, TraceState};
 use std::time::Duration;
 
@@ -58,19 +58,4 @@ impl SpanExtras {
             + self.message.as_ref().map_or(0, |message| message.len())
             + links.chain(events).sum::<usize>()
     }
-}
-
-/// What the attributes take of the memory, in bytes.
-pub(super) fn attribute_bytes(attributes: &Vec<SpanAttribute>) -> usize {
-    let value = |value: &SpanValue| match value {
-        SpanValue::Text(text) | SpanValue::Json(text) => text_bytes(text),
-        SpanValue::Whole(_) | SpanValue::Decimal(_) | SpanValue::Flag(_) => 0,
-    };
-    let texts = attributes.iter().map(|(name, own)| text_bytes(name) + value(own));
-    attributes.capacity() * size_of::<SpanAttribute>() + texts.sum::<usize>()
-}
-
-/// What a text takes beside its own place, in bytes.
-pub(super) fn text_bytes(text: &SpanText) -> usize {
-    if let SpanText::Owned(text) = text { text.len() } else { 0 }
 }

@@ -1,7 +1,8 @@
 //! The tree of spans of one request, while the request is under way.
 
 use super::claimed_spans::ClaimedSpans;
-use super::span::{SpanKind, SpanOwner, SpanText, SpanValue, TraceSpan};
+use super::span::{SpanKind, SpanOwner, TraceSpan};
+use super::span_attribute::{SpanText, SpanValue};
 use super::span_extras::SpanExtras;
 use super::trace_context::{BAGGAGE, SpanId, TraceId, TraceParent, TraceState};
 use http::HeaderMap;

@@ -81,7 +81,7 @@ pub fn document(info: &Info, operations: &[Operation], sagas: &[SagaOperation]) 
     let mut schemas = schema::all(&schema_names);
     schemas.insert(responses::PROBLEM.to_owned(), responses::problem());
     if !sagas.is_empty() {
-        schemas.insert(saga_operation::SAGA.to_owned(), saga_operation::saga());
+        schemas.insert(responses::SAGA.to_owned(), saga_operation::saga());
     }
     let paths: Map<_, _> =
         paths.into_values().map(|(template, item)| (template.to_owned(), Value::Object(item))).collect();
@@ -109,8 +109,7 @@ fn shown_sagas<'s, 'a>(sagas: &'s [SagaOperation<'a>], functions: &[&Operation])
 
 /// The names of the schemas of all types that the operations use.
 fn schema_names<'a>(operations: &[&'a Operation<'a>], sagas: &[&SagaOperation<'a>]) -> SchemaNames<'a> {
-    let own: &[&str] =
-        if sagas.is_empty() { &[responses::PROBLEM] } else { &[responses::PROBLEM, saga_operation::SAGA] };
+    let own: &[&str] = if sagas.is_empty() { &[responses::PROBLEM] } else { &[responses::PROBLEM, responses::SAGA] };
     let mut names = SchemaNames::new(own);
     sagas.iter().for_each(|saga| saga.add_types(&mut names));
     for operation in operations {

@@ -1,7 +1,6 @@
 //! The responses of an operation: its success, the cases of its error, and the problems (RFC 9457) that the gateway
 //! itself answers.
 
-use super::saga_operation::SAGA;
 use super::schema;
 use super::schema_names::SchemaNames;
 use crate::contract::http_binding::{HttpBinding, ParamSource};
@@ -13,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of the schema of all problems.
 pub(super) const PROBLEM: &str = "Problem";
+/// The name of the schema of a saga as its clients see it.
+pub(super) const SAGA: &str = "Saga";
 
 /// A header of a response: its name and its description.
 type ResponseHeader = (&'static str, &'static str);

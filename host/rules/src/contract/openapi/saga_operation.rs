@@ -9,9 +9,6 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The name of the schema of a saga as its clients see it.
-pub(super) const SAGA: &str = "Saga";
-
 /// The interface in a schema's long name: a saga is in none.
 const INTERFACE: &str = "saga";
 
