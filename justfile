@@ -220,7 +220,8 @@ bench *ARGS: build-components
     if [ "${1:-}" = state ]; then shift && tests/state-backends/install.sh && cargo build --release --bin atoll && \
         exec bench/state_backends.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = languages ]; then shift && bench/peers/install.sh debian flask && \
-        cargo build --release --bin atoll && exec bench/languages.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
+        cargo build --release --bin atoll && exec bench/languages.py target/release/atoll "$@"; fi; \
+    exec cargo run --release -p bench -- "$@"
 
 # Kill the host at so many moments of a rotation of its key: `just key-kills`, `just key-kills 20`
 [group("verify")]
