@@ -35,7 +35,7 @@ impl Example {
 
     async fn create(&self, path: &str, body: &Value) -> Value {
         let answer = self.post(path, "create", body).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
+        assert!(answer.status.is_success(), "{answer:?}");
         answer.json()["id"].clone()
     }
 
@@ -52,7 +52,7 @@ impl Example {
 
     async fn placed(&self, key: &str, order: &Value) {
         let answer = self.post("/orders", key, order).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
+        assert!(answer.status.is_success(), "{answer:?}");
     }
 
     /// What the admin shows.
