@@ -23,7 +23,10 @@ struct SplitShop {
 impl SplitShop {
     async fn open(server: &NatsServer) -> Self {
         let authority = Authority::new();
-        let shop = shop_manifest();
+        // The steps of a saga stay on its node.
+        let of_sagas = |part: &&str| ["[saga.", "[[saga.", "\nsaga = "].iter().any(|word| part.contains(word));
+        let shop: Vec<_> = shop_manifest().split("\n\n").filter(|part| !of_sagas(part)).map(str::to_owned).collect();
+        let shop = shop.join("\n\n");
         let shop = shop.replace("[service.users]\n", "[service.users]\nnodes = [\"node=b\"]\n");
         let shop = shop.replace("[service.products]\n", "[service.products]\nnodes = [\"node=b\"]\n");
         let home = |node: &str| {

@@ -412,7 +412,10 @@ fn read_span(bytes: &[u8], resource: &BTreeMap<String, String>) -> ReceivedSpan 
         ended: number(8),
         attributes: attributes(&span, 9),
         links: span.iter().filter(|(own, _)| *own == 13).map(link).collect(),
-        status: one(15).map_or(0, |status| fields(status.bytes())[0].1.number()),
+        // Its field 2 is a message.
+        status: one(15).map_or(0, |status| {
+            fields(status.bytes()).iter().find(|(own, _)| *own == 3).map_or(0, |(_, code)| code.number())
+        }),
         flags: number(16),
     }
 }
