@@ -62,6 +62,7 @@ impl DataOperations for HostOperations {
         let found = SnapshotFolder::of(&self.snapshots, &data.name).list().await?;
         if found.is_empty() {
             self.known(&data).await?;
+            self.is_here(&data).await?;
         }
         Ok(found)
     }
@@ -74,6 +75,11 @@ impl HostOperations {
         self.known(&data).await?;
         self.is_here(&data).await?;
         Ok(data)
+    }
+
+    /// Refuses the data of a service that stand on another node.
+    pub(super) async fn must_have_data(&self, service: &str) -> Result<(), OperationError> {
+        self.is_here(&self.data_named(service)?).await
     }
 
     /// Refuses data that stand on another node: an export would be empty, and an import would go where nobody looks.

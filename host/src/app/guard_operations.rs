@@ -38,6 +38,8 @@ impl GuardOperations for HostOperations {
     async fn erase(&self, service: &str) -> Result<bool, OperationError> {
         let name = ServiceName::new(service)
             .map_err(|error| OperationError::caused_by(OperationErrorKind::NotFound, error))?;
+        // Whoever erases for a person must not be told that there was nothing.
+        self.must_have_data(service).await?;
         let erased = match self.deliveries.get() {
             // Its subscriptions keep copies of events.
             Some(deliveries) => deliveries.erase(&name).await.map_err(topic_operations::refusal)?,
