@@ -84,6 +84,11 @@ impl GuestMetrics {
         *self.lock().entry(service.to_owned()).or_default().left_out.entry(signal).or_default() += count;
     }
 
+    /// Forgets the services that are not there any more: `has` tells which are.
+    pub fn keep(&self, has: impl Fn(&str) -> bool) {
+        self.lock().retain(|service, _| has(service));
+    }
+
     /// All that was measured, by service.
     pub(in super::super) fn read(&self) -> BTreeMap<String, ServiceSeries> {
         self.lock().clone()

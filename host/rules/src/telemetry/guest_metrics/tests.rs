@@ -146,6 +146,10 @@ fn old_revisions_make_room_for_new_ones() {
         hand_over(&guests, &format!("canary-{canary}"), &mut GuestCounters::default(), &counter(1.0));
     }
     assert_eq!(value(&guests, "serves", PLACED), Some(10.0));
+    guests.keep(|service| service == "orders");
+    assert_eq!(value(&guests, "serves", PLACED), Some(10.0));
+    guests.keep(|service| service != "orders");
+    assert_eq!(text(&guests), "", "the service is gone");
 }
 
 #[test]
