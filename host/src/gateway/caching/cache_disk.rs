@@ -32,7 +32,7 @@ pub enum CacheDiskError {
     #[error("another host keeps its answers in the folder {0}")]
     InUse(PathBuf),
     /// It cannot be made, read or cleared.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Io {
         /// Where.
         path: PathBuf,
