@@ -201,7 +201,7 @@ fn topic(
                 if services.iter().all(|(service, component)| component.is_some() || service.component.is_none()) {
                     let message =
                         format!("no service that publishes on `{name}` or subscribes to it has the type {wanted}");
-                    let help = "correct the name, or let the function of a subscription take this type";
+                    let help = "correct the name, leave `payload` out, or let one of these services have the type";
                     findings.topic(manifest.diagnose_at(span, message, help));
                 }
                 PayloadType::Any

@@ -8,11 +8,14 @@ use super::swap_refusal::refusal;
 use super::topic_operations::DeliverySamples;
 use crate::admin::{OperationError, SwapView};
 use crate::rollout::{SwapError, Swapped};
+use crate::telemetry::guest_metrics;
 use std::sync::Arc;
 
 impl HostOperations {
     /// Takes the place of `before`, which served another manifest: what was counted and ordered goes on.
     pub(super) fn go_on(&mut self, before: &Self) {
+        let table = self.registry.snapshot();
+        guest_metrics().keep(|service| table.get(service).is_some());
         self.recent = Arc::clone(&before.recent);
         self.next_fault = Arc::clone(&before.next_fault);
         self.fault_added = Arc::clone(&before.fault_added);

@@ -59,7 +59,8 @@ pub(super) fn seen(delivery: &Delivery) -> Option<SeenMessage> {
         AMQPValue::LongLongInt(offset) => u64::try_from(*offset).ok()?.checked_add(1)?,
         _ => return None,
     };
-    let id = properties.message_id().as_ref().map(|id| id.as_str().to_owned());
+    // An empty one names nothing: all events with it would count as one.
+    let id = properties.message_id().as_ref().map(|id| id.as_str().to_owned()).filter(|id| !id.is_empty());
     if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == MARK) {
         return Some(SeenMessage { number, id, event: None });
     }
@@ -149,5 +150,7 @@ mod tests {
         let untimed = seen(&delivered(BasicProperties::default(), Some(4), b"{}")).unwrap().event.unwrap();
         assert!(untimed.record.time > 1_700_000_000_000, "{untimed:?}");
         assert_eq!(seen(&delivered(BasicProperties::default(), None, b"{}")), None);
+        let unnamed = seen(&delivered(BasicProperties::default().with_message_id("".into()), Some(4), b"{}")).unwrap();
+        assert_eq!((unnamed.id, unnamed.event.unwrap().id), (None, None), "an empty id is none");
     }
 }

@@ -444,7 +444,7 @@ pub(super) enum Remote {
     #[command(subcommand)]
     Maintenance(MaintenanceVerb),
 
-    /// Export, import, keep or delete the data of a service, or replace the key that encrypts all of them
+    /// Export, import, snapshot or delete the data of a service, or replace the key that encrypts all of them
     #[command(subcommand)]
     State(StateVerb),
 }

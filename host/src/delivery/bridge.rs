@@ -41,7 +41,7 @@ impl BridgeDirection {
 /// A bridge of the manifest, with its broker.
 #[derive(Clone)]
 pub struct Bridge {
-    /// Its name in the manifest, by which the host remembers how far it is.
+    /// Its name in the manifest, by which the host remembers how far it is, between the same places.
     pub name: String,
     /// The topic of the manifest.
     pub topic: TopicName,
@@ -106,6 +106,14 @@ impl Bridged {
         topic: &Arc<Topic>,
     ) -> Result<(Self, BridgeTask), StateError> {
         let notes = BridgeNotes::new(store, &bridge.name);
+        let between = format!("{} {} {}", topic.name, bridge.direction.as_str(), bridge.place);
+        if notes.begin(&between).await? {
+            tracing::warn!(
+                target: "delivery", bridge = bridge.name, topic = %topic.name, place = bridge.place,
+                "the bridge was between other places before: it begins anew, with the first event that its source \
+                 still has"
+            );
+        }
         let origin = BridgeNotes::host_origin(store).await?;
         let log = bridge.broker.log(&bridge.remote, &origin);
         let (settled, news, status) = (Settled::default(), Arc::<Notify>::default(), Arc::<BridgeStatus>::default());

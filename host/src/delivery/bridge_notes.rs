@@ -1,5 +1,6 @@
 //! What a host notes of a bridge, in a bucket of its own:
 //! - `position`: how far it is, see [`BridgePosition`];
+//! - `between`: what it is between, as [`BridgeNotes::begin`] was told. A position is one of that alone;
 //! - `name`: what the ids of its outgoing events begin with, 16 random digits;
 //! - `seen/ID` and `order/NUMBER`: the ids of the latest events that have come in, and the order in which they came.
 //!
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 const POSITION: &[u8] = b"position";
+const BETWEEN: &[u8] = b"between";
 const NAME: &[u8] = b"name";
 const SEEN: &[u8] = b"seen/";
 const ORDER: &[u8] = b"order/";
@@ -44,6 +46,23 @@ impl BridgeNotes {
 
     pub(super) fn bucket(&self) -> &ServiceName {
         self.0.service()
+    }
+
+    /// The bridge is between these places now. `true`: it was between others, so that it begins anew. It remembers the
+    /// ids that have come in, and its own events get new ones: the old ones may be those of other events.
+    pub(super) async fn begin(&self, between: &str) -> Result<bool, StateError> {
+        let found = self.0.get(vec![BETWEEN.to_vec()]).await?.into_iter().flatten().next();
+        if found.as_ref().is_some_and(|found| found.value == between.as_bytes()) {
+            return Ok(false);
+        }
+        let mut writes = vec![(BETWEEN.to_vec(), Change::Put(between.as_bytes().to_vec()))];
+        if found.is_some() {
+            let ids = self.position().await?.ids;
+            writes.push(at(BridgePosition { ids, ..BridgePosition::default() }));
+            writes.push((NAME.to_vec(), Change::Delete));
+        }
+        self.0.commit(Transaction { writes, ..Transaction::default() }).await?;
+        Ok(found.is_some())
     }
 
     /// What names this host's data for all bridges.

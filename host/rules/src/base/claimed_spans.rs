@@ -41,11 +41,17 @@ struct ClaimedList {
 }
 
 impl ClaimedSpans {
-    /// A guest begins the span `id` in `call`. Whether it may.
-    pub(super) fn claim(&self, (id, call): (SpanId, SpanId), owner: Option<Arc<SpanOwner>>, began: Duration) -> bool {
+    /// A guest begins the span `id` in `call`. Whether it may: `has_room` is asked last.
+    pub(super) fn claim(
+        &self,
+        (id, call): (SpanId, SpanId),
+        owner: Option<Arc<SpanOwner>>,
+        began: Duration,
+        has_room: impl FnOnce() -> bool,
+    ) -> bool {
         let mut list = self.lock();
         let of_call = list.spans.iter().filter(|span| span.call == call).count();
-        if of_call >= MOST_CLAIMED || list.spans.iter().any(|span| span.id == id) {
+        if of_call >= MOST_CLAIMED || list.spans.iter().any(|span| span.id == id) || !has_room() {
             return false;
         }
         let parent = list.innermost(call);

@@ -196,10 +196,10 @@ impl TraceScope {
         {
             return false;
         }
-        if tree.begun.fetch_add(1, Relaxed) >= tree.start.most {
-            return false;
-        }
-        tree.claimed.claim((id, self.span), self.owner.clone(), now.saturating_duration_since(tree.began))
+        // Numbers are taken by what begins alone, or refused ones would use up the trace. None is given back: another
+        // span may have got the next one.
+        let number = || tree.begun.fetch_add(1, Relaxed) < tree.start.most;
+        tree.claimed.claim((id, self.span), self.owner.clone(), now.saturating_duration_since(tree.began), number)
     }
 
     /// The guest that works here ends a span of its own, and says that it is below `parent`. The span, whose end the

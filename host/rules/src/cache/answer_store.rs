@@ -151,7 +151,9 @@ impl AnswerStore {
     /// invalidated after `begun`, when its request went to the service; the answer may be older than the change.
     pub fn insert(&mut self, key: &CacheKey, digest: KeyDigest, kept: Arc<KeptAnswer>, begun: u64) -> bool {
         let (weight, occupied) = (kept.weight() + 2 * key.weight(), kept.content.occupied());
-        let too_much = self.memory.is_too_much(weight) || occupied.is_some_and(|bytes| self.stored.is_too_much(bytes));
+        // By its length, which its bound was compared with before it was written: in whole blocks it may have more.
+        let is_long = occupied.is_some() && self.stored.is_too_much(kept.content.len());
+        let too_much = self.memory.is_too_much(weight) || is_long;
         if too_much || !self.is_current(key, begun) {
             return false;
         }

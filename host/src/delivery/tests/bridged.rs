@@ -111,6 +111,36 @@ async fn the_retention_keeps_what_has_not_crossed_and_bounds_what_the_broker_has
 }
 
 #[tokio::test]
+async fn a_bridge_with_another_broker_begins_anew_under_its_old_name() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    let (store, one, other) = (store(folder.path()), FakeLog::new(), FakeLog::new());
+    // The other one has fewer events than the first one had; the last time nothing has changed.
+    for (log, keys_there) in [(&one, keys(0..3)), (&other, keys(0..4)), (&other, keys(0..5))] {
+        let topic = week();
+        let deliveries = host(&store, &topic, &script, &[("out", BridgeDirection::Out, log)]).await;
+        let new = keys_there.len() - handled(&script).len();
+        for key in &keys_there[keys_there.len() - new..] {
+            publish(&deliveries, Some(key)).await;
+        }
+        eventually("all have crossed", async || log.keys().len() >= keys_there.len()).await;
+        settled(&deliveries).await;
+        assert_eq!(log.keys(), keys_there);
+        deliveries.stop(TIMEOUT).await;
+    }
+    one.events.lock().unwrap().clear();
+    (0..5).for_each(|number| one.add(Some(format!("id{number}")), record(&format!("in{number}"), "bank")));
+    other.events.lock().unwrap().clear();
+    (0..2).for_each(|number| other.add(Some(format!("other{number}")), record(&format!("other{number}"), "bank")));
+    for (log, count) in [(&one, 10), (&other, 12)] {
+        let topic = week();
+        let deliveries = host(&store, &topic, &script, &[("in", BridgeDirection::In, log)]).await;
+        eventually("all have come", async || handled(&script).len() == count).await;
+        deliveries.stop(TIMEOUT).await;
+    }
+    assert_eq!(handled(&script)[10..], ["other0".to_owned(), "other1".to_owned()]);
+}
+
+#[tokio::test]
 async fn events_come_from_a_broker_once_though_they_are_there_twice_and_it_begins_anew() {
     let (folder, script, log) = (tempfile::tempdir().unwrap(), Arc::<Script>::default(), FakeLog::new());
     let (store, doubts) = doubtful_store(folder.path());

@@ -32,7 +32,7 @@ pub enum CacheDiskError {
     #[error("another host keeps its answers in the folder {0}")]
     InUse(PathBuf),
     /// It cannot be made, read or cleared.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Io {
         /// Where.
         path: PathBuf,
@@ -162,12 +162,14 @@ impl CacheDisk {
         // Writing into a text cannot fail.
         let _ = write!(name, "{:016x}{SUFFIX}", self.next.fetch_add(1, Relaxed));
         let path = self.folder.join(name);
-        let stored = StoredFile { disk: Arc::clone(self), path, reserved: AtomicU64::new(bytes) };
-        let path = stored.path.clone();
-        let created =
-            self.permits.run(move || OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path));
+        let stored = Arc::new(StoredFile { disk: Arc::clone(self), path, reserved: AtomicU64::new(bytes) });
+        // It must not be removed before it is made: nobody may wait any more, and the disk makes it yet.
+        let made = Arc::clone(&stored);
+        let created = self
+            .permits
+            .run(move || OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&made.path));
         let file = timeout(PATIENCE, created).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        Ok(Some((Arc::new(stored), Arc::new(file))))
+        Ok(Some((stored, Arc::new(file))))
     }
 }
 

@@ -128,6 +128,11 @@ impl DiskFetch {
                 lead.end(if stored { FetchEnd::Kept } else { FetchEnd::NotKept });
                 spool.finish();
                 cache.count(scope, CacheOutcome::Miss);
+                if !stored {
+                    // A change has overtaken it, or its headers are too long for the memory.
+                    let overtaken = !cache.is_current(&key, begun);
+                    cache.count_unkept(scope, if overtaken { Unkept::Changed } else { Unkept::TooLarge });
+                }
                 return;
             }
             SpoolOutcome::Incomplete => Unkept::Incomplete,

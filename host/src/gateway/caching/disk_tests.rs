@@ -78,10 +78,14 @@ async fn send(pieces: &Pieces, bytes: Bytes) {
 
 impl Rig {
     fn new() -> Self {
+        Self::of(20 * MIB as u64, 2 * MIB as u64)
+    }
+
+    fn of(disk: u64, disk_object: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let disk = CacheDisk::open(&folder.path().join("answers"), 20 * MIB as u64).expect("it can be used");
+        let disk = CacheDisk::open(&folder.path().join("answers"), disk).expect("it can be used");
         let metrics = Arc::new(CacheMetrics::new([(0, "GET /".to_owned(), "files".to_owned())]));
-        let bounds = CacheBounds { memory: 4 * MIB, object: 4096, disk_object: 2 * MIB as u64 };
+        let bounds = CacheBounds { memory: 4 * MIB, object: 4096, disk_object };
         let cache = Arc::new(SharedCache::new(bounds, Some(disk), Arc::clone(&metrics), || 1));
         Self { cache, policy: Arc::default(), metrics, folder }
     }
@@ -374,6 +378,27 @@ async fn all_files_together_are_within_the_bound_and_those_that_are_in_use_stay(
     assert_eq!(whole(answer).await, content(MIB));
     drop(held);
     rig.settled(|rig| rig.used() == 0).await;
+}
+
+#[tokio::test]
+async fn an_answer_as_long_as_the_bound_is_kept_also_where_that_is_no_whole_block() {
+    let rig = Rig::of(20 * MIB as u64 + 10, 2 * MIB as u64 + 1);
+    rig.keep("/a", 2 * MIB + 1).await;
+    assert_eq!(whole(rig.given("/a", &[]).await).await, content(2 * MIB + 1));
+}
+
+#[tokio::test]
+async fn an_opening_that_nobody_waits_for_leaves_no_file() {
+    let rig = Rig::new();
+    for _ in 0..50 {
+        let disk = Arc::clone(rig.cache.disk().expect("there is one"));
+        let mut opening = Box::pin(async move { disk.create(1, Duration::ZERO).await });
+        // It is at the disk, or about to be.
+        let _ = std::future::poll_fn(|context| Poll::Ready(opening.as_mut().poll(context).is_ready())).await;
+        drop(opening);
+    }
+    rig.settled(|rig| rig.used() == 0).await;
+    assert!(rig.files().is_empty());
 }
 
 #[tokio::test]

@@ -159,6 +159,9 @@ fn a_guest_can_take_no_id_of_others_and_no_more_than_its_share() {
     let span = other.scope().release(own(2), Some(own(1)), internal()).unwrap();
     assert_eq!(span.span().parent, Some(other.id()));
     assert_eq!((10..200).filter(|number| scope.claim(own(*number), now)).count(), 63);
+    // Refused ones, however many, leave the room of the trace to the host.
+    assert!(!(0..300).any(|_| scope.claim(own(1), now)));
+    assert!(root.scope().open(SpanKind::Server, "later", now).is_some());
 }
 
 #[test]

@@ -110,6 +110,11 @@ impl GuestValue {
         if let Self::Histogram(own) = self { own.counts.len() + 2 } else { 1 }
     }
 
+    /// How many numbers it has beside its own place.
+    pub(super) fn numbers(&self) -> usize {
+        if let Self::Histogram(own) = self { own.bounds.len() + own.counts.len() } else { 0 }
+    }
+
     /// What has come since `before`, a value of the same series. One that has fallen began anew.
     pub(super) fn since(&self, before: &Self) -> Self {
         match (self, before) {

@@ -30,7 +30,7 @@ pub struct GuestMetrics(Mutex<BTreeMap<String, ServiceSeries>>);
 /// What the guests of one service measure.
 #[derive(Debug, Default, Clone)]
 pub(in super::super) struct ServiceSeries {
-    /// The oldest first.
+    /// The one that has been silent for longest first.
     pub(in super::super) revisions: VecDeque<RevisionSeries>,
     /// What was left out.
     pub(in super::super) left_out: BTreeMap<GuestSignal, u64>,
@@ -84,6 +84,11 @@ impl GuestMetrics {
         *self.lock().entry(service.to_owned()).or_default().left_out.entry(signal).or_default() += count;
     }
 
+    /// Forgets the services that are not there any more: `has` tells which are.
+    pub fn keep(&self, has: impl Fn(&str) -> bool) {
+        self.lock().retain(|service, _| has(service));
+    }
+
     /// All that was measured, by service.
     pub(in super::super) fn read(&self) -> BTreeMap<String, ServiceSeries> {
         self.lock().clone()
@@ -120,15 +125,15 @@ impl ServiceSeries {
         true
     }
 
-    /// The place of a revision, which may need that of the oldest one.
+    /// The place of a revision, at the end. It may need that of the one that has been silent for longest.
     fn place(&mut self, revision: &str) -> usize {
-        if let Some(at) = self.revisions.iter().position(|own| own.revision == revision) {
-            return at;
-        }
-        if self.revisions.len() >= MOST_REVISIONS {
+        let found = self.revisions.iter().position(|own| own.revision == revision);
+        let own = found.and_then(|at| self.revisions.remove(at));
+        if own.is_none() && self.revisions.len() >= MOST_REVISIONS {
             self.revisions.pop_front();
         }
-        self.revisions.push_back(RevisionSeries { revision: revision.to_owned(), series: BTreeMap::new() });
+        let new = || RevisionSeries { revision: revision.to_owned(), series: BTreeMap::new() };
+        self.revisions.push_back(own.unwrap_or_else(new));
         self.revisions.len() - 1
     }
 

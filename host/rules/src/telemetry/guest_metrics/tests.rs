@@ -120,6 +120,16 @@ fn a_flood_of_series_is_bounded_and_counted() {
     let mut one = GuestCounters::default();
     let all = (0..1_000).filter(|n| one.news(&sample(&format!("{n}"), &[], GuestValue::Counter(1.0))).is_some());
     assert_eq!(all.count(), 256);
+    // And one with long histograms: those that are remembered go on.
+    let mut one = GuestCounters::default();
+    let long = |n: u32, count| {
+        let bounds: Vec<f64> = (0..31).map(f64::from).collect();
+        let counts = vec![count; 32];
+        sample(&format!("{n}"), &[], GuestValue::Histogram(GuestDistribution { bounds, counts, sum: 0.0 }))
+    };
+    assert_eq!((0..1_000).filter(|n| one.news(&long(*n, 1)).is_some()).count(), 2_048 / 63);
+    let Some(GuestValue::Histogram(news)) = one.news(&long(0, 3)) else { panic!("it was remembered") };
+    assert_eq!(news.counts, [2; 32]);
 }
 
 #[test]
@@ -130,6 +140,16 @@ fn old_revisions_make_room_for_new_ones() {
     }
     let kept: Vec<_> = ["996", "997", "999"].map(|revision| value(&guests, revision, PLACED)).into();
     assert_eq!(kept, [None, Some(1.0), Some(1.0)]);
+    // One that serves on stays, however many canaries come and go.
+    for canary in 0..10 {
+        hand_over(&guests, "serves", &mut GuestCounters::default(), &counter(1.0));
+        hand_over(&guests, &format!("canary-{canary}"), &mut GuestCounters::default(), &counter(1.0));
+    }
+    assert_eq!(value(&guests, "serves", PLACED), Some(10.0));
+    guests.keep(|service| service == "orders");
+    assert_eq!(value(&guests, "serves", PLACED), Some(10.0));
+    guests.keep(|service| service != "orders");
+    assert_eq!(text(&guests), "", "the service is gone");
 }
 
 #[test]

@@ -49,20 +49,43 @@ fn attribute(KeyValue { key, value }: KeyValue) -> Option<SpanAttribute> {
         return None;
     }
     let room = LONGEST - name.len();
-    let value = match serde_json::from_str(&value) {
-        Ok(Value::Null) => return None,
-        Ok(Value::Bool(flag)) => SpanValue::Flag(flag),
-        Ok(Value::Number(number)) => match number.as_i64() {
-            Some(whole) => SpanValue::Whole(whole),
-            None => SpanValue::Decimal(number.as_f64()?),
-        },
-        Ok(Value::String(text)) if !text.starts_with(BYTES) => SpanValue::Text(masked(&name, &text, room).into()),
-        Ok(_) if value.len() > room => return None,
-        Ok(_) => SpanValue::Json(masked(&name, &value, room).into()),
+    // A long list would take many times its bytes as a value, so its length comes first.
+    let is_long = value.len() > room;
+    let value = match json_text(&value, 2 * LONGEST) {
+        Some(text) if !text.starts_with(BYTES) => SpanValue::Text(masked(&name, &text, room).into()),
+        Some(_) if is_long => return None,
+        None if is_long && value.trim_start().starts_with(['[', '{']) => return None,
         // No JSON, as the interface wants it: then it is a text.
-        Err(_) => SpanValue::Text(masked(&name, &value, room).into()),
+        None if is_long => SpanValue::Text(masked(&name, &value, room).into()),
+        _ => match serde_json::from_str(&value) {
+            Ok(Value::Null) => return None,
+            Ok(Value::Bool(flag)) => SpanValue::Flag(flag),
+            Ok(Value::Number(number)) => match number.as_i64() {
+                Some(whole) => SpanValue::Whole(whole),
+                None => SpanValue::Decimal(number.as_f64()?),
+            },
+            Ok(_) => SpanValue::Json(masked(&name, &value, room).into()),
+            Err(_) => SpanValue::Text(masked(&name, &value, room).into()),
+        },
     };
     Some((SpanText::from(name), value))
+}
+
+/// The text that `json` is, of which `most` bytes are enough. `None`: it is another value, or no JSON. No more than the
+/// beginning of what a guest says is read.
+pub(super) fn json_text(json: &str, most: usize) -> Option<String> {
+    /// The longest way to write a byte.
+    const WRITTEN: usize = 6;
+    /// The longest escape, of a pair.
+    const ESCAPE: usize = 12;
+    let json = json.trim_start_matches([' ', '\t', '\n', '\r']);
+    let begun = &json[..json.floor_char_boundary(WRITTEN * most)];
+    if begun.len() == json.len() || !json.starts_with('"') {
+        return serde_json::from_str(begun).ok();
+    }
+    // The cut may be within an escape.
+    let cuts = (0..ESCAPE).filter_map(|back| begun.get(..begun.len().checked_sub(back)?));
+    cuts.filter_map(|cut| serde_json::from_str(&format!("{cut}\"")).ok()).next()
 }
 
 /// `value` without what looks like a secret, which its name may tell, and at most so long.
@@ -158,6 +181,24 @@ mod tests {
         let Some((name, SpanValue::Text(text))) = attribute(pair(&"k".repeat(500), &long)) else { panic!() };
         assert!(name.len() == LONGEST_NAME && name.len() + text.len() <= LONGEST);
         assert!(attribute(pair("a", &format!("[{}1]", "1,".repeat(1_000)))).is_none(), "half a list is none");
+        let spoken = "word ".repeat(1_000);
+        let Some((_, SpanValue::Text(text))) = attribute(pair("a", &spoken)) else { panic!() };
+        assert!(spoken.starts_with(&*text) && text.len() == LONGEST - 1);
+    }
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_read_wherever_it_is_cut() {
+        let mixed = r#"aé\u00e9\ud83d\ude00\n\\"#.repeat(200);
+        let whole: String = serde_json::from_str(&format!("\"{mixed}\"")).unwrap();
+        for most in 20..60 {
+            let text = json_text(&format!(" \"{mixed}\""), most).unwrap();
+            assert!(text.len() >= most && text.len() < whole.len() && whole.starts_with(&text), "{most}: {text}");
+        }
+        assert_eq!(json_text(&format!("\"{mixed}\""), 10_000), Some(whole));
+        for other in ["[\"a\"]", "7", "no JSON", "\"open", "\"a\" and more"] {
+            assert_eq!(json_text(other, 100), None, "{other}");
+        }
+        assert_eq!(json_text(&format!("\"a\" and {mixed}"), 100), None);
     }
 
     #[test]

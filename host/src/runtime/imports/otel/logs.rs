@@ -1,12 +1,11 @@
 //! `wasi:otel/logs`: a guest logs a line with attributes, and with its place in the trace.
 
-use super::attributes::{LONGEST_NAME, object, safe};
+use super::attributes::{LONGEST_NAME, json_text, object, safe};
 use super::bindings::wasi::otel::logs as contract;
 use super::{Otel, place};
 use crate::base::{SpanId, TraceId, TraceScope};
 use crate::runtime::context::context::Context;
 use crate::runtime::context::line_fields::LineFields;
-use serde_json::Value;
 use tracing::Level;
 use wasmtime::AsContextMut;
 use wasmtime::component::Access;
@@ -21,11 +20,8 @@ impl contract::HostWithStore<Context> for Otel {
         let mut store = access.as_context_mut();
         let scope = place(&mut store);
         let level = level(record.severity_number, record.severity_text.as_deref());
-        let text = match record.body.as_deref().map(serde_json::from_str) {
-            Some(Ok(Value::String(text))) => text,
-            Some(Ok(_) | Err(_)) => record.body.unwrap_or_default(),
-            None => String::new(),
-        };
+        // What is no text in JSON is shown as it is.
+        let text = record.body.map(|body| json_text(&body, LONGEST).unwrap_or(body)).unwrap_or_default();
         let name = record.event_name.or_else(|| record.instrumentation_scope.map(|scope| scope.name));
         let name = name.map(|name| safe(&name, LONGEST_NAME)).unwrap_or_default();
         // A line without a text would be none.

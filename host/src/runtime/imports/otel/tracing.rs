@@ -119,10 +119,11 @@ fn link(link: contract::Link, room: &mut AttributeRoom) -> Option<SpanLink> {
     })
 }
 
-/// How long ago a time of the guest's clock is.
+/// How long ago a time of the guest's clock is. One that no clock shows is now.
 fn ago(time: Datetime) -> Duration {
-    let since = Duration::new(time.seconds, 0) + Duration::from_nanos(time.nanoseconds.into());
-    let time = SystemTime::UNIX_EPOCH.checked_add(since);
+    // A guest may say any numbers; more nanoseconds than a second has, too.
+    let since = Duration::from_secs(time.seconds).checked_add(Duration::from_nanos(time.nanoseconds.into()));
+    let time = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
     time.and_then(|time| time.elapsed().ok()).unwrap_or_default()
 }
 
@@ -169,5 +170,20 @@ fn span_context(place: Option<(TraceParent, Option<TraceState>)>) -> contract::S
         trace_flags: contract::TraceFlags::SAMPLED,
         is_remote: false,
         trace_state: state.map_or_else(Vec::new, |state| state.members()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_of_a_guest_breaks_the_clock() {
+        for seconds in [0, 1, u64::MAX / 2, u64::MAX - 4, u64::MAX] {
+            for nanoseconds in [0, 999_999_999, 1_000_000_000, u32::MAX] {
+                let past = ago(Datetime { seconds, nanoseconds });
+                assert_eq!(past.is_zero(), seconds > 1, "{seconds} {nanoseconds}");
+            }
+        }
     }
 }
