@@ -45,7 +45,9 @@ impl ServicePlaces {
             let view = Arc::clone(&views.borrow_and_update());
             let placed = self.rollout.placed();
             moves.retain(|name, _| placed.iter().any(|one| one.name == *name));
-            self.duties.leaving().retain(|name| moves.contains_key(name));
+            let known = |name: &ServiceName| moves.contains_key(name);
+            self.duties.leaving().retain(known);
+            self.duties.place_failures().retain(|name, _| known(name));
             for one in &placed {
                 let order = one.placement.order(&one.name, &view);
                 self.carry_out(order, one, moves.entry(one.name.clone()).or_default()).await;
@@ -81,16 +83,16 @@ impl ServicePlaces {
                 match self.rollout.begin_to_host(name).await {
                     Ok(()) => {
                         own.failed = None;
-                        self.duties.failures().remove(name);
+                        self.duties.place_failures().remove(name);
                     }
                     Err(error) => {
                         tracing::error!(service = %name, %error, "this node should have instances of it");
                         own.failed = Some(Instant::now());
-                        self.duties.failures().insert(name.clone(), error.to_string());
+                        self.duties.place_failures().insert(name.clone(), error.to_string());
                     }
                 }
             }
-            PlaceOrder::Leave => drop(self.duties.failures().remove(name)),
+            PlaceOrder::Leave => drop(self.duties.place_failures().remove(name)),
             PlaceOrder::Have | PlaceOrder::Stay => self.stays(name, own),
         }
     }
