@@ -2,7 +2,7 @@
 
 use super::node_duties::NodeDuties;
 use crate::base::ServiceName;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterError};
 use crate::membership::{SwapBoard, SwapId, SwapProposal, SwapVoter, VoteWord, WantedRevision};
 use crate::rollout::Rollout;
 use std::collections::BTreeMap;
@@ -26,11 +26,14 @@ pub(super) struct SwapFollower {
     voter: SwapVoter,
     /// When it last could not serve what is wanted.
     failed: BTreeMap<ServiceName, (SwapId, Instant)>,
+    /// What it serves of what is wanted: it puts that back if NATS loses it.
+    followed: BTreeMap<ServiceName, WantedRevision>,
 }
 
 impl SwapFollower {
     pub(super) fn new(cluster: Arc<Cluster>, rollout: Arc<Rollout>, duties: Arc<NodeDuties>) -> Self {
-        Self { cluster, rollout, duties, voter: SwapVoter::default(), failed: BTreeMap::new() }
+        let (voter, failed, followed) = (SwapVoter::default(), BTreeMap::new(), BTreeMap::new());
+        Self { cluster, rollout, duties, voter, failed, followed }
     }
 
     /// Takes what the cluster wants before this node serves. Without NATS it serves what it has.
@@ -64,7 +67,41 @@ impl SwapFollower {
             let word = self.try_out(&service, &proposal).await;
             self.say(board, &service, proposal.id, word).await;
         }
+        if board.is_whole {
+            self.put_back(board).await;
+        }
         self.take_all(board).await;
+    }
+
+    /// Puts back what NATS has lost. What an operator has taken away leaves a marker there, and stays away.
+    async fn put_back(&mut self, board: &SwapBoard) {
+        let lost: Vec<_> = self.followed.extract_if(.., |service, _| !board.wanted.contains_key(service)).collect();
+        for (service, wanted) in lost {
+            let component = match self.rollout.component(wanted.digest).await {
+                Ok(component) => component,
+                Err(error) => {
+                    let text =
+                        "NATS has lost what the nodes have agreed on, and this node keeps no component to put back";
+                    tracing::warn!(%service, %error, "{text}");
+                    continue;
+                }
+            };
+            let put = async {
+                let back = self.cluster.put_back(&service, &wanted).await?;
+                if back {
+                    self.cluster.keep_component(&component).await?;
+                }
+                Ok::<_, ClusterError>(back)
+            };
+            match put.await {
+                Ok(true) => tracing::warn!(%service, "NATS had lost what the nodes have agreed on: it was put back"),
+                Ok(false) => tracing::info!(%service, "what the nodes have agreed on was taken away"),
+                Err(error) => {
+                    tracing::debug!(%service, %error, "what NATS has lost was not put back yet");
+                    self.followed.insert(service, wanted);
+                }
+            }
+        }
     }
 
     /// Whether this node has to serve a component as `service`: it does, or would if the start had not left it out.
@@ -110,17 +147,19 @@ impl SwapFollower {
     /// Serves what is wanted of a service. Returns whether that has changed anything.
     async fn take(&mut self, board: &SwapBoard, service: &ServiceName, wanted: &WantedRevision) -> bool {
         if !self.has_part_in(service) || self.rollout.digest(service.as_str()) == Some(wanted.digest) {
-            self.follows(board, service, wanted.id).await;
+            self.follows(board, service, wanted).await;
             return false;
         }
         if self.failed.get(service).is_some_and(|(id, at)| *id == wanted.id && at.elapsed() < PAUSE) {
             return false;
         }
+        // What was wanted before is not put back any more.
+        self.followed.remove(service);
         let revision = wanted.digest.short();
         match self.swap_in(service, wanted).await {
             Ok(()) => {
                 tracing::info!(%service, revision, "this node serves what the cluster has agreed on");
-                self.follows(board, service, wanted.id).await;
+                self.follows(board, service, wanted).await;
                 true
             }
             Err(error) => {
@@ -136,17 +175,20 @@ impl SwapFollower {
 
     async fn swap_in(&self, service: &ServiceName, wanted: &WantedRevision) -> Result<(), String> {
         let component = self.cluster.component(&wanted.digest).await.map_err(|error| error.to_string())?;
-        let how = (wanted.rolls_back, wanted.by.as_str());
+        let how = (wanted.rolls_back, wanted.by.as_str(), wanted.why.as_deref());
         let swapped = self.rollout.take_component(service.as_str(), component, how).await;
         swapped.map(drop).map_err(|error| error.to_string())
     }
 
     /// This node serves what is wanted, or has nothing to do with it: what was noted of the service holds no more.
-    async fn follows(&mut self, board: &SwapBoard, service: &ServiceName, id: SwapId) {
+    async fn follows(&mut self, board: &SwapBoard, service: &ServiceName, wanted: &WantedRevision) {
+        if self.has_part_in(service) {
+            self.followed.insert(service.clone(), wanted.clone());
+        }
         self.failed.remove(service);
         self.duties.swap_failures().remove(service);
         self.duties.withheld().remove(service);
-        self.say(board, service, id, VoteWord::Follows).await;
+        self.say(board, service, wanted.id, VoteWord::Follows).await;
     }
 
     /// Says it, once.
