@@ -270,9 +270,9 @@ impl Operations for Fake {
         component: Bytes,
         wish: RolloutWish,
     ) -> Result<BegunView, OperationError> {
-        let SwapView { service, revision, previous, .. } = self.swap(name, component).await?;
+        let SwapView { service, revision, previous, elsewhere, late } = self.swap(name, component).await?;
         let rollout = wish.canary.map(|_| rollout(&service));
-        Ok(BegunView { service, revision, previous, rollout })
+        Ok(BegunView { service, revision, previous, rollout, elsewhere, late })
     }
 
     fn history(&self, name: &str) -> Result<HistoryView, OperationError> {

@@ -120,6 +120,12 @@ pub struct BegunView {
     pub previous: Option<String>,
     /// The canary that gets its first calls. None: all calls go to the new revision at once.
     pub rollout: Option<RolloutView>,
+    /// Whether the nodes of the cluster that have instances serve it, and this one has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
+    /// The nodes of the cluster that do not serve it yet, each with what is known of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<String>,
 }
 
 /// The manifest's component was replaced by what serves.

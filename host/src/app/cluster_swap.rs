@@ -7,9 +7,10 @@ use crate::admin::{OperationError, OperationErrorKind, SwapView};
 use crate::base::{Digest, ServiceName};
 use crate::broker::BrokerError;
 use crate::cluster::{Cluster, ClusterError, OpenSwap};
-use crate::membership::{NodeName, Tally};
+use crate::membership::{NodeName, SwapId, Tally};
 use crate::rollout::SwapError;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -19,6 +20,17 @@ const TRYING: Duration = Duration::from_secs(120);
 const FOLLOWING: Duration = Duration::from_secs(20);
 /// How often one looks at the votes.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How all nodes are given a component.
+#[derive(Debug, Default)]
+pub(super) struct SwapOfAll {
+    /// Whether it is a rollback.
+    pub(super) rolls_back: bool,
+    /// The revision of the key of what is wanted that the order was given on; `None`: whichever it is.
+    pub(super) on: Option<u64>,
+    /// Why, for the histories.
+    pub(super) why: Option<String>,
+}
 
 impl HostOperations {
     /// Whether all nodes have agreed on the revision with this digest.
@@ -35,25 +47,51 @@ impl HostOperations {
         cluster: &Cluster,
         name: &str,
         component: Bytes,
-        rolls_back: bool,
+        how: SwapOfAll,
     ) -> Result<SwapView, OperationError> {
+        let SwapOfAll { rolls_back, on, why } = how;
         let service = ServiceName::new(name).map_err(|_| refusal(SwapError::Unknown(name.to_owned())))?;
         // What this node finds wrong by itself need not be asked of the others.
         self.rollout.try_component(name, component.clone(), rolls_back).await.map_err(refusal)?;
         let first = self.keep_first(cluster, &service).await;
         let digest = cluster.keep_component(&component).await.map_err(registry)?;
-        let mut swap = cluster.propose(&service, digest, rolls_back).await.map_err(registry)?;
+        let mut swap = match cluster.propose(&service, digest, rolls_back, on).await {
+            Ok(swap) => swap,
+            Err(error) => {
+                // Another proposal that this node has not heard of may ask for the same component.
+                let heard = cluster.swaps().borrow().proposals.contains_key(&service);
+                if heard || !matches!(error, ClusterError::UnderWay(_)) {
+                    forget(cluster, None, &[Some(digest), first]).await;
+                }
+                return Err(registry(error));
+            }
+        };
         swap.first = first;
         let committed = match agreed(cluster, &swap).await {
-            Ok(()) => cluster.commit(&swap, &who()).await.map_err(registry),
-            Err(refused) => Err(refused),
+            Ok(()) => cluster.commit(&swap, &who(), why).await,
+            Err(refused) => {
+                cluster.close(&swap).await;
+                forget(cluster, Some(swap.proposal.id), &[Some(digest), first]).await;
+                return Err(refused);
+            }
         };
-        cluster.close(&swap).await;
-        let wanted = committed?;
+        let wanted = match committed {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                cluster.close(&swap).await;
+                // In doubt, all nodes may have to serve it.
+                if error != ClusterError::InDoubt {
+                    forget(cluster, Some(swap.proposal.id), &[Some(digest), first]).await;
+                }
+                return Err(registry(error));
+            }
+        };
         let (revision, previous) = (digest.short(), wanted.previous.map(|previous| previous.short()));
         tracing::info!(%service, revision, previous, by = wanted.by, "all nodes have agreed on a revision");
         let late = followed(cluster, &swap).await;
-        forget_oldest(cluster, &swap, &[Some(digest), wanted.previous]).await;
+        let oldest = swap.before.as_ref().and_then(|before| before.previous);
+        let oldest = oldest.filter(|oldest| *oldest != digest && Some(*oldest) != wanted.previous);
+        forget(cluster, Some(swap.proposal.id), &[oldest]).await;
         let elsewhere = !self.rollout.stands_here(name);
         Ok(SwapView { service: name.to_owned(), revision, previous, elsewhere, late })
     }
@@ -63,11 +101,13 @@ impl HostOperations {
         let service = ServiceName::new(name).map_err(|_| refusal(SwapError::Unknown(name.to_owned())))?;
         // A service that is not there is refused as such.
         self.rollout.rollouts(name).map_err(refusal)?;
-        let (wanted, _) = cluster.wanted(&service).await.map_err(registry)?;
+        let (wanted, on) = cluster.wanted(&service).await.map_err(registry)?;
         let previous = wanted.and_then(|wanted| wanted.previous);
         let previous = previous.ok_or_else(|| refusal(SwapError::NoPrevious(service)))?;
         let component = cluster.component(&previous).await.map_err(registry)?;
-        self.swap_on_all(cluster, name, component, true).await
+        // Whoever has swapped meanwhile wins: this one was ordered before.
+        let how = SwapOfAll { rolls_back: true, on: Some(on), why: None };
+        self.swap_on_all(cluster, name, component, how).await
     }
 
     /// Keeps what serves before the first swap where all nodes find it, for a rollback.
@@ -135,20 +175,16 @@ async fn followed(cluster: &Cluster, swap: &OpenSwap) -> Vec<String> {
     }
 }
 
-/// Takes the component away to which no rollback returns any more, unless another service has it.
-async fn forget_oldest(cluster: &Cluster, swap: &OpenSwap, kept: &[Option<Digest>]) {
-    let Some(oldest) = swap.before.as_ref().and_then(|before| before.previous) else { return };
-    let needed = {
-        let board = cluster.swaps();
-        let board = board.borrow();
-        let others = board.wanted.iter().filter(|(service, _)| **service != swap.service);
-        others.flat_map(|(_, wanted)| [Some(wanted.digest), wanted.previous]).any(|digest| digest == Some(oldest))
-    };
-    if !needed
-        && !kept.contains(&Some(oldest))
-        && let Err(error) = cluster.forget_component(&oldest).await
-    {
-        tracing::debug!(%error, "a component that nobody needs stays in NATS");
+/// Takes the components away that nobody needs: no node has to serve them, no rollback returns to them, and no other
+/// proposal than `own` asks for them.
+async fn forget(cluster: &Cluster, own: Option<SwapId>, digests: &[Option<Digest>]) {
+    let board = Arc::clone(&cluster.swaps().borrow());
+    // Without the whole board nobody knows who needs them.
+    let unneeded = digests.iter().flatten().filter(|digest| board.is_whole && !board.needs(digest, own));
+    for digest in unneeded {
+        if let Err(error) = cluster.forget_component(digest).await {
+            tracing::debug!(%error, "a component that nobody needs stays in NATS");
+        }
     }
 }
 
@@ -165,6 +201,9 @@ fn registry(error: ClusterError) -> OperationError {
             "another swap was faster, so this one comes too late: look at `atoll ps --all`, and order it again"
                 .to_owned(),
         ),
+        ClusterError::InDoubt => {
+            (OperationErrorKind::Overloaded, format!("{error}: look at `atoll ps --all` when NATS is back"))
+        }
         ClusterError::UnderWay(_) | ClusterError::Component(_) => (OperationErrorKind::Conflict, error.to_string()),
         ClusterError::NoLease | ClusterError::Nats(BrokerError::Away(_)) => (
             OperationErrorKind::Overloaded,

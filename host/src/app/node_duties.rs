@@ -21,8 +21,12 @@ pub(super) struct NodeDuties {
     open: AtomicBool,
     /// The services that are about to end here: others are told that it has none.
     leaving: Mutex<BTreeSet<ServiceName>>,
-    /// What this node should do and cannot, by its service.
-    failures: Mutex<BTreeMap<ServiceName, String>>,
+    /// The services whose agreed revision this node could not serve at its start: others are told that it has none.
+    withheld: Mutex<BTreeSet<ServiceName>>,
+    /// Why this node does not serve what the nodes have agreed on, by the service.
+    swap_failures: Mutex<BTreeMap<ServiceName, String>>,
+    /// Why it has no instances that it should have, by the service.
+    place_failures: Mutex<BTreeMap<ServiceName, String>>,
     /// Whether other nodes would refuse this one's certificate.
     unproved: AtomicBool,
     /// The callers that were refused.
@@ -37,7 +41,7 @@ impl NodeDuties {
 
     /// Whether others are told that this node serves `service`.
     pub(super) fn offers(&self, service: &ServiceName) -> bool {
-        self.open.load(Relaxed) && !self.leaving().contains(service)
+        self.open.load(Relaxed) && !self.leaving().contains(service) && !self.withheld().contains(service)
     }
 
     /// Whether other nodes would refuse this one's certificate.
@@ -70,7 +74,22 @@ impl NodeDuties {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn failures(&self) -> MutexGuard<'_, BTreeMap<ServiceName, String>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn withheld(&self) -> MutexGuard<'_, BTreeSet<ServiceName>> {
+        self.withheld.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn swap_failures(&self) -> MutexGuard<'_, BTreeMap<ServiceName, String>> {
+        self.swap_failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn place_failures(&self) -> MutexGuard<'_, BTreeMap<ServiceName, String>> {
+        self.place_failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The services of which this node should do something that it cannot.
+    pub(super) fn failing(&self) -> BTreeSet<ServiceName> {
+        let mut failing: BTreeSet<_> = self.swap_failures().keys().cloned().collect();
+        failing.extend(self.place_failures().keys().cloned());
+        failing
     }
 }

@@ -32,8 +32,8 @@ pub(super) async fn join(
     Ok(Some(Arc::new(cluster.context("connecting to the NATS of the cluster")?)))
 }
 
-/// The services of the discovery table that have a component, with the replicas that take calls. Plain addresses each
-/// node has in its own manifest.
+/// The services of the discovery table that have a component, with the replicas that take calls, and what does not
+/// start here. Plain addresses each node has in its own manifest.
 fn serving(registry: Arc<Registry<Service>>, duties: Arc<NodeDuties>) -> Serving {
     Arc::new(move || {
         let (table, now) = (registry.snapshot(), Instant::now());
@@ -54,7 +54,8 @@ fn serving(registry: Arc<Registry<Service>>, duties: Arc<NodeDuties>) -> Serving
                 load,
             })
         };
-        table.iter().filter_map(row).collect()
+        let cannot = duties.place_failures().keys().cloned().collect();
+        (table.iter().filter_map(row).collect(), cannot)
     })
 }
 

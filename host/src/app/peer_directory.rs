@@ -108,7 +108,8 @@ mod tests {
             };
             let (name, address) = (NodeName::new(name).unwrap(), format!("{name}:7070"));
             let services = services.iter().map(served).collect();
-            Arc::new(NodeRow { name, incarnation: Incarnation(1), zone: None, address, standing, services })
+            let (incarnation, cannot) = (Incarnation(1), std::collections::BTreeSet::new());
+            Arc::new(NodeRow { name, incarnation, zone: None, address, standing, services, cannot })
         };
         let rows = [
             // Its own instances of `a` are there, whatever its standing.

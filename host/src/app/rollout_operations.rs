@@ -1,6 +1,7 @@
 //! Rollouts and the history, as the admin asks for them.
 
 use super::audited_operations::who;
+use super::cluster_swap::SwapOfAll;
 use super::operations::HostOperations;
 use super::rollout_views::{ended_view, open_view};
 use super::swap_refusal::refusal;
@@ -27,7 +28,7 @@ impl HostOperations {
     /// Gives all calls to a component, on all nodes of the cluster.
     pub(super) async fn swap_at_once(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         if let Some(cluster) = &self.cluster {
-            return self.swap_on_all(cluster, name, component, false).await;
+            return self.swap_on_all(cluster, name, component, SwapOfAll::default()).await;
         }
         let begun = self.rollout.begin(name, component, self.order()).await;
         self.swapped(name, begun.and_then(Begun::at_once))
@@ -67,25 +68,23 @@ impl HostOperations {
                 ..plan
             }
         });
-        if self.cluster.is_some() {
+        if let Some(cluster) = &self.cluster {
             if plan.is_some() {
                 return Err(OperationError::new(OperationErrorKind::Conflict, NO_CANARY));
             }
-            let SwapView { service, revision, previous, .. } = self.swap_at_once(name, component).await?;
-            return Ok(BegunView { service, revision, previous, rollout: None });
+            let how = SwapOfAll { why, ..SwapOfAll::default() };
+            return Ok(begun_at_once(self.swap_on_all(cluster, name, component, how).await?));
         }
         let order = RolloutOrder { plan, hold, no_way_back, why, ..self.order() };
         let begun = self.rollout.begin(name, component, order).await.map_err(refusal)?;
         match begun {
-            Begun::AtOnce(swapped) => {
-                let SwapView { service, revision, previous, .. } = self.swapped(name, Ok(swapped))?;
-                Ok(BegunView { service, revision, previous, rollout: None })
-            }
+            Begun::AtOnce(swapped) => Ok(begun_at_once(self.swapped(name, Ok(swapped))?)),
             Begun::Canary(state) => {
                 let RolloutHistory { serving, .. } = self.rollout.rollouts(name).map_err(refusal)?;
                 let revision = serving.map(|digest| digest.short()).unwrap_or_default();
                 let rollout = Some(open_view(name, &state));
-                Ok(BegunView { service: name.to_owned(), revision, previous: None, rollout })
+                let (service, late) = (name.to_owned(), Vec::new());
+                Ok(BegunView { service, revision, previous: None, rollout, elsewhere: false, late })
             }
         }
     }
@@ -122,7 +121,8 @@ impl HostOperations {
         let digest = self.rollout.kept(&service, revision).ok_or_else(unknown)?;
         if let Some(cluster) = &self.cluster {
             let component = self.rollout.component(digest).await.map_err(refusal)?;
-            return self.swap_on_all(cluster, name, component, true).await;
+            let how = SwapOfAll { rolls_back: true, ..SwapOfAll::default() };
+            return self.swap_on_all(cluster, name, component, how).await;
         }
         self.swapped(name, self.rollout.rollback_to(name, digest, &self.order()).await)
     }
@@ -150,6 +150,12 @@ impl HostOperations {
         tracing::info!(service = name, revision = digest.short(), path = %path.display(), "adopted into the manifest");
         Ok(AdoptedView { service: name.to_owned(), revision: digest.short(), path: path.display().to_string() })
     }
+}
+
+/// A swap without a canary.
+fn begun_at_once(swap: SwapView) -> BegunView {
+    let SwapView { service, revision, previous, elsewhere, late } = swap;
+    BegunView { service, revision, previous, rollout: None, elsewhere, late }
 }
 
 /// Replaces a file as a whole.

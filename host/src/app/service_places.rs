@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The pause after instances that did not start.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// How long others are told that they do not start.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// The task that keeps the services of this node.
 pub(super) struct ServicePlaces {
     pub(super) cluster: Arc<Cluster>,
@@ -42,18 +45,25 @@ impl ServicePlaces {
     pub(super) async fn follow(self) {
         let (mut views, mut moves) = (self.cluster.view(), BTreeMap::<ServiceName, ServiceMove>::new());
         loop {
-            let view = Arc::clone(&views.borrow_and_update());
+            views.mark_unchanged();
             let placed = self.rollout.placed();
             moves.retain(|name, _| placed.iter().any(|one| one.name == *name));
-            self.duties.leaving().retain(|name| moves.contains_key(name));
+            let known = |name: &ServiceName| moves.contains_key(name);
+            self.duties.leaving().retain(known);
+            self.duties.place_failures().retain(|name, _| known(name));
             for one in &placed {
-                let order = one.placement.order(&one.name, &view);
-                self.carry_out(order, one, moves.entry(one.name.clone()).or_default()).await;
+                // By the view of this moment: what another service does may take long.
+                self.carry_out(self.order(one), one, moves.entry(one.name.clone()).or_default()).await;
             }
             if let Ok(Err(_)) = timeout(LOOK, views.changed()).await {
                 return;
             }
         }
+    }
+
+    fn order(&self, one: &PlacedService) -> PlaceOrder {
+        let view = Arc::clone(&self.cluster.view().borrow());
+        one.placement.order(&one.name, &view)
     }
 
     async fn carry_out(&self, order: PlaceOrder, one: &PlacedService, own: &mut ServiceMove) {
@@ -65,6 +75,10 @@ impl ServicePlaces {
                     own.leaving = self.cluster.has_told_none_of(name).then(Instant::now);
                 }
                 Some(since) if since.elapsed() >= self.cluster.lease() => {
+                    // Whoever is not sure that others see it does not know who they are.
+                    if !self.cluster.holds_lease() || self.order(one) != PlaceOrder::Leave {
+                        return;
+                    }
                     if let Err(error) = self.rollout.end_to_host(name).await {
                         tracing::debug!(service = %name, %error, "its instances stay for now");
                         return;
@@ -81,17 +95,29 @@ impl ServicePlaces {
                 match self.rollout.begin_to_host(name).await {
                     Ok(()) => {
                         own.failed = None;
-                        self.duties.failures().remove(name);
+                        self.duties.place_failures().remove(name);
                     }
                     Err(error) => {
                         tracing::error!(service = %name, %error, "this node should have instances of it");
                         own.failed = Some(Instant::now());
-                        self.duties.failures().insert(name.clone(), error.to_string());
+                        self.duties.place_failures().insert(name.clone(), error.to_string());
                     }
                 }
             }
-            PlaceOrder::Leave => drop(self.duties.failures().remove(name)),
-            PlaceOrder::Have | PlaceOrder::Stay => self.stays(name, own),
+            PlaceOrder::Leave => self.tries_again(name, own),
+            PlaceOrder::Have => self.stays(name, own),
+            PlaceOrder::Stay => {
+                self.stays(name, own);
+                self.tries_again(name, own);
+            }
+        }
+    }
+
+    /// After a while this node says no more that it cannot start the instances: it may be its turn again.
+    fn tries_again(&self, name: &ServiceName, own: &mut ServiceMove) {
+        if own.failed.is_none_or(|failed| failed.elapsed() >= AGAIN) {
+            own.failed = None;
+            self.duties.place_failures().remove(name);
         }
     }
 

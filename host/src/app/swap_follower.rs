@@ -2,8 +2,8 @@
 
 use super::node_duties::NodeDuties;
 use crate::base::ServiceName;
-use crate::cluster::Cluster;
-use crate::membership::{SwapBoard, SwapId, SwapProposal, VoteWord, WantedRevision};
+use crate::cluster::{Cluster, ClusterError};
+use crate::membership::{SwapBoard, SwapId, SwapProposal, SwapVoter, VoteWord, WantedRevision};
 use crate::rollout::Rollout;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,15 +22,18 @@ pub(super) struct SwapFollower {
     cluster: Arc<Cluster>,
     rollout: Arc<Rollout>,
     duties: Arc<NodeDuties>,
-    /// What this node has last said of each service.
-    said: BTreeMap<ServiceName, (SwapId, VoteWord)>,
+    /// What this node has said.
+    voter: SwapVoter,
     /// When it last could not serve what is wanted.
     failed: BTreeMap<ServiceName, (SwapId, Instant)>,
+    /// What it serves of what is wanted: it puts that back if NATS loses it.
+    followed: BTreeMap<ServiceName, WantedRevision>,
 }
 
 impl SwapFollower {
     pub(super) fn new(cluster: Arc<Cluster>, rollout: Arc<Rollout>, duties: Arc<NodeDuties>) -> Self {
-        Self { cluster, rollout, duties, said: BTreeMap::new(), failed: BTreeMap::new() }
+        let (voter, failed, followed) = (SwapVoter::default(), BTreeMap::new(), BTreeMap::new());
+        Self { cluster, rollout, duties, voter, failed, followed }
     }
 
     /// Takes what the cluster wants before this node serves. Without NATS it serves what it has.
@@ -41,9 +44,10 @@ impl SwapFollower {
             tracing::warn!("NATS does not say which revisions the cluster serves: this node begins with its own");
             return;
         };
-        for (service, wanted) in &board.wanted {
-            self.take(service, wanted).await;
-        }
+        self.take_all(&board).await;
+        // Another revision than the agreed one is of no use to other nodes.
+        let withheld = self.failed.keys().filter(|service| self.rollout.digest(service.as_str()).is_some());
+        self.duties.withheld().extend(withheld.cloned());
     }
 
     /// Follows the cluster. It ends with it.
@@ -59,20 +63,55 @@ impl SwapFollower {
     }
 
     async fn settle(&mut self, board: &SwapBoard) {
-        for (service, proposal) in &board.proposals {
-            if self.said.get(service).is_none_or(|(id, _)| *id != proposal.id) {
-                let word = self.try_out(service, proposal).await;
-                self.say(service, proposal.id, word).await;
+        for (service, proposal) in self.voter.unvoted(board) {
+            let word = self.try_out(&service, &proposal).await;
+            self.say(board, &service, proposal.id, word).await;
+        }
+        if board.is_whole {
+            self.put_back(board).await;
+        }
+        self.take_all(board).await;
+    }
+
+    /// Puts back what NATS has lost. What an operator has taken away leaves a marker there, and stays away.
+    async fn put_back(&mut self, board: &SwapBoard) {
+        let lost: Vec<_> = self.followed.extract_if(.., |service, _| !board.wanted.contains_key(service)).collect();
+        for (service, wanted) in lost {
+            let component = match self.rollout.component(wanted.digest).await {
+                Ok(component) => component,
+                Err(error) => {
+                    let text =
+                        "NATS has lost what the nodes have agreed on, and this node keeps no component to put back";
+                    tracing::warn!(%service, %error, "{text}");
+                    continue;
+                }
+            };
+            let put = async {
+                let back = self.cluster.put_back(&service, &wanted).await?;
+                if back {
+                    self.cluster.keep_component(&component).await?;
+                }
+                Ok::<_, ClusterError>(back)
+            };
+            match put.await {
+                Ok(true) => tracing::warn!(%service, "NATS had lost what the nodes have agreed on: it was put back"),
+                Ok(false) => tracing::info!(%service, "what the nodes have agreed on was taken away"),
+                Err(error) => {
+                    tracing::debug!(%service, %error, "what NATS has lost was not put back yet");
+                    self.followed.insert(service, wanted);
+                }
             }
         }
-        for (service, wanted) in &board.wanted {
-            self.take(service, wanted).await;
-        }
+    }
+
+    /// Whether this node has to serve a component as `service`: it does, or would if the start had not left it out.
+    fn has_part_in(&self, service: &ServiceName) -> bool {
+        self.rollout.digest(service.as_str()).is_some() || self.rollout.can_return(service.as_str())
     }
 
     async fn try_out(&self, service: &ServiceName, proposal: &SwapProposal) -> VoteWord {
         // A node whose manifest does not have the service has nothing against it.
-        if self.rollout.digest(service.as_str()).is_none() {
+        if !self.has_part_in(service) {
             return VoteWord::Ready;
         }
         let component = match self.cluster.component(&proposal.digest).await {
@@ -85,53 +124,80 @@ impl SwapFollower {
         }
     }
 
-    /// Serves what is wanted of a service.
-    async fn take(&mut self, service: &ServiceName, wanted: &WantedRevision) {
-        let serves = self.rollout.digest(service.as_str());
-        if serves.is_none() || serves == Some(wanted.digest) {
-            self.mended(service);
-            return self.say(service, wanted.id, VoteWord::Follows).await;
+    /// Serves what is wanted of all services. One may need what another one has since its own swap, so all are gone
+    /// through until nothing more succeeds.
+    async fn take_all(&mut self, board: &SwapBoard) {
+        let wants = |service: &ServiceName| board.wanted.contains_key(service);
+        self.failed.retain(|service, _| wants(service));
+        self.duties.swap_failures().retain(|service, _| wants(service));
+        self.duties.withheld().retain(wants);
+        loop {
+            let mut taken = false;
+            for (service, wanted) in &board.wanted {
+                taken |= self.take(board, service, wanted).await;
+            }
+            if !taken {
+                return;
+            }
+            // What has failed has another ground now.
+            self.failed.clear();
+        }
+    }
+
+    /// Serves what is wanted of a service. Returns whether that has changed anything.
+    async fn take(&mut self, board: &SwapBoard, service: &ServiceName, wanted: &WantedRevision) -> bool {
+        if !self.has_part_in(service) || self.rollout.digest(service.as_str()) == Some(wanted.digest) {
+            self.follows(board, service, wanted).await;
+            return false;
         }
         if self.failed.get(service).is_some_and(|(id, at)| *id == wanted.id && at.elapsed() < PAUSE) {
-            return;
+            return false;
         }
-        let taken = async {
-            let component = self.cluster.component(&wanted.digest).await.map_err(|error| error.to_string())?;
-            let how = (wanted.rolls_back, wanted.by.as_str());
-            let swapped = self.rollout.take_component(service.as_str(), component, how).await;
-            swapped.map(drop).map_err(|error| error.to_string())
-        };
-        match taken.await {
+        // What was wanted before is not put back any more.
+        self.followed.remove(service);
+        let revision = wanted.digest.short();
+        match self.swap_in(service, wanted).await {
             Ok(()) => {
-                self.mended(service);
-                tracing::info!(%service, revision = wanted.digest.short(), "this node serves what the cluster has agreed on");
-                self.say(service, wanted.id, VoteWord::Follows).await;
+                tracing::info!(%service, revision, "this node serves what the cluster has agreed on");
+                self.follows(board, service, wanted).await;
+                true
             }
             Err(error) => {
-                let revision = wanted.digest.short();
                 tracing::error!(%service, revision, error, "this node cannot serve what the cluster has agreed on");
                 self.failed.insert(service.clone(), (wanted.id, Instant::now()));
                 let text = format!("it does not serve {revision}, on which the nodes have agreed: {error}");
-                self.duties.failures().insert(service.clone(), text);
-                self.say(service, wanted.id, VoteWord::Refused(error)).await;
+                self.duties.swap_failures().insert(service.clone(), text);
+                self.say(board, service, wanted.id, VoteWord::Refused(error)).await;
+                false
             }
         }
     }
 
-    /// What this task has noted of a service holds no more. Other tasks note failures of their own.
-    fn mended(&mut self, service: &ServiceName) {
-        if self.failed.remove(service).is_some() {
-            self.duties.failures().remove(service);
+    async fn swap_in(&self, service: &ServiceName, wanted: &WantedRevision) -> Result<(), String> {
+        let component = self.cluster.component(&wanted.digest).await.map_err(|error| error.to_string())?;
+        let how = (wanted.rolls_back, wanted.by.as_str(), wanted.why.as_deref());
+        let swapped = self.rollout.take_component(service.as_str(), component, how).await;
+        swapped.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// This node serves what is wanted, or has nothing to do with it: what was noted of the service holds no more.
+    async fn follows(&mut self, board: &SwapBoard, service: &ServiceName, wanted: &WantedRevision) {
+        if self.has_part_in(service) {
+            self.followed.insert(service.clone(), wanted.clone());
         }
+        self.failed.remove(service);
+        self.duties.swap_failures().remove(service);
+        self.duties.withheld().remove(service);
+        self.say(board, service, wanted.id, VoteWord::Follows).await;
     }
 
     /// Says it, once.
-    async fn say(&mut self, service: &ServiceName, id: SwapId, word: VoteWord) {
-        if self.said.get(service).is_some_and(|said| *said == (id, word.clone())) {
+    async fn say(&mut self, board: &SwapBoard, service: &ServiceName, id: SwapId, word: VoteWord) {
+        if !self.voter.has_to_say(board, service, (id, &word)) {
             return;
         }
         match self.cluster.vote(service, id, word.clone()).await {
-            Ok(()) => drop(self.said.insert(service.clone(), (id, word))),
+            Ok(()) => self.voter.said(service, id, word),
             Err(error) => tracing::debug!(%service, %error, "what this node says of a swap was not written"),
         }
     }

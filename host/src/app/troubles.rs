@@ -27,7 +27,7 @@ pub(super) fn troubles(
     });
     let nodes = cluster.and_then(cluster_trouble).map(|trouble| ("cluster", trouble));
     let nodes = nodes.into_iter().chain(unproved);
-    let failing: Vec<_> = duties.failures().keys().map(ToString::to_string).collect();
+    let failing: Vec<_> = duties.failing().iter().map(ToString::to_string).collect();
     let failing = (!failing.is_empty()).then(|| {
         let failing = failing.join(", ");
         ("services", format!("this node does not serve these as its cluster wants it: {failing}; the log says why"))

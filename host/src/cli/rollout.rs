@@ -110,9 +110,9 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
     field("no_way_back", no_way_back.then(|| "true".into()));
     field("why", why);
     let begun = client.begin_rollout(&service, &file, &fields.join("&")).await?;
-    let BegunView { service: name, revision, previous, rollout } = begun;
+    let BegunView { service: name, revision, previous, rollout, elsewhere, late } = begun;
     let Some(rollout) = rollout else {
-        return Ok(served(&SwapView { service: name, revision, previous, elsewhere: false, late: Vec::new() }));
+        return served(&SwapView { service: name, revision, previous, elsewhere, late });
     };
     let begun = match &rollout.shadow {
         Some(shadow) => format!(
@@ -146,7 +146,7 @@ pub(super) async fn rollout(client: &Client, args: RolloutArgs) -> anyhow::Resul
         if no_way_back && action != RolloutAction::Promote {
             anyhow::bail!("--no-way-back goes with `promote` alone");
         }
-        return Ok(served(&client.end_rollout(&service, end).await?));
+        return served(&client.end_rollout(&service, end).await?);
     }
     let mut history = client.history(&service).await?;
     let last = (!history.rollouts.is_empty()).then(|| history.rollouts.swap_remove(0));
@@ -192,12 +192,19 @@ pub(super) async fn adopt(client: &Client, service: &ServiceName) -> anyhow::Res
 }
 
 /// The line that confirms a swap or a rollback.
-pub(super) fn served(swap: &SwapView) -> String {
+///
+/// # Errors
+/// Nodes do not serve it yet, as the lines after it say.
+pub(super) fn served(swap: &SwapView) -> anyhow::Result<String> {
     let SwapView { service, revision, previous, elsewhere, late } = swap;
     let serves = if *elsewhere { "serves on the nodes that have instances, and this one has none" } else { "serves" };
     let way_back = previous.as_ref().map(|previous| format!("; `atoll rollback {service}` returns to {previous}"));
+    let text = format!("{service}: {revision} {serves}{}", way_back.unwrap_or_default());
+    if late.is_empty() {
+        return Ok(text);
+    }
     let late: String = late.iter().map(|one| format!("\n! {one}")).collect();
-    format!("{service}: {revision} {serves}{}{late}", way_back.unwrap_or_default())
+    Err(anyhow::anyhow!("{text}; not yet on all nodes, which go on trying:{late}"))
 }
 
 /// A rollout in a few lines.
@@ -309,6 +316,19 @@ mod tests {
         );
         let none = HistoryView { rollouts: Vec::new(), serving: None, ..history };
         assert_eq!(table(&none), "users: there was no rollout\n");
+    }
+
+    #[test]
+    fn a_swap_that_a_node_does_not_serve_yet_is_no_success_and_names_the_node() {
+        let (service, revision) = ("users".to_owned(), "cccccccccccc".to_owned());
+        let done = SwapView { service, revision, previous: None, elsewhere: false, late: Vec::new() };
+        assert_eq!(served(&done).unwrap(), "users: cccccccccccc serves");
+        let late = SwapView { late: vec!["node `b` does not serve it yet".into()], ..done };
+        let error = served(&late).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "users: cccccccccccc serves; not yet on all nodes, which go on trying:\n! node `b` does not serve it yet"
+        );
     }
 
     #[test]

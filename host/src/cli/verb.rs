@@ -242,7 +242,7 @@ pub(super) async fn request(
         Remote::Apply(args) => apply::apply(&client, args).await,
         Remote::Diff(args) => apply::diff(&client, args).await,
         Remote::Rollback { service, revision } => {
-            Ok(rollout::served(&client.rollback(&service, revision.as_deref()).await?))
+            rollout::served(&client.rollback(&service, revision.as_deref()).await?)
         }
         Remote::Rollout(args) => rollout::rollout(&client, args).await,
         Remote::History { service, output } => rollout::history(&client, &service, output).await,

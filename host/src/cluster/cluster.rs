@@ -69,13 +69,15 @@ impl Cluster {
             Err(error) => tracing::warn!(%error, "this node is alone until NATS can be reached"),
             Ok(()) => {}
         }
+        let (services, cannot) = serving();
         let own = Arc::new(NodeRow {
             name: settings.node.clone(),
             incarnation: Incarnation(rand::random()),
             zone: settings.zone.clone(),
             address: settings.address.clone(),
             standing: Standing::Living,
-            services: serving(),
+            services,
+            cannot,
         });
         let table = MemberTable::new(EvictionRule::of(settings.lease), own, Instant::now());
         let table = Arc::new(SharedTable::new(table));
@@ -116,10 +118,6 @@ impl Cluster {
         &self.swaps
     }
 
-    pub(super) fn claim(&self) -> &Mutex<LeaseClaim> {
-        &self.state.claim
-    }
-
     /// How this node fares.
     pub fn report(&self) -> ClusterReport {
         let now = Instant::now();
@@ -129,6 +127,11 @@ impl Cluster {
         let lease_age = claim.age(now).filter(|age| *age < self.terms.length);
         let view = self.view().borrow().clone();
         ClusterReport { view, lease_age, stale_for, doubted, taken: self.state.taken.load(Relaxed) }
+    }
+
+    /// Whether this node has its lease, so that others see it.
+    pub fn holds_lease(&self) -> bool {
+        self.state.claim.lock().unwrap_or_else(PoisonError::into_inner).holds(Instant::now()).is_some()
     }
 
     /// Whether the registry has been told that this node has none of `service`.

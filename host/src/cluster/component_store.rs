@@ -21,6 +21,8 @@ const NO_MESSAGE: u64 = 10037;
 const CHUNK: usize = 128 << 10;
 /// The largest component.
 const LARGEST: u64 = 256 << 20;
+/// How much all components may have: NATS reserves it, and refuses what is beyond.
+const MOST: u64 = 2 << 30;
 
 /// The store.
 #[derive(Clone)]
@@ -44,12 +46,27 @@ impl ComponentStore {
         }
         let object = format!("{:016x}{:016x}", rand::random::<u64>(), rand::random::<u64>());
         let subject = format!("$O.{}.C.{object}", self.name);
+        if let Err(error) = self.write(component, &digest, (&object, &subject)).await {
+            // A part of one is of no use.
+            let purged = self.api("STREAM.PURGE", json!({ "filter": subject })).await;
+            tracing::debug!(?purged, "the chunks of a component that was not written");
+            return Err(error);
+        }
+        Ok(digest)
+    }
+
+    async fn write(
+        &self,
+        component: &Bytes,
+        digest: &Digest,
+        (object, subject): (&str, &str),
+    ) -> Result<(), ClusterError> {
         let nats = self.bucket.nats();
         let mut chunks = 0;
         let mut rest = component.clone();
         while !rest.is_empty() {
             let chunk = rest.split_to(rest.len().min(CHUNK));
-            nats.ask(&subject, None, chunk).await?;
+            nats.ask(subject, None, chunk).await?;
             chunks += 1;
         }
         let meta = json!({
@@ -63,8 +80,8 @@ impl ComponentStore {
         });
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Rollup", "sub");
-        nats.ask(&self.meta(&digest), Some(headers), meta.to_string().into()).await?;
-        Ok(digest)
+        nats.ask(&self.meta(digest), Some(headers), meta.to_string().into()).await?;
+        Ok(())
     }
 
     /// A component that was put there.
@@ -125,6 +142,7 @@ impl ComponentStore {
             "retention": "limits",
             "storage": "file",
             "discard": "new",
+            "max_bytes": MOST,
             "num_replicas": self.bucket.nats().replicas(),
             "allow_rollup_hdrs": true,
             "allow_direct": true,

@@ -26,6 +26,9 @@ pub enum ClusterError {
     /// A swap of all nodes is under way; by whom.
     #[error("another swap of it is under way, by {0}: wait for its end")]
     UnderWay(String),
+    /// NATS has not said whether it has written what was agreed on.
+    #[error("NATS did not say whether it has written what the nodes have agreed on, so they may serve it or not")]
+    InDoubt,
     /// A component cannot be had.
     #[error("{0}")]
     Component(String),
@@ -42,6 +45,7 @@ impl ClusterError {
             | Self::NoNode(_)
             | Self::NoLease
             | Self::UnderWay(_)
+            | Self::InDoubt
             | Self::Component(_) => false,
         }
     }

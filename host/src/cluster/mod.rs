@@ -6,8 +6,8 @@
 //!
 //! The registry has three keys for each node: `lease.NODE` ends by itself and is renewed by compare-and-set; `row.NODE`
 //! is written when it changes; `order.NODE` is what operators want of the node. Three more are for swaps of all nodes:
-//! `proposal.SERVICE` asks them, `vote.SERVICE.NODE` is what each says, and `wanted.SERVICE` is what all have to serve.
-//! The components are in an object store of NATS.
+//! `proposal.SERVICE` asks them, and has what was agreed on until `wanted.SERVICE` has it, which is what all have to
+//! serve; `vote.SERVICE.NODE` is what each says. The components are in an object store of NATS.
 //!
 //! What always holds:
 //! - A lease counts from before it was sent. Whether a write was stored, only the server's comparison decides, and what
@@ -20,7 +20,8 @@
 //! Never: calls a service, or asks another node.
 //!
 //! From the top: `swap_register` → `cluster` → `node_keeper`, `table_keeper` → `shared_table`, `swap_table` →
-//! `bucket_watch`; `cluster` → `component_store`; both → `bucket` → `record`, `swap_record`, `key`, `error`. Tests: of texts beside them, and with a real server in `tests/it/cluster`.
+//! `bucket_watch`; `cluster` → `component_store`; both → `bucket` → `record`, `swap_record`, `key`, `error`. Tests: of
+//! texts beside them, and with a real server in `tests/it/cluster`.
 
 mod bucket;
 mod bucket_watch;

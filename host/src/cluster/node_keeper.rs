@@ -5,14 +5,16 @@ use super::error::ClusterError;
 use super::key;
 use super::record;
 use super::shared_table::SharedTable;
+use crate::base::ServiceName;
 use crate::membership::{Incarnation, LeaseClaim, LeaseTerms, NodeRow, ServiceRow, Standing};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
-/// What this node serves now, in the order of the names.
-pub type Serving = Arc<dyn Fn() -> Vec<ServiceRow> + Send + Sync>;
+/// What this node serves now, in the order of the names, and what it cannot start.
+pub type Serving = Arc<dyn Fn() -> (Vec<ServiceRow>, BTreeSet<ServiceName>) + Send + Sync>;
 
 /// How often one looks whether this node has something else to say.
 const LOOK: Duration = Duration::from_millis(250);
@@ -149,11 +151,11 @@ impl NodeKeeper {
 
     /// Says what this node is now, if that has changed. What changes all the time, the load, is told with a renewal.
     async fn tell(&self, written: &mut WrittenRow, renews: bool) {
-        let services = (self.serving)();
+        let (services, cannot) = (self.serving)();
         let ending = self.state.ending.load(Relaxed).then_some(Standing::Draining);
         let row = self.table.change(|table, _| {
             let standing = table.own_order().max(ending).unwrap_or_default();
-            let row = Arc::new(NodeRow { standing, services, ..(**table.own()).clone() });
+            let row = Arc::new(NodeRow { standing, services, cannot, ..(**table.own()).clone() });
             table.set_own(Arc::clone(&row));
             row
         });

@@ -19,6 +19,8 @@ struct RowRecord {
     address: String,
     standing: String,
     services: Vec<ServedRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cannot: Vec<String>,
 }
 
 /// A service of a row.
@@ -61,6 +63,7 @@ pub(super) fn row(row: &NodeRow) -> String {
         address: row.address.clone(),
         standing: row.standing.to_string(),
         services: row.services.iter().map(service).collect(),
+        cannot: row.cannot.iter().map(ToString::to_string).collect(),
     })
 }
 
@@ -82,6 +85,7 @@ pub(super) fn read_row(name: NodeName, text: &[u8]) -> Option<NodeRow> {
         address: record.address,
         standing: Standing::parse(&record.standing).unwrap_or(Standing::Draining),
         services,
+        cannot: record.cannot.iter().filter_map(|name| ServiceName::new(name).ok()).collect(),
     })
 }
 
@@ -120,6 +124,7 @@ mod tests {
             address: "10.0.0.1:7070".into(),
             standing: Standing::Cordoned,
             services: vec![service("orders"), service("users")],
+            cannot: [ServiceName::new("mail").unwrap()].into(),
         };
         assert_eq!(read_row(name.clone(), row(&node).as_bytes()), Some(node.clone()));
         assert_eq!(node.service("users"), Some(&service("users")));

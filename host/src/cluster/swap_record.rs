@@ -17,6 +17,8 @@ struct WantedRecord {
     rolls_back: bool,
     #[serde(default)]
     by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +28,12 @@ struct ProposalRecord {
     node: String,
     #[serde(default)]
     rolls_back: bool,
+    /// What was agreed on: then nobody is asked any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agreed: Option<WantedRecord>,
+    /// With it, the revision of the key that it replaces.
+    #[serde(default)]
+    on: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,33 +46,61 @@ struct VoteRecord {
 }
 
 pub(super) fn wanted(wanted: &WantedRevision) -> String {
-    text(&WantedRecord {
+    text(&wanted_record(wanted))
+}
+
+fn wanted_record(wanted: &WantedRevision) -> WantedRecord {
+    WantedRecord {
         id: id(wanted.id),
         digest: wanted.digest.to_string(),
         previous: wanted.previous.map(|digest| digest.to_string()),
         rolls_back: wanted.rolls_back,
         by: wanted.by.clone(),
-    })
+        why: wanted.why.as_ref().map(|why| why.chars().take(REASON).collect()),
+    }
 }
 
 pub(super) fn read_wanted(text: &[u8]) -> Option<WantedRevision> {
-    let WantedRecord { id, digest, previous, rolls_back, by } = serde_json::from_slice(text).ok()?;
+    of_record(serde_json::from_slice(text).ok()?)
+}
+
+fn of_record(record: WantedRecord) -> Option<WantedRevision> {
+    let WantedRecord { id, digest, previous, rolls_back, by, why } = record;
     let previous = previous.map(|digest| Digest::parse(&digest));
     let (id, digest) = (read_id(&id)?, Digest::parse(&digest)?);
-    Some(WantedRevision { id, digest, previous: previous.flatten(), rolls_back, by })
+    Some(WantedRevision { id, digest, previous: previous.flatten(), rolls_back, by, why })
 }
 
 pub(super) fn proposal(proposal: &SwapProposal) -> String {
-    text(&ProposalRecord {
+    text(&proposal_record(proposal))
+}
+
+fn proposal_record(proposal: &SwapProposal) -> ProposalRecord {
+    ProposalRecord {
         id: id(proposal.id),
         digest: proposal.digest.to_string(),
         node: proposal.node.to_string(),
         rolls_back: proposal.rolls_back,
-    })
+        agreed: None,
+        on: 0,
+    }
 }
 
+/// The proposal as what was agreed on; `on` is the revision of the key of what is wanted, which it replaces.
+pub(super) fn agreed(proposal: &SwapProposal, wanted: &WantedRevision, on: u64) -> String {
+    text(&ProposalRecord { agreed: Some(wanted_record(wanted)), on, ..proposal_record(proposal) })
+}
+
+/// What was agreed on, and the revision of the key that it replaces; `None`: the nodes are still asked.
+pub(super) fn read_agreed(text: &[u8]) -> Option<(WantedRevision, u64)> {
+    let ProposalRecord { agreed, on, .. } = serde_json::from_slice(text).ok()?;
+    Some((of_record(agreed?)?, on))
+}
+
+/// What the nodes are asked.
 pub(super) fn read_proposal(text: &[u8]) -> Option<SwapProposal> {
-    let ProposalRecord { id, digest, node, rolls_back } = serde_json::from_slice(text).ok()?;
+    let record: ProposalRecord = serde_json::from_slice(text).ok()?;
+    let ProposalRecord { id, digest, node, rolls_back, agreed: None, .. } = record else { return None };
     let (id, digest) = (read_id(&id)?, Digest::parse(&digest)?);
     Some(SwapProposal { id, digest, node: NodeName::new(&node).ok()?, rolls_back })
 }
@@ -109,11 +145,20 @@ mod tests {
     #[test]
     fn what_is_written_comes_back_and_what_is_none_is_none() {
         let (id, digest) = (SwapId(0xab), Digest([9; 32]));
-        let one =
-            WantedRevision { id, digest, previous: Some(Digest([8; 32])), rolls_back: true, by: "loopback".into() };
+        let by = "loopback".to_owned();
+        let one = WantedRevision {
+            id,
+            digest,
+            previous: Some(Digest([8; 32])),
+            rolls_back: true,
+            by,
+            why: Some("slow".into()),
+        };
         assert_eq!(read_wanted(wanted(&one).as_bytes()), Some(one.clone()));
         let two = SwapProposal { id, digest, node: NodeName::new("a").unwrap(), rolls_back: false };
-        assert_eq!(read_proposal(proposal(&two).as_bytes()), Some(two));
+        let (asked, done) = (proposal(&two), agreed(&two, &one, 7));
+        assert_eq!((read_proposal(asked.as_bytes()), read_agreed(asked.as_bytes())), (Some(two), None));
+        assert_eq!((read_proposal(done.as_bytes()), read_agreed(done.as_bytes())), (None, Some((one.clone(), 7))));
         for word in [VoteWord::Ready, VoteWord::Refused("it traps".into()), VoteWord::Follows] {
             let three = NodeVote { id, incarnation: Incarnation(7), word };
             assert_eq!(read_vote(vote(&three).as_bytes()), Some(three));

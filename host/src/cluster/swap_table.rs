@@ -62,6 +62,10 @@ fn change(board: &mut SwapBoard, kind: &str, name: &str, news: &BucketNews) -> b
         }
         key::PROPOSAL => {
             let Ok(service) = ServiceName::new(name) else { return false };
+            // What was agreed on counts from there on: `wanted` follows, if not by the node that has written this.
+            if let Some((wanted, _)) = text.and_then(swap_record::read_agreed) {
+                board.wanted.insert(service.clone(), wanted);
+            }
             put(&mut board.proposals, service, text.and_then(swap_record::read_proposal));
         }
         key::VOTE => {
@@ -97,6 +101,7 @@ mod tests {
             previous: None,
             rolls_back: false,
             by: String::new(),
+            why: None,
         };
         let written =
             |key: &str| BucketNews::Written { key: key.to_owned(), text: swap_record::wanted(&wanted).into() };

@@ -44,8 +44,8 @@ static NODES: ManifestKey<ListKind<PlacementKind>> = ManifestKey::new(
 static NODE_COUNT: ManifestKey<CountKind<u16>> = ManifestKey::without_default(
     "node_count",
     CountKind { min: 1, max: 64 },
-    "On how many of the nodes in `nodes` the component has instances, spread over their zones. Each node reckons it from \
-     what it knows of the others; when one is gone, another one takes its place. Absent: on all of them.",
+    "On how many of the nodes in `nodes` the component has instances, spread over their zones. Each node reckons it \
+     from what it knows of the others; when one is gone, another one takes its place. Absent: on all of them.",
 );
 
 /// Which node of the cluster reads the manifest.

@@ -15,10 +15,11 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `wanted` → `rollback`; `start` and `rollback` → `canary_rollout` → `attendance`, `shadow_phase`, `way_back`, `promotion` →
-//! `sweep` → `data_migration` → `journal` → `swap` → `deployment` → `unfinished_calls`, `addresses`, `canary_run` →
-//! `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` → `deployment`; `swap` → `trial` →
-//! `wiring`; `swap` and `start` → `start_ledger`; `hosting` → `swap`; `error` stands apart. Tests: with real components in `tests/it`.
+//! From the top: `wanted` → `rollback`; `start` and `rollback` → `canary_rollout` → `attendance`, `shadow_phase`,
+//! `way_back`, `promotion` → `sweep` → `data_migration` → `journal` → `swap` → `deployment` → `unfinished_calls`,
+//! `addresses`, `canary_run` → `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` →
+//! `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `hosting` → `swap`; `error` stands
+//! apart. Tests: with real components in `tests/it`.
 
 mod addresses;
 mod attendance;

@@ -23,7 +23,7 @@ impl Rollout {
         self.prepare(deployment, bytes, clients).await.map(drop)
     }
 
-    /// Serves the component in `bytes`, on which the nodes have agreed; `who` has ordered it.
+    /// Serves the component in `bytes`, on which the nodes have agreed; `who` has ordered it, and says why.
     ///
     /// # Errors
     /// [`SwapError`]. Nothing has changed then.
@@ -31,9 +31,9 @@ impl Rollout {
         &self,
         name: &str,
         bytes: Bytes,
-        (rolls_back, who): (bool, &str),
+        (rolls_back, who, why): (bool, &str, Option<&str>),
     ) -> Result<Swapped, SwapError> {
-        let why = Some("all nodes of the cluster".to_owned());
+        let why = Some(why.unwrap_or("all nodes of the cluster").to_owned());
         let order = RolloutOrder { who: who.to_owned(), why, ..RolloutOrder::default() };
         if rolls_back {
             return self.restore_given(name, bytes, &order).await;

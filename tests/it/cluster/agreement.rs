@@ -21,7 +21,7 @@ prefix = "/hello"
 service = "hello"
 "#;
 
-/// A fleet whose nodes call each other, in three zones.
+/// A fleet whose nodes call each other, in three zones. The first one keeps a history.
 struct CallingFleet {
     homes: Vec<Home>,
     nodes: Vec<RunningNode>,
@@ -33,9 +33,10 @@ impl CallingFleet {
         let home = |(at, name): (usize, &&str)| {
             let NodeFiles { authority, certificate, key } = certify_node(pki, name).unwrap();
             let (nats, zone) = (server.address(), at + 1);
+            let history = if at == 0 { "[history]\nrevisions = 5\n" } else { "" };
             Home::new(&format!(
                 "[cluster]\nnats = '{nats}'\nlease = '4s'\nzone = 'z{zone}'\nlisten = '127.0.0.1:0'\n\
-                 authority = {authority:?}\ncertificate = {certificate:?}\nkey = {key:?}\n{SERVICE}"
+                 authority = {authority:?}\ncertificate = {certificate:?}\nkey = {key:?}\n{history}{SERVICE}"
             ))
         };
         let homes: Vec<_> = NAMES.iter().enumerate().map(home).collect();
@@ -129,7 +130,7 @@ async fn a_service_stands_on_its_number_of_nodes_and_moves_when_one_is_killed_or
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_is_of_all_nodes_or_of_none_and_holds_for_a_node_that_starts_again() {
-    let Some(server) = NatsServer::start().await else { return };
+    let Some(mut server) = NatsServer::start().await else { return };
     let pki = tempfile::tempdir().unwrap();
     let mut fleet = CallingFleet::start(&server, &pki.path().join("pki")).await;
     let hosts = fleet.settles(0, 2).await;
@@ -137,7 +138,7 @@ async fn a_swap_is_of_all_nodes_or_of_none_and_holds_for_a_node_that_starts_agai
     let without = NAMES.iter().position(|name| hosts.iter().all(|(host, _)| host != name)).unwrap();
     let new = fs::read(hello_revision(b"revision-001-bbb", pki.path())).unwrap();
 
-    let (status, text) = fleet.swap(without, new).await;
+    let (status, text) = fleet.swap(without, new.clone()).await;
     assert_eq!(status, 200, "{text}");
     assert_eq!(text["elsewhere"], true, "{text}");
     let revision = text["revision"].as_str().unwrap().to_owned();
@@ -158,6 +159,26 @@ async fn a_swap_is_of_all_nodes_or_of_none_and_holds_for_a_node_that_starts_agai
     let answer = again.http.json(Method::POST, &rollback, &json!({})).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     fleet.all_serve(&old).await;
+
+    // One after the other: no word on the one before takes a vote for the next one back.
+    for _ in 0..2 {
+        let (status, text) = fleet.swap(2, new.clone()).await;
+        assert!(status == 200 && text["late"].is_null(), "{status} {text}");
+        fleet.all_serve(&revision).await;
+    }
+
+    // NATS loses all: the node with a history puts back what was agreed on, for one that has only its file.
+    server.kill().await;
+    fs::remove_dir_all(server.folder().join("jetstream")).unwrap();
+    server.start_again().await;
+    fleet.nodes.remove(1).host.stop().await;
+    fleet.nodes.insert(1, RunningNode::start(&fleet.homes[1], NAMES[1]).await);
+    let again = &fleet.nodes[1];
+    eventually("it serves what was put back", async || {
+        let service = again.http.get(&format!("{}/v1/services/hello", again.host.admin)).await.json();
+        (service["revision"] == revision.as_str() && service["of_cluster"] == true).then_some(())
+    })
+    .await;
     for node in fleet.nodes {
         node.host.stop().await;
     }

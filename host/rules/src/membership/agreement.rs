@@ -40,6 +40,8 @@ pub struct WantedRevision {
     pub rolls_back: bool,
     /// Who ordered it: `admin-token`, `loopback`.
     pub by: String,
+    /// Why, for the histories of the nodes.
+    pub why: Option<String>,
 }
 
 /// What a node says of a swap.
@@ -116,6 +118,13 @@ impl SwapBoard {
         late.map(|node| (node.clone(), why(node))).collect()
     }
 
+    /// Whether a node may need a component: it is wanted, a rollback returns to it, or another proposal than `own` asks
+    /// for it.
+    pub fn needs(&self, digest: &Digest, own: Option<SwapId>) -> bool {
+        let wanted = self.wanted.values().any(|one| one.digest == *digest || one.previous == Some(*digest));
+        wanted || self.proposals.values().any(|one| Some(one.id) != own && one.digest == *digest)
+    }
+
     fn vote(&self, service: &ServiceName, node: &NodeName, id: SwapId) -> Option<&NodeVote> {
         self.votes.get(&(service.clone(), node.clone())).filter(|vote| vote.id == id)
     }
@@ -125,6 +134,7 @@ impl SwapBoard {
 mod tests {
     use super::*;
     use crate::membership::{NodeRow, Standing};
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     fn name(node: &str) -> NodeName {
@@ -139,6 +149,7 @@ mod tests {
             address: String::new(),
             standing: Standing::Living,
             services: Vec::new(),
+            cannot: BTreeSet::new(),
         };
         let nodes = nodes.iter().map(|node| (name(node.0), Arc::new(row(node)))).collect();
         ClusterView { own: name("a"), nodes, stale: false }

@@ -33,6 +33,7 @@ mod member_table;
 mod node_name;
 mod node_row;
 mod placement;
+mod swap_voter;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -44,4 +45,5 @@ pub use member_table::{EvictionRule, MemberTable};
 pub use node_name::{InvalidNodeName, NodeName, ZoneName};
 pub use node_row::{Incarnation, NodeRow, ServiceRow, Standing};
 pub use placement::{PlaceOrder, Placement, PlacementRule};
+pub use swap_voter::SwapVoter;
 pub use view::ClusterView;

@@ -2,6 +2,7 @@
 
 use super::node_name::{NodeName, ZoneName};
 use crate::base::{Digest, ServiceName};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// One start of a node's process: a random number. After a restart the node has another one.
@@ -92,6 +93,8 @@ pub struct NodeRow {
     pub standing: Standing,
     /// What it serves, in the order of the names; each stands once.
     pub services: Vec<ServiceRow>,
+    /// The services that it should have and cannot start: for a while others have them in its place.
+    pub cannot: BTreeSet<ServiceName>,
 }
 
 impl NodeRow {

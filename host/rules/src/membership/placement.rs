@@ -101,10 +101,11 @@ impl Placement {
     }
 }
 
-/// Whether a node may be one of those that have instances: one that takes no further replicas keeps those that it has.
+/// Whether a node may be one of those that have instances: one that takes no further replicas keeps those that it has,
+/// and one that could not start any is passed over.
 fn takes(row: &NodeRow, service: &ServiceName) -> bool {
     match row.standing {
-        Standing::Living => true,
+        Standing::Living => !row.cannot.contains(service),
         Standing::Cordoned => row.service(service.as_str()).is_some(),
         Standing::Draining => false,
     }

@@ -2,6 +2,7 @@
 
 use crate::base::{Digest, ServiceName};
 use crate::membership::{Incarnation, NodeName, NodeRow, ServiceRow, Standing};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The name of the node with this number.
@@ -14,5 +15,6 @@ pub(super) fn row(node: usize, life: u64) -> Arc<NodeRow> {
     let service = ServiceName::new("users").unwrap();
     let services = vec![ServiceRow { service, revision: Digest([7; 32]), replicas: 1, load: 0 }];
     let (zone, address, standing) = (None, format!("10.0.0.{node}:7070"), Standing::Living);
-    Arc::new(NodeRow { name: name(node), incarnation: Incarnation(life), zone, address, standing, services })
+    let (name, incarnation, cannot) = (name(node), Incarnation(life), BTreeSet::new());
+    Arc::new(NodeRow { name, incarnation, zone, address, standing, services, cannot })
 }

@@ -85,6 +85,7 @@ impl Sim {
                 address: String::new(),
                 standing: Standing::Living,
                 services: Vec::new(),
+                cannot: BTreeSet::new(),
             },
             alive: true,
             died: 0,
@@ -116,12 +117,17 @@ impl Sim {
     }
 
     fn order(&self, view: &ClusterView, (service, placement): &(ServiceName, Placement)) -> PlaceOrder {
+        // The rule in use answers for itself, also by a table of the past.
+        if self.rules.waits && self.rules.ranks {
+            return placement.order(service, view);
+        }
         let wanted = self.wanted(service, placement, view);
-        match placement.order(service, view) {
-            _ if wanted.contains(&view.own) => PlaceOrder::Have,
-            PlaceOrder::Stay if self.rules.waits => PlaceOrder::Stay,
-            PlaceOrder::Have if self.rules.ranks => PlaceOrder::Have,
-            _ => PlaceOrder::Leave,
+        let serves = |name: &NodeName| view.nodes.get(name).is_some_and(|row| row.service(service.as_str()).is_some());
+        match wanted.contains(&view.own) {
+            _ if view.stale => PlaceOrder::Stay,
+            true => PlaceOrder::Have,
+            false if self.rules.waits && !wanted.iter().all(serves) => PlaceOrder::Stay,
+            false => PlaceOrder::Leave,
         }
     }
 
@@ -195,7 +201,7 @@ impl Sim {
             }
             for service in self.services.clone() {
                 let has = self.nodes[at].has.contains_key(&service.0);
-                let order = if view.stale { PlaceOrder::Stay } else { self.order(&view, &service) };
+                let order = self.order(&view, &service);
                 if order != PlaceOrder::Leave {
                     self.nodes[at].leaving.remove(&service.0);
                 }

@@ -24,7 +24,8 @@ fn row(node: usize, (place, standing, serves): Sketch) -> Arc<NodeRow> {
     let served = ServiceRow { service: users(), revision: Digest([7; 32]), replicas: 1, load: 0 };
     let services = if serves { vec![served] } else { Vec::new() };
     let (name, zone, address) = (name(node), place.map(zone), String::new());
-    Arc::new(NodeRow { name, incarnation: Incarnation(1), zone, address, standing, services })
+    let (incarnation, cannot) = (Incarnation(1), BTreeSet::new());
+    Arc::new(NodeRow { name, incarnation, zone, address, standing, services, cannot })
 }
 
 fn view(nodes: &[Sketch]) -> ClusterView {
@@ -115,6 +116,25 @@ fn many_services_load_equal_nodes_about_equally() {
     // 800 places on 12 nodes are 67 each; by chance alone one in a thousand nodes would be 27 away from that.
     let (least, most) = (loads.values().min().unwrap(), loads.values().max().unwrap());
     assert!(loads.len() == 12 && *least > 40 && *most < 94, "{loads:?}");
+}
+
+#[test]
+fn a_node_that_cannot_start_it_is_passed_over_until_it_says_otherwise() {
+    let living = (Some(0), Standing::Living, false);
+    let mut view = view(&[living, living, living]);
+    let first = anywhere(1).nodes(&users(), &view).pop_first().unwrap();
+    view.own = first.clone();
+    assert_eq!(anywhere(1).order(&users(), &view), PlaceOrder::Have);
+    let whole = Arc::clone(&view.nodes[&first]);
+    let cannot = NodeRow { cannot: BTreeSet::from([users()]), ..(*whole).clone() };
+    view.nodes.insert(first.clone(), Arc::new(cannot));
+    let second = anywhere(1).nodes(&users(), &view).pop_first().unwrap();
+    assert_ne!(second, first);
+    assert_ne!(anywhere(1).order(&users(), &view), PlaceOrder::Have);
+    let other = ServiceName::new("orders").unwrap();
+    assert_eq!(anywhere(3).nodes(&other, &view).len(), 3, "it is of that service alone");
+    view.nodes.insert(first.clone(), whole);
+    assert_eq!(anywhere(1).nodes(&users(), &view), BTreeSet::from([first]));
 }
 
 #[test]
