@@ -26,6 +26,7 @@ struct ProposalRecord {
     id: String,
     digest: String,
     node: String,
+    incarnation: String,
     #[serde(default)]
     rolls_back: bool,
     /// What was agreed on: then nobody is asked any more.
@@ -80,6 +81,7 @@ fn proposal_record(proposal: &SwapProposal) -> ProposalRecord {
         id: id(proposal.id),
         digest: proposal.digest.to_string(),
         node: proposal.node.to_string(),
+        incarnation: proposal.incarnation.to_string(),
         rolls_back: proposal.rolls_back,
         agreed: None,
         on: 0,
@@ -100,9 +102,10 @@ pub(super) fn read_agreed(text: &[u8]) -> Option<(WantedRevision, u64)> {
 /// What the nodes are asked.
 pub(super) fn read_proposal(text: &[u8]) -> Option<SwapProposal> {
     let record: ProposalRecord = serde_json::from_slice(text).ok()?;
-    let ProposalRecord { id, digest, node, rolls_back, agreed: None, .. } = record else { return None };
+    let ProposalRecord { id, digest, node, incarnation, rolls_back, agreed: None, .. } = record else { return None };
     let (id, digest) = (read_id(&id)?, Digest::parse(&digest)?);
-    Some(SwapProposal { id, digest, node: NodeName::new(&node).ok()?, rolls_back })
+    let (node, incarnation) = (NodeName::new(&node).ok()?, Incarnation::parse(&incarnation)?);
+    Some(SwapProposal { id, digest, node, incarnation, rolls_back })
 }
 
 pub(super) fn vote(vote: &NodeVote) -> String {
@@ -155,7 +158,8 @@ mod tests {
             why: Some("slow".into()),
         };
         assert_eq!(read_wanted(wanted(&one).as_bytes()), Some(one.clone()));
-        let two = SwapProposal { id, digest, node: NodeName::new("a").unwrap(), rolls_back: false };
+        let (node, incarnation) = (NodeName::new("a").unwrap(), Incarnation(5));
+        let two = SwapProposal { id, digest, node, incarnation, rolls_back: false };
         let (asked, done) = (proposal(&two), agreed(&two, &one, 7));
         assert_eq!((read_proposal(asked.as_bytes()), read_agreed(asked.as_bytes())), (Some(two), None));
         assert_eq!((read_proposal(done.as_bytes()), read_agreed(done.as_bytes())), (None, Some((one.clone(), 7))));

@@ -99,8 +99,16 @@ impl Cluster {
                         Err(error) => Err(error),
                     };
                 }
-                let by = swap_record::read_proposal(&text).map_or("a node".to_owned(), |one| format!("`{}`", one.node));
-                return Err(ClusterError::UnderWay(by));
+                let open = swap_record::read_proposal(&text);
+                if !open.as_ref().is_some_and(|open| open.is_orphan(&self.view().borrow())) {
+                    let by = open.map_or("a node".to_owned(), |open| format!("`{}`", open.node));
+                    return Err(ClusterError::UnderWay(by));
+                }
+                // If its node only seems to have ended, what it writes comes too late.
+                match within(self.nodes().remove(&key, Some(revision))).await {
+                    Err(ClusterError::Overtaken) => return Err(ClusterError::UnderWay("another node".to_owned())),
+                    removed => removed?,
+                }
             }
         };
         self.propose_at(service, (digest, rolls_back), on, free).await
@@ -114,8 +122,10 @@ impl Cluster {
         free: u64,
     ) -> Result<OpenSwap, ClusterError> {
         let key = format!("{}.{service}", key::PROPOSAL);
-        let node = self.view().borrow().own.clone();
-        let proposal = SwapProposal { id: SwapId(rand::random()), digest, node, rolls_back };
+        let view = Arc::clone(&self.view().borrow());
+        let (node, own) = (view.own.clone(), view.nodes.get(&view.own));
+        let incarnation = own.map(|row| row.incarnation).ok_or(ClusterError::NoLease)?;
+        let proposal = SwapProposal { id: SwapId(rand::random()), digest, node, incarnation, rolls_back };
         let text = swap_record::proposal(&proposal);
         let proposed = within(self.nodes().put(&key, text, Some(LIFE), Some(free))).await;
         let proposed = proposed.map_err(|error| match error {

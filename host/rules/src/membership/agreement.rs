@@ -23,8 +23,17 @@ pub struct SwapProposal {
     pub digest: Digest,
     /// Who asks.
     pub node: NodeName,
+    /// In which life of the node.
+    pub incarnation: Incarnation,
     /// Whether it is a rollback, which may take back what other services have begun to use.
     pub rolls_back: bool,
+}
+
+impl SwapProposal {
+    /// Whether nobody will bring it to an end: the node that asks has ended, or started again. Never by an old view.
+    pub fn is_orphan(&self, view: &ClusterView) -> bool {
+        !view.stale && view.nodes.get(&self.node).is_none_or(|row| row.incarnation != self.incarnation)
+    }
 }
 
 /// The revision that all nodes have to serve.
@@ -153,6 +162,16 @@ mod tests {
         };
         let nodes = nodes.iter().map(|node| (name(node.0), Arc::new(row(node)))).collect();
         ClusterView { own: name("a"), nodes, stale: false }
+    }
+
+    #[test]
+    fn a_proposal_of_a_node_that_has_ended_or_started_again_is_an_orphan() {
+        let (id, digest) = (SwapId(7), Digest([7; 32]));
+        let proposal = SwapProposal { id, digest, node: name("b"), incarnation: Incarnation(1), rolls_back: false };
+        assert!(!proposal.is_orphan(&view(&[("a", 1), ("b", 1)])));
+        assert!(proposal.is_orphan(&view(&[("a", 1)])));
+        assert!(proposal.is_orphan(&view(&[("a", 1), ("b", 2)])));
+        assert!(!proposal.is_orphan(&ClusterView { stale: true, ..view(&[("a", 1)]) }), "who knows");
     }
 
     #[test]

@@ -88,7 +88,8 @@ mod tests {
                 let mut nodes = names.clone().map(|name| (SwapVoter::default(), Digest([0; 32]), name));
                 for (at, looks) in looks.chunks(2).enumerate() {
                     let (id, digest) = (SwapId(at as u64), Digest([at as u8 + 1; 32]));
-                    let proposal = SwapProposal { id, digest, node: names[0].clone(), rolls_back: false };
+                    let (node, incarnation) = (names[0].clone(), Incarnation(1));
+                    let proposal = SwapProposal { id, digest, node, incarnation, rolls_back: false };
                     board.proposals.insert(service.clone(), proposal);
                     for node in looks[0].iter().copied().chain(0..3) {
                         let (voter, serves, name) = &mut nodes[node];
