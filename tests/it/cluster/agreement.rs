@@ -135,9 +135,19 @@ async fn a_swap_is_of_all_nodes_or_of_none_and_holds_for_a_node_that_starts_agai
     let mut fleet = CallingFleet::start(&server, &pki.path().join("pki")).await;
     let hosts = fleet.settles(0, 2).await;
     let old = hosts[0].1.get(..12).unwrap().to_owned();
-    let without = NAMES.iter().position(|name| hosts.iter().all(|(host, _)| host != name)).unwrap();
     let new = fs::read(hello_revision(b"revision-001-bbb", pki.path())).unwrap();
 
+    // Each begins with instances, and one ends them, a lease after it has said that it has none.
+    let without = eventually("one has no instances any more", async || {
+        for (at, node) in fleet.nodes.iter().enumerate() {
+            let service = node.http.get(&format!("{}/v1/services/hello", node.host.admin)).await.json();
+            if service["endpoints"].as_array()?.iter().all(|one| one["id"] != "hello-0") {
+                return Some(at);
+            }
+        }
+        None
+    })
+    .await;
     let (status, text) = fleet.swap(without, new.clone()).await;
     assert_eq!(status, 200, "{text}");
     assert_eq!(text["elsewhere"], true, "{text}");
