@@ -166,7 +166,12 @@ async fn a_swap_is_of_all_nodes_or_of_none_and_holds_for_a_node_that_starts_agai
     assert!(service["revision"] == revision.as_str() && service["of_cluster"] == true, "{service}");
 
     let rollback = format!("{}/v1/services/hello/rollback", again.host.admin);
-    let answer = again.http.json(Method::POST, &rollback, &json!({})).await;
+    // It needs a lease, which it has a moment after its start.
+    let answer = eventually("it has a lease", async || {
+        let answer = again.http.json(Method::POST, &rollback, &json!({})).await;
+        (answer.status != 503).then_some(answer)
+    })
+    .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     fleet.all_serve(&old).await;
 
