@@ -1,6 +1,9 @@
 //! Bindings of contracts, and components of modules that are written as text. That the bindings compile in their
 //! languages is seen by `just languages`, which has the compilers.
 
+// The whole target is test code. Clippy recognises as test code only what stands inside a `#[test]` function.
+#![allow(clippy::unwrap_used)]
+
 use bindings::{BindingLanguage, BindingsError, ContractWorld};
 use std::fs;
 use std::path::Path;
