@@ -80,8 +80,7 @@ pub(super) async fn assemble(
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
     let mut doubtful = edge_tls::check(manifest, &mut findings);
-    doubtful.extend(edge_files::check(manifest, &mut findings));
-    doubtful.extend(private_files::check(manifest));
+    doubtful.extend(edge_files::check(manifest, &mut findings).into_iter().chain(private_files::check(manifest)));
     let loaded = load::components(manifest, runtime, compile, &mut findings).await?;
     let mut components = link(draft, loaded, &mut findings);
     let mut needs: Vec<Need> = idempotent(manifest, &components).collect();

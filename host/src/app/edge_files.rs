@@ -83,7 +83,7 @@ fn check_policy(
     let AuthProof::Token { policy, keys: TokenKeyPlace::File(path), .. } = proof else { return };
     let (key, place) = (EdgeFindingKey::KeySet(name.clone()), path.display());
     let set = KeySetFile(path.clone()).read().map_err(|error| error.to_string());
-    if set.as_ref().is_ok_and(|text| private_files::has_private_keys(text))
+    if set.as_ref().is_ok_and(private_files::has_private_keys)
         && let Some((message, help)) = private_files::open_to_all(path)
     {
         warnings.push(manifest.diagnose_edge(&key, format!("policy `{name}`: {message}"), help));

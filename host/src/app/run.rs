@@ -82,15 +82,13 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let (trail, revisions) = (open_audit(manifest, path)?, KeptRevisions::open(&mut draft.manifest)?);
     let manifest = &draft.manifest;
-    let runtime = load::engine(manifest)?;
-    let mut places = RoutedPlaces::default();
+    let (runtime, mut places) = (load::engine(manifest)?, RoutedPlaces::default());
     let prepared = prepare_until_told(&draft, &runtime, (partial, &mut places), &mut signals).await?;
     let Some((mut assembly, (store, counts))) = prepared else { return Ok(()) };
     let (policies, traces) = (AuthPolicies::of(manifest, None)?, HostTraces::of(manifest)?);
-    let registry = Arc::new(Registry::default());
+    let (registry, duties) = (Arc::new(Registry::default()), Arc::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     settle(&rollout).await?;
-    let duties = Arc::default();
     let (cluster, node) = ClusterNode::join(manifest, &registry, &duties).await?;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
@@ -116,7 +114,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     deliver(plans, (store.as_ref(), manifest), &parts, &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
-    let (asynchronous, admin_address) = (Arc::clone(&host), admin_socket.local_addr()?);
+    let (asynchronous, admin_address, within) = (Arc::clone(&host), admin_socket.local_addr()?, manifest.gateway.drain);
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
     let end = StartEnd {
         host,
@@ -134,7 +132,6 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     };
     upkeep.spawn(end.finish());
 
-    let within = manifest.gateway.drain;
     let applied = applied_manifest(draft, &parts, (serving, policies, places), (health_checks, counts));
     let applier = Applier::new(parts, Arc::clone(&running), applied);
     upkeep.spawn(reload_on_hangup(hangup, applier, trail.clone()));

@@ -152,7 +152,7 @@ impl ComponentStore {
                 Err(BrokerError::Refused { code: NAME_IN_USE, .. }) | Ok(_) => Ok(()),
                 Err(error) => Err(error.into()),
             },
-            info => Ok(drop(info?)),
+            info => info.map(drop).map_err(ClusterError::from),
         }
     }
 

@@ -77,11 +77,14 @@ fn is_twin(a: &BridgeConfig, b: &BridgeConfig) -> bool {
     way(a) == way(b)
 }
 
+/// The manifest's folder, and the environment.
+type Surroundings<'a> = (&'a Path, &'a dyn Fn(&str) -> Option<String>);
+
 fn read_one(
     section: &mut Section<'_>,
     (name, at): (String, Span),
     topics: &Topics,
-    (folder, env): (&Path, &dyn Fn(&str) -> Option<String>),
+    (folder, env): Surroundings<'_>,
 ) -> Option<BridgeConfig> {
     let report = section.report;
     let (topic, remote, replicas) = (section.find(&TOPIC), section.find(&REMOTE), section.get(&broker::REPLICAS));

@@ -283,19 +283,13 @@ fn read(
     let idempotent = report.distinct(idempotent.value, String::clone);
     let Ok(name) = ServiceName::new(key.get_ref()) else { return };
     services.spans.insert(name.clone(), spans);
-    if !settled {
-        services.unsettled.insert(name.clone());
-    }
+    services.unsettled.extend((!settled).then(|| name.clone()));
     let absent = |missing: Option<Finding>| services.absent.extend(missing.map(|missing| (name.clone(), missing)));
     let component = component.and_then(|component| component.map_err(absent).ok());
-    if no_component && !none {
-        services.only_addresses.push(name.clone());
-    }
+    services.only_addresses.extend((no_component && !none).then(|| name.clone()));
     let open_uploads = limits.open_uploads * (addresses.urls.len() + places(no_component, &replicas));
     let events = !topics.publish.is_empty() || !topics.subscribe.is_empty();
     place.refuse_bound(report, own, (grants.state, events));
-    let name = ServiceSpec::new(name);
-    let placement = place.placement;
     let spec = ServiceSpec {
         replicas,
         addresses,
@@ -307,8 +301,8 @@ fn read(
         breaker,
         rollout,
         record,
-        placement,
-        ..name
+        placement: place.placement,
+        ..ServiceSpec::new(name)
     };
     let body = limits.body;
     services.all.push(ServiceConfig { spec, component, ca, body, open_uploads, health, fault, topics, build, tests });

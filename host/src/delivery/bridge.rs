@@ -115,7 +115,8 @@ impl Bridged {
             );
         }
         let origin = BridgeNotes::host_origin(store).await?;
-        let log = bridge.broker.log(&bridge.remote, &origin);
+        // Two bridges of a host may append to one topic, one of them by the marks of a reader.
+        let log = bridge.broker.log(&bridge.remote, &format!("{origin}.{}", bridge.name));
         let (settled, news, status) = (Settled::default(), Arc::<Notify>::default(), Arc::<BridgeStatus>::default());
         // What waits must stay from the beginning on.
         settled.set(notes.position().await?.after);

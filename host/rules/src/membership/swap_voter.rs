@@ -87,7 +87,7 @@ mod tests {
                 let (mut board, mut written) = (SwapBoard::default(), 0);
                 let mut nodes = names.clone().map(|name| (SwapVoter::default(), Digest([0; 32]), name));
                 for (at, looks) in looks.chunks(2).enumerate() {
-                    let (id, digest) = (SwapId(at as u64), Digest([at as u8 + 1; 32]));
+                    let (id, digest) = (SwapId(at as u64), Digest([u8::try_from(at + 1).unwrap(); 32]));
                     let (node, incarnation) = (names[0].clone(), Incarnation(1));
                     let proposal = SwapProposal { id, digest, node, incarnation, rolls_back: false };
                     board.proposals.insert(service.clone(), proposal);

@@ -69,7 +69,7 @@ fn announced(length: Option<usize>) -> (Pieces, Body) {
 
 /// Content that tells where it is from.
 fn content(length: usize) -> Bytes {
-    (0..length).map(|at| (at % 251) as u8).collect::<Vec<u8>>().into()
+    (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect::<Vec<u8>>().into()
 }
 
 async fn send(pieces: &Pieces, bytes: Bytes) {

@@ -368,7 +368,10 @@ async fn next_of_rest(
     mut skip: u64,
     left: u64,
 ) -> Option<(Result<Frame<Bytes>, BodyError>, Option<ReaderState>)> {
-    while left > 0 {
+    if left == 0 {
+        return None;
+    }
+    loop {
         let frame = match data(body.frame().await?) {
             Ok(mut data) => {
                 let skipped = skip.min(data.len() as u64);
@@ -386,5 +389,4 @@ async fn next_of_rest(
         };
         return Some((frame, Some(ReaderState::Rest(body, skip, left))));
     }
-    None
 }

@@ -28,8 +28,7 @@ fn text(guests: &GuestMetrics) -> String {
 fn value(guests: &GuestMetrics, revision: &str, rest: &str) -> Option<f64> {
     let labels = format!("{{service=\"orders\",revision=\"{revision}\",{rest}}} ");
     let text = text(guests);
-    let value = text.lines().find_map(|line| line.split_once(&labels).map(|(_, value)| value.parse().unwrap()));
-    value
+    text.lines().find_map(|line| line.split_once(&labels).map(|(_, value)| value.parse().unwrap()))
 }
 
 const PLACED: &str = r#"name="orders.placed",unit="{order}",paid="true""#;
