@@ -55,7 +55,7 @@ pub(super) fn read_all(
     let mut all: Vec<BridgeConfig> = Vec::new();
     for (key, mut section) in sections {
         let name = (*key.get_ref()).to_owned();
-        let found = read_one(&mut section, (name, key.span()), topics, (folder, env));
+        let found = read_one(&mut section, (name, key.span()), topics, folder, env);
         if let Some(bridge) = &found
             && let Some(twin) = all.iter().find(|other| is_twin(other, bridge))
         {
@@ -77,14 +77,12 @@ fn is_twin(a: &BridgeConfig, b: &BridgeConfig) -> bool {
     way(a) == way(b)
 }
 
-/// The manifest's folder, and the environment.
-type Surroundings<'a> = (&'a Path, &'a dyn Fn(&str) -> Option<String>);
-
 fn read_one(
     section: &mut Section<'_>,
     (name, at): (String, Span),
     topics: &Topics,
-    (folder, env): Surroundings<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<BridgeConfig> {
     let report = section.report;
     let (topic, remote, replicas) = (section.find(&TOPIC), section.find(&REMOTE), section.get(&broker::REPLICAS));

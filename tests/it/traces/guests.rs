@@ -15,7 +15,8 @@ fn manifest(collector: &Collector) -> String {
     )
 }
 
-const SERVICE: &str = "[service.otel]\ncomponent = \"{component:fixture-otel}\"\nstate = true\n\n[[route]]\n\
+const SERVICE: &str = "[service.otel]\ncomponent = \"{component:fixture-otel}\"\nstate = true\n\
+                       limits = { timeout = \"25s\" }\n\n[[route]]\n\
                        prefix = \"/\"\nservice = \"otel\"\n";
 
 /// What the guest answers, and the spans of its trace, once the collector has them.
@@ -108,7 +109,7 @@ async fn a_guest_cannot_write_into_other_traces_or_calls_and_ends_with_its_own()
 async fn a_guests_flood_has_bounds_and_without_telemetry_it_is_told_of_no_trace() {
     let collector = Collector::start(Mood::Takes).await;
     let host = start(&manifest(&collector), &[AT_ONCE]).await;
-    let (_, spans) = seen(&host, &collector, "/flood?spans=100&points=400").await;
+    let (_, spans) = seen(&host, &collector, "/flood?spans=70&points=300").await;
     let own: Vec<_> = spans.iter().filter(|span| span.name == "one").collect();
     assert_eq!(own.len(), 64);
     assert!(own.iter().all(|span| span.attributes.len() <= 34), "32, and those of the scope");
