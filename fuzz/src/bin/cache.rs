@@ -44,7 +44,7 @@ fuzz_target!(|text: &str| {
     assert!(kept.selection.selects(&request), "it misses its own request");
     let decision = decide(&kept, &request, &policy, now);
     assert!(decision != CacheDecision::Give || !control.no_cache, "given without a validation");
-    let (mut store, digest) = (AnswerStore::new(1 << 20), KeyDigest::of((0, &policy), &request, None, &[]));
+    let (mut store, digest) = (AnswerStore::new(1 << 20, 0), KeyDigest::of((0, &policy), &request, None, &[]));
     let stored = store.insert(&key, digest, Arc::new(kept), store.epoch());
     assert_eq!(stored, matches!(store.find(&key, digest, &request, now), StoreLookup::Found(_)));
 });
