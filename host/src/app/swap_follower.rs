@@ -2,7 +2,7 @@
 
 use super::node_duties::NodeDuties;
 use crate::base::ServiceName;
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::Cluster;
 use crate::membership::{SwapBoard, SwapId, SwapProposal, SwapVoter, VoteWord, WantedRevision};
 use crate::rollout::Rollout;
 use std::collections::BTreeMap;
@@ -87,11 +87,9 @@ impl SwapFollower {
                 }
             };
             let put = async {
-                let back = self.cluster.put_back(&service, &wanted).await?;
-                if back {
-                    self.cluster.keep_component(&component).await?;
-                }
-                Ok::<_, ClusterError>(back)
+                // First: what is wanted and not there would not be put back again.
+                self.cluster.keep_component(&component).await?;
+                self.cluster.put_back(&service, &wanted).await
             };
             match put.await {
                 Ok(true) => tracing::warn!(%service, "NATS had lost what the nodes have agreed on: it was put back"),
