@@ -2,9 +2,13 @@
 //!
 //! Turns are numbered: with `n` endpoints, turn `t` belongs to endpoint `t % n` in round `t / n`. The heaviest
 //! endpoint takes all of its turns; an endpoint with half its weight takes every other one. In round `r` an endpoint
-//! takes its turn if `(r + 1) · weight / heaviest`, rounded down, is more than `r · weight / heaviest`, rounded down
+//! takes its turn if `(r + 1) · weight / heaviest`, rounded up, is more than `r · weight / heaviest`, rounded up
 //! (gRPC's static stride scheduler skips in the same way). This depends on nothing but `r`, so the next turn of each
 //! endpoint is known at once, and one cursor is all that threads share.
+//!
+//! Rounded up and not down, so that a lighter endpoint loses the last turns of the pattern and not the first one: two
+//! endpoints that began a millisecond apart differ by a thousandth within their slow start, and take turns all the
+//! same.
 
 use super::candidates::Candidate;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -50,8 +54,8 @@ impl Rounds {
         }
         // The pattern repeats after `heaviest` rounds. Within these rounds no product grows large.
         let phase = round % self.heaviest;
-        let before = phase * weight / self.heaviest;
-        round - phase + ((before + 1) * self.heaviest).div_ceil(weight) - 1
+        let taken = (phase * weight).div_ceil(self.heaviest);
+        round - phase + taken * self.heaviest / weight
     }
 }
 
