@@ -52,6 +52,9 @@ pub struct LogExtent {
 pub trait Broker: Send + Sync {
     /// The log of a topic there. `writer` names this host among all that append to it, for ever.
     fn log(&self, topic: &TopicName, writer: &str) -> Arc<dyn BrokerLog>;
+
+    /// Where it is, without who this host is there: `nats://a:4222,nats://b:4222`, `amqp://a:5672/shop`.
+    fn place(&self) -> &str;
 }
 
 /// The log of one topic in a broker. Each operation ends within some seconds.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -39,6 +40,7 @@ const PACE: LinkPace = LinkPace { ping: LONGEST, pause: LONGEST, waiting: WAITIN
 pub struct JetStream {
     client: Client,
     replicas: u8,
+    place: Arc<str>,
 }
 
 impl JetStream {
@@ -81,7 +83,12 @@ impl JetStream {
                 again.map_err(|error| BrokerError::Login(error.to_string()))?
             }
         };
-        Ok(Self { client, replicas })
+        Ok(Self { client, replicas, place: servers.join(",").into() })
+    }
+
+    /// Its servers, as `nats://a:4222,nats://b:4222`.
+    pub(super) fn place(&self) -> &str {
+        &self.place
     }
 
     pub(crate) fn client(&self) -> &Client {

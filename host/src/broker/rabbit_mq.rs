@@ -14,6 +14,7 @@ pub struct RabbitMq {
     /// A server that is short of memory or disk does not read from connections on which somebody publishes.
     writing: Arc<RabbitLink>,
     reading: Arc<RabbitLink>,
+    place: String,
 }
 
 impl RabbitMq {
@@ -25,7 +26,7 @@ impl RabbitMq {
     pub async fn connect(settings: &BrokerSettings) -> Result<Self, BrokerError> {
         let settings = Arc::new(settings.clone());
         let link = |name| Arc::new(RabbitLink::new(&settings, name));
-        let broker = Self { writing: link("writes events"), reading: link("reads events") };
+        let broker = Self { place: settings.place(), writing: link("writes events"), reading: link("reads events") };
         match broker.reading.connection().await {
             Err(error) if error.is_lasting() => Err(error),
             _ => Ok(broker),
@@ -36,5 +37,9 @@ impl RabbitMq {
 impl Broker for RabbitMq {
     fn log(&self, topic: &TopicName, writer: &str) -> Arc<dyn BrokerLog> {
         Arc::new(RabbitStream::new(topic, writer, &self.writing, &self.reading))
+    }
+
+    fn place(&self) -> &str {
+        &self.place
     }
 }

@@ -196,6 +196,10 @@ impl Broker for JetStream {
     fn log(&self, topic: &TopicName, _: &str) -> Arc<dyn BrokerLog> {
         Arc::new(TopicStream::new(self.clone(), topic))
     }
+
+    fn place(&self) -> &str {
+        Self::place(self)
+    }
 }
 
 impl BrokerLog for TopicStream {

@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What fails now.
-#[derive(Debug, Default)]
-pub(super) struct BrokerHealth(Mutex<BTreeMap<(TopicName, BrokerTask), String>>);
+#[derive(Debug)]
+pub(super) struct BrokerHealth {
+    /// Where the broker is.
+    place: String,
+    failing: Mutex<BTreeMap<(TopicName, BrokerTask), String>>,
+}
 
 /// Who asks the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,13 +24,19 @@ pub(super) enum BrokerTask {
 }
 
 impl BrokerHealth {
+    /// The health of the broker at this place.
+    pub(super) fn of(place: &str) -> Self {
+        Self { place: place.to_owned(), failing: Mutex::default() }
+    }
+
     /// The broker did not do it.
     pub(super) fn failed(&self, topic: &Topic, task: BrokerTask, error: &str) {
         let mut failing = self.failing();
         topic.broker_fails(Some(error.to_owned()));
         if failing.insert((topic.name.clone(), task), error.to_owned()).is_none() && failing.len() == 1 {
-            tracing::warn!(target: "delivery", topic = %topic.name, error, "the broker fails");
-            note_change(ChangeKind::BrokerLost, "", None, &format!("topic `{}`: {error}", topic.name));
+            let broker = &self.place;
+            tracing::warn!(target: "delivery", broker, topic = %topic.name, error, "the broker fails");
+            note_change(ChangeKind::BrokerLost, "", None, &format!("{broker}, topic `{}`: {error}", topic.name));
         }
     }
 
@@ -39,13 +49,13 @@ impl BrokerHealth {
         let tasks = [BrokerTask::Relay, BrokerTask::Watch];
         topic.broker_fails(tasks.iter().find_map(|task| failing.get(&(topic.name.clone(), *task)).cloned()));
         if failing.is_empty() {
-            tracing::info!(target: "delivery", "the broker does all that it is asked again");
+            tracing::info!(target: "delivery", broker = self.place, "the broker does all that it is asked again");
             note_change(ChangeKind::BrokerBack, "", None, "it does all that it is asked again");
         }
     }
 
     fn failing(&self) -> MutexGuard<'_, BTreeMap<(TopicName, BrokerTask), String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,7 +72,7 @@ mod tests {
             let retention = Retention { age: Duration::from_secs(1), size: 1000 };
             Topic::new(TopicName::new(name).unwrap(), PayloadType::Any, retention).with_outbox(10)
         };
-        let (one, two, health) = (topic("health-one"), topic("health-two"), BrokerHealth::default());
+        let (one, two, health) = (topic("health-one"), topic("health-two"), BrokerHealth::of("nats://a:4222"));
         let failure = |topic: &Topic| topic.outbox().unwrap().failure;
         health.works(&one, BrokerTask::Watch);
         health.failed(&one, BrokerTask::Watch, "away");
@@ -75,7 +85,7 @@ mod tests {
         health.works(&one, BrokerTask::Watch);
         health.works(&two, BrokerTask::Watch);
         assert_eq!((failure(&one), failure(&two)), (None, None));
-        let lost = changes().newest(100, |change| change.reason == "topic `health-one`: away");
+        let lost = changes().newest(100, |change| change.reason == "nats://a:4222, topic `health-one`: away");
         assert_eq!(lost.entries.len(), 1);
         let second = changes().newest(100, |change| change.reason.contains("health-two"));
         assert!(second.entries.is_empty(), "{:?}", second.entries);

@@ -162,7 +162,7 @@ impl Deliveries {
             delivered.push(one);
         }
         let (mut keepers, mut turns, mut readers) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
-        let health = Arc::default();
+        let health = Arc::new(BrokerHealth::of(broker.map(Broker::place).unwrap_or_default()));
         let (mut bridged, mut crossings) = (Vec::new(), Vec::new());
         for bridge in bridges {
             let Some((topic, _)) = logs.iter().find(|(topic, _)| topic.name == bridge.topic) else { continue };

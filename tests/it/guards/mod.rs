@@ -3,6 +3,7 @@
 
 mod entry;
 mod floods;
+mod host_secrets;
 mod quotas;
 mod secrets;
 mod state_keys;

@@ -118,6 +118,10 @@ impl Broker for FakeBroker {
         let log: Arc<FakeLog> = Arc::clone(&self.0);
         log
     }
+
+    fn place(&self) -> &str {
+        "nats://broker:4222"
+    }
 }
 
 fn brokered(bound: u64) -> Arc<Topic> {
