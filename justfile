@@ -76,6 +76,13 @@ languages *LANGUAGES: setup
     cargo build --profile {{ profile }} --bin atoll
     @exec tests/languages/run.sh target/{{ if profile == "dev" { "debug" } else { profile } }}/atoll "$@"
 
+# Run the tests of the shop against examples/languages: products in JavaScript, reviews in Python, each by its own tools
+[group("verify")]
+languages-shop *FILTER: build-components
+    cargo build --bin atoll
+    tests/languages/shop.sh target/debug/atoll
+    ATOLL_TEST_SHOP=examples/languages/atoll.toml cargo test -p host --test system -- --include-ignored it::shop "$@"
+
 # Walk the six steps from the Flask shop to components, with Flask from PyPI: `just tutorial`
 [group("verify")]
 tutorial: setup

@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
 """Services in JavaScript and Python beside their usual servers: bench/languages.py HOST_BINARY [SECONDS] [ROUNDS]
 
+bench/languages.py HOST_BINARY table [LANGUAGE…] makes the table of all languages instead: what the service of the
+template weighs, how long the host takes to compile it and to start with the compiled code, what it takes of memory, and
+how long one request takes, with a fresh instance and with `reuse`: the first one after a start, and the median of 500
+that come one after the other. Five starts each, interleaved; medians are printed.
+
 The same work everywhere: `GET /greet/Ada` is answered with `{"text":"Hello, Ada!"}`. Atoll serves the services that
 `atoll new --lang js` and `--lang python` make, typed, with a fresh instance for each request and with `reuse`. Beside
 them are node's own http server (one process, as it comes) and Flask under gunicorn (five workers), each behind nginx as
@@ -13,6 +18,7 @@ Needs node with npm, python3 with venv, wrk, nginx, and `.tools/flask` (`bench/p
 left out, and said.
 """
 
+import http.client
 import json
 import os
 import re
@@ -31,6 +37,8 @@ FLASK = os.path.join(HERE, "..", ".tools", "flask", "bin", "gunicorn")
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 CONNECTIONS, WORKERS, PATIENCE = 32, 5, 120
 ANSWER = {"text": "Hello, Ada!"}
+LANGUAGES = ("rust", "js", "ts", "python", "c", "zig", "go")
+STARTS, REQUESTS = 5, 500
 NODE = """
 const http = require("node:http");
 http.createServer((request, response) => {
@@ -181,6 +189,85 @@ def built(binary, language, folder):
     return os.path.getsize(os.path.join(folder, "greet", "greet.wasm")) / 1e6
 
 
+class Start(Atoll):
+    """Starts of one service, with what each of them took."""
+
+    def __init__(self, binary, language, reuse, folder):
+        super().__init__(binary, language, reuse, folder)
+        self.starts, self.firsts, self.later = [], [], []
+
+    def listening(self):
+        """Starts the host. Returns its address when it listens, and how long that took in milliseconds."""
+        began = time.perf_counter()
+        addresses = {"ATOLL_GATEWAY_LISTEN": "127.0.0.1:0", "ATOLL_ADMIN_LISTEN": "127.0.0.1:0",
+                     "ATOLL_LOG": "access=off,info"}
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            process = subprocess.Popen([self.binary, "run", self.manifest], cwd=self.folder, text=True, stderr=log,
+                                       env={**os.environ, **addresses}, stdout=subprocess.PIPE, start_new_session=True)
+        self.running.append(process)
+        gateway = None
+        for line in process.stdout:
+            gateway = gateway or re.match(r"gateway listening on http://(\S+)", line)
+            if line.startswith("admin listening on"):
+                return gateway[1], (time.perf_counter() - began) * 1000
+        sys.exit(f"{self.name} does not start: {os.path.join(self.folder, 'log')}")
+
+    def ask(self, connection):
+        """How long one request takes, in milliseconds."""
+        began = time.perf_counter()
+        connection.request("GET", "/greet/Ada")
+        answer = json.load(connection.getresponse())
+        took = (time.perf_counter() - began) * 1000
+        if answer != ANSWER:
+            sys.exit(f"{self.name} answers {answer}")
+        return took
+
+    def measure(self):
+        address, started = self.listening()
+        try:
+            idle = self.resident()
+            connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+            self.starts.append(started)
+            self.firsts.append(self.ask(connection))
+            self.later.append(statistics.median(self.ask(connection) for _ in range(REQUESTS)))
+            self.memory.append(self.resident() - idle)
+            connection.close()
+        finally:
+            self.end()
+
+
+def compiled(binary, folder):
+    """How long the host takes to compile the component, in seconds, with no code in its cache. The cache keeps it."""
+    shutil.rmtree(os.path.join(folder, ".atoll"), ignore_errors=True)
+    began = time.perf_counter()
+    subprocess.run([binary, "check", "fresh.toml"], cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def table(binary, languages, work):
+    """Prints what services weigh and take, by language."""
+    rows = []
+    for language in languages:
+        folder = os.path.join(work, language)
+        size = built(binary, language, folder)
+        fresh, reuse = (Start(binary, language, reuse, folder) for reuse in (False, True))
+        rows.append((language, size, compiled(binary, folder), fresh, reuse))
+    for number in range(STARTS):
+        for language, _, _, fresh, reuse in rows:
+            print(f"start {number + 1}: {language}", file=sys.stderr)
+            fresh.measure()
+            reuse.measure()
+    print("| language | component | compiled in | start | fresh: first, later | reuse: first, later | "
+          "memory: fresh, reuse |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for language, size, took, fresh, reuse in rows:
+        def pair(of, digits=2):
+            return ", ".join(f"{statistics.median(values):.{digits}f}" for values in of)
+        print(f"| {language} | {size:.2f} MB | {took:.1f} s | {pair([fresh.starts + reuse.starts], 0)} ms | "
+              f"{pair((fresh.firsts, fresh.later))} ms | {pair((reuse.firsts, reuse.later))} ms | "
+              f"{pair((fresh.memory, reuse.memory), 0)} MiB |")
+
+
 def milliseconds(text):
     number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
@@ -204,6 +291,10 @@ def measure(side, seconds):
 
 def main():
     binary = os.path.abspath(sys.argv[1])
+    if sys.argv[2:3] == ["table"]:
+        with tempfile.TemporaryDirectory() as work:
+            table(binary, sys.argv[3:] or LANGUAGES, work)
+        return
     seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     with tempfile.TemporaryDirectory() as work:

@@ -5,6 +5,7 @@
 //! that is already built is used as it is. If you edit a component and run cargo by hand, run `just build-components`
 //! first.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,14 +27,21 @@ pub fn component(name: &str) -> PathBuf {
     file
 }
 
-/// The repository's own manifest, with the shop's components as this checkout builds them, and with its contracts.
+/// The manifest of the shop, with the components as this checkout builds them, and with its contracts: the repository's
+/// own, or the one that `ATOLL_TEST_SHOP` names, whose components in other languages are built.
+#[expect(clippy::disallowed_methods, reason = "`just languages-shop` names another manifest of the shop")]
 pub fn shop_manifest() -> String {
     for name in ["users", "products", "orders", "payments", "checkout", "mailer", "sales"] {
         component(name);
     }
-    let manifest = fs::read_to_string(workspace().join("atoll.toml")).expect("the checkout has a manifest");
-    let absolute = |folder: &str| format!("= \"{}", workspace().join(folder).display());
-    manifest.replace("= \"components/dist/", &absolute("components/dist/")).replace("= \"wit/", &absolute("wit/"))
+    let path = workspace().join(env::var_os("ATOLL_TEST_SHOP").unwrap_or_else(|| "atoll.toml".into()));
+    let manifest = fs::read_to_string(&path).expect("the shop has a manifest");
+    let folder = path.parent().expect("it is a file in a folder");
+    let absolute = |line: &str| match line.split_once(" = \"") {
+        Some((key @ ("component" | "wit"), rest)) => format!("{key} = \"{}/{rest}\n", folder.display()),
+        _ => format!("{line}\n"),
+    };
+    manifest.lines().map(absolute).collect()
 }
 
 /// A component without behaviour for the only world of `wit`.

@@ -1,5 +1,5 @@
 //! What languages without a component toolchain of their own need: bindings of a contract, and a component of the core
-//! module that their compiler makes.
+//! module that their compiler makes. And what the toolchains of others need: views of a contract that they can take.
 //!
 //! What always holds: the bindings know no `async`. An `async func` of a contract is implemented and called like a
 //! `func`, which the binary format allows: the implementation is lifted synchronously, and a call waits for its answer.
@@ -8,6 +8,8 @@
 //! Never: it runs a compiler, or knows a manifest.
 
 mod go_module;
+mod view;
 mod world;
 
+pub use view::{ComponentTool, VIEW_MARK};
 pub use world::{BindingLanguage, BindingsError, ContractWorld};

@@ -1,6 +1,7 @@
 //! A world of a contract, from which bindings and components are made.
 
 use crate::go_module;
+use crate::view::{self, ComponentTool};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,14 @@ pub enum BindingsError {
         /// What the generator said.
         reason: String,
     },
+    /// The tool would make something else of the contract, or cannot take it.
+    #[error("{} can take no view of this world: {reason}", .tool.name())]
+    View {
+        /// The tool.
+        tool: ComponentTool,
+        /// Why not.
+        reason: String,
+    },
     /// The bytes are a component.
     #[error("this is a component already; only the core module that a compiler makes has to become one")]
     ComponentAlready,
@@ -59,17 +68,32 @@ pub struct ContractWorld {
 }
 
 impl ContractWorld {
-    /// The world `name` of the WIT in a file or folder; without a name its only one.
+    /// The world `name` of the WIT in the last of these files and folders; without a name its only one. Those before are
+    /// what it refers to, in an order in which each refers to the ones before it.
     ///
     /// # Errors
     /// [`BindingsError::Wit`].
-    pub fn read(wit: &Path, name: Option<&str>) -> Result<Self, BindingsError> {
+    pub fn read<P: AsRef<Path>>(paths: &[P], name: Option<&str>) -> Result<Self, BindingsError> {
         let mut resolve = Resolve::default();
-        let taken = resolve.push_path(wit).and_then(|(package, _)| resolve.select_world(&[package], name));
-        match taken {
+        let mut read = Path::new("");
+        let mut pushed = Vec::new();
+        let taken = paths.iter().try_for_each(|path| {
+            read = path.as_ref();
+            resolve.push_path(read).map(|(package, _)| pushed.push(package))
+        });
+        let main = pushed.pop();
+        match taken.and_then(|()| resolve.select_world(main.as_slice(), name)) {
             Ok(world) => Ok(Self { resolve, world }),
-            Err(reason) => Err(BindingsError::Wit { wit: wit.to_owned(), reason }),
+            Err(reason) => Err(BindingsError::Wit { wit: read.to_owned(), reason }),
         }
+    }
+
+    /// The files of the view of this world that a tool can take, by their paths in the folder that they are for.
+    ///
+    /// # Errors
+    /// [`BindingsError::View`].
+    pub fn view(&self, tool: ComponentTool) -> Result<BTreeMap<PathBuf, Vec<u8>>, BindingsError> {
+        view::view(&self.resolve, self.world, tool).map_err(|reason| BindingsError::View { tool, reason })
     }
 
     /// The files of the bindings, by their paths in the folder that they are for.

@@ -4,7 +4,7 @@
 // The whole target is test code. Clippy recognises as test code only what stands inside a `#[test]` function.
 #![allow(clippy::unwrap_used)]
 
-use bindings::{BindingLanguage, BindingsError, ContractWorld};
+use bindings::{BindingLanguage, BindingsError, ComponentTool, ContractWorld};
 use std::fs;
 use std::path::Path;
 use wasmparser::{Parser, Payload};
@@ -32,7 +32,7 @@ fn world(name: Option<&str>) -> Result<ContractWorld, BindingsError> {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("b.wit");
     fs::write(&file, WIT).unwrap();
-    ContractWorld::read(&file, name)
+    ContractWorld::read(&[file], name)
 }
 
 #[test]
@@ -102,4 +102,84 @@ fn imports_and_exports(component: &[u8]) -> Vec<String> {
         }
     }
     names
+}
+
+/// A contract of two packages: the second refers to the first, whose other world refers to nothing that is there.
+const SHOP: [(&str, &str); 2] = [
+    (
+        "items.wit",
+        "package shop:items@1.0.0;
+        interface items {
+          record item { id: u64, name: string }
+          get: async func(id: u64) -> item;
+        }
+        interface unused { use items.{item}; }
+        world imports { import items; }",
+    ),
+    (
+        "lists.wit",
+        "package shop:lists@1.0.0;
+        interface lists {
+          use shop:items/items@1.0.0.{item};
+          first: async func() -> item;
+          count: async func() -> u32;
+        }
+        world service { import shop:items/items@1.0.0; export lists; }
+        world other { import get: async func() -> u32; export lists; }",
+    ),
+];
+
+/// The text of each file of a view.
+fn view(world: &str, tool: ComponentTool, edit: impl Fn(&str) -> String) -> Result<Vec<(String, String)>, String> {
+    let place = tempfile::tempdir().unwrap();
+    let paths = SHOP.map(|(name, text)| {
+        let path = place.path().join(name);
+        fs::write(&path, edit(text)).unwrap();
+        path
+    });
+    let read = ContractWorld::read(&paths, Some(world)).unwrap();
+    let files = read.view(tool).map_err(|error| error.to_string())?;
+    // What is written is a contract in which the world stands, so that a tool can read it.
+    let out = place.path().join("view");
+    fs::create_dir_all(out.join("deps")).unwrap();
+    for (path, bytes) in &files {
+        fs::write(out.join(path), bytes).unwrap();
+    }
+    ContractWorld::read(&[&out], Some(world)).unwrap();
+    Ok(files.into_iter().map(|(path, bytes)| (path.display().to_string(), String::from_utf8(bytes).unwrap())).collect())
+}
+
+#[test]
+fn a_view_is_of_one_folder_and_as_synchronous_as_its_tool() {
+    for (tool, imported, exported) in [
+        (ComponentTool::ComponentizePy, "get: async func", "count: async func"),
+        (ComponentTool::ComponentizeJs, "get: func", "count: func"),
+        (ComponentTool::ComponentizeQjs, "get: func", "count: async func"),
+    ] {
+        // The QuickJS of the last has no 64-bit integers.
+        let files = view("service", tool, |text| text.replace("u64", "u32")).unwrap();
+        let [(deps, items), (main, lists)] = files.as_slice() else { panic!("{files:?}") };
+        assert_eq!((deps.as_str(), main.as_str()), ("deps/shop-items-1.0.0.wit", "world.wit"));
+        assert!(items.contains(imported) && !items.contains("world "), "{tool:?}: {items}");
+        assert!(lists.contains(exported) && !lists.contains("world other"), "{tool:?}: {lists}");
+        assert!(lists.contains("import shop:items/items@1.0.0;"), "{tool:?}: {lists}");
+    }
+    let other = view("other", ComponentTool::ComponentizeQjs, |text| text.replace("u64", "u32")).unwrap();
+    assert!(other.iter().any(|(_, text)| text.contains("import get: func() -> u32;")), "{other:?}");
+}
+
+#[test]
+fn a_number_that_a_tool_would_change_is_refused() {
+    let refused = view("service", ComponentTool::ComponentizeQjs, str::to_owned).unwrap_err();
+    for part in ["componentize-qjs", "`id` of `get` in shop:items/items@1.0.0 has a u64", "take componentize-js"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let answer = view("service", ComponentTool::ComponentizeQjs, |text| {
+        text.replace("get: async func(id: u64)", "get: async func()")
+    });
+    assert!(answer.unwrap_err().contains("the answer of `get`"));
+    // Versions of the store and times of WASI count what is small.
+    let small = view("service", ComponentTool::ComponentizeQjs, |text| text.replace("shop:", "atoll:"));
+    assert!(small.is_ok(), "{small:?}");
+    assert!(view("service", ComponentTool::ComponentizeJs, str::to_owned).is_ok());
 }

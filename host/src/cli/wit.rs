@@ -1,9 +1,11 @@
-//! `atoll wit`: bindings of a contract, and components of core modules, for languages whose compilers make neither.
+//! `atoll wit`: bindings of a contract, and components of core modules, for languages whose compilers make neither; and
+//! views of a contract for tools that cannot take all of it.
 
 use super::terminal;
 use anyhow::Context;
-use bindings::{BindingLanguage, ContractWorld};
+use bindings::{BindingLanguage, ComponentTool, ContractWorld, VIEW_MARK};
 use clap::{Args, Subcommand, ValueEnum};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,25 @@ pub(super) enum WitVerb {
         out: PathBuf,
     },
 
+    /// Write the view of a contract that a tool can take: one folder of WIT
+    ///
+    /// componentize-js takes each function as `func`; componentize-qjs takes imports so,
+    /// and no 64-bit integers, which it would make wrong numbers of; componentize-py takes
+    /// contracts as they are. A `func` is implemented and called like an `async func`, so
+    /// others see no difference. The world is of the last `--wit`; those before it are
+    /// what it refers to.
+    #[command(verbatim_doc_comment)]
+    View {
+        #[command(flatten)]
+        world: WorldArgs,
+        /// The tool
+        #[arg(long, value_name = "TOOL", value_enum)]
+        tool: ComponentToolArg,
+        /// The folder to write it to; made where it is not there
+        #[arg(long, value_name = "FOLDER", default_value = "target/wit")]
+        out: PathBuf,
+    },
+
     /// Make a component of a core module, which is what compilers for C, Zig and Go make
     ///
     /// The module implements the world; what its language's library wants of the system
@@ -46,9 +67,10 @@ pub(super) enum WitVerb {
 /// Which world of which contract.
 #[derive(Debug, Args)]
 pub(super) struct WorldArgs {
-    /// The contract: a file, or a folder with its dependencies in `deps`
-    #[arg(long, value_name = "PATH", default_value = "wit")]
-    wit: PathBuf,
+    /// The contract: a file, or a folder with its dependencies in `deps`; given several
+    /// times, the last is the contract and the others what it refers to
+    #[arg(long, value_name = "PATH", default_value = "wit", verbatim_doc_comment)]
+    wit: Vec<PathBuf>,
     /// The world [default: the only one of the contract]
     #[arg(long, value_name = "NAME")]
     world: Option<String>,
@@ -68,6 +90,27 @@ impl From<BindingLanguageArg> for BindingLanguage {
         match language {
             BindingLanguageArg::C => Self::C,
             BindingLanguageArg::Go => Self::Go,
+        }
+    }
+}
+
+/// The tool of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ComponentToolArg {
+    /// JavaScript by StarlingMonkey
+    ComponentizeJs,
+    /// Python
+    ComponentizePy,
+    /// JavaScript by QuickJS
+    ComponentizeQjs,
+}
+
+impl From<ComponentToolArg> for ComponentTool {
+    fn from(tool: ComponentToolArg) -> Self {
+        match tool {
+            ComponentToolArg::ComponentizeJs => Self::ComponentizeJs,
+            ComponentToolArg::ComponentizePy => Self::ComponentizePy,
+            ComponentToolArg::ComponentizeQjs => Self::ComponentizeQjs,
         }
     }
 }
@@ -95,11 +138,33 @@ pub(super) fn execute(verb: WitVerb) -> anyhow::Result<()> {
                 }
             }
         }
+        WitVerb::View { world, tool, out } => {
+            let files = world.read()?.view(tool.into())?;
+            remove_stale(&out, &files)?;
+            for (path, bytes) in &files {
+                write_changed(&out.join(path), bytes)?;
+            }
+        }
         WitVerb::Component { module, world, output } => {
             let bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
             let component = world.read()?.component(&bytes).with_context(|| module.display().to_string())?;
             // Also if it was so before: `atoll build` goes by its time.
             fs::write(&output, component).with_context(|| format!("writing {}", output.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what an earlier view wrote and this one does not have: a package with two versions of itself, or one that
+/// refers to what is gone, is not read. Files that others wrote stay.
+fn remove_stale(out: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) -> anyhow::Result<()> {
+    for folder in [Path::new(""), Path::new("deps")] {
+        for entry in fs::read_dir(out.join(folder)).into_iter().flatten().flatten() {
+            let path = folder.join(entry.file_name());
+            let ours = fs::read(entry.path()).is_ok_and(|text| text.starts_with(VIEW_MARK.as_bytes()));
+            if ours && !files.contains_key(&path) {
+                fs::remove_file(entry.path()).with_context(|| format!("removing {}", entry.path().display()))?;
+            }
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ mod concurrent_writes;
 mod events;
 mod orders;
 mod products;
+mod reviews;
 mod typed_route_errors;
 mod users;
 
