@@ -215,7 +215,8 @@ schema: setup
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
         exec bench/edge.py target/release/atoll "$@"; fi; \
-    if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && cargo build --release --bin atoll && \
+    if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && \
+        if [ "${1:-}" = sagas ]; then bench/peers/install.sh sagas; fi && cargo build --release --bin atoll && \
         exec bench/events.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = seeing ]; then shift && bench/peers/install.sh debian && cargo build --release --bin atoll && \
         exec bench/seeing.py target/release/atoll "$@"; fi; \
