@@ -2,10 +2,10 @@
 # Installs the programs that `./just bench` compares with, in pinned versions, into `.tools/`. wrk and nginx come from
 # Debian.
 #
-#   bench/peers/install.sh [debian] [wasmtime] [workerd] [flask] [sagas]
+#   bench/peers/install.sh [debian] [wasmtime] [workerd] [flask] [sagas] [rpc]
 #
 # Without a name it installs all that `./just bench` needs by itself: the first four. `sagas` is Temporal and DBOS, for
-# `./just bench events sagas`.
+# `./just bench events sagas`; `rpc` are native callers and servers, for `./just bench cluster`.
 #
 # It is safe to run this script again: installed programs of the right version stay. What cannot be installed is
 # printed here and shown as missing in the tables, and the exit status is still 0. The first run takes some minutes,
@@ -68,6 +68,11 @@ install_sagas() {
         "$tools/sagas/bin/pip" install --quiet --disable-pip-version-check --require-hashes \
             --requirement "$here/sagas/requirements.txt" &&
         cp "$here/sagas/requirements.txt" "$tools/sagas/installed.txt"
+}
+
+# From this checkout, so it is looked at each time; that takes a second if nothing has changed.
+install_rpc() {
+    CARGO_TARGET_DIR="$tools/rpc" cargo install --quiet --force --locked --path "$here/rpc" --root "$tools"
 }
 
 (($#)) || set -- debian wasmtime workerd flask
