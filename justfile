@@ -217,13 +217,18 @@ drawing: setup
 schema: setup
     ATOLL_WRITE_SCHEMA=1 cargo test --quiet -p host --lib config::tests::schema
 
-# Run the benchmarks beside other programs; `just bench edge`, `events`, `languages`, `state` run scripts in bench/
+# Run the benchmarks beside other programs; `cluster`, `edge`, `events`, `languages`, `seeing` and `state` are scripts
 [group("verify")]
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
         exec bench/edge.py target/release/atoll "$@"; fi; \
-    if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && cargo build --release --bin atoll && \
+    if [ "${1:-}" = cluster ]; then shift && tests/brokers/install.sh && bench/peers/install.sh debian rpc && \
+        cargo build --release --bin atoll && exec bench/cluster.py target/release/atoll "$@"; fi; \
+    if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && \
+        if [ "${1:-}" = sagas ]; then bench/peers/install.sh sagas; fi && cargo build --release --bin atoll && \
         exec bench/events.py target/release/atoll "$@"; fi; \
+    if [ "${1:-}" = seeing ]; then shift && bench/peers/install.sh debian && cargo build --release --bin atoll && \
+        exec bench/seeing.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = state ]; then shift && tests/state-backends/install.sh && cargo build --release --bin atoll && \
         exec bench/state_backends.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = languages ]; then shift && bench/peers/install.sh debian flask && \

@@ -29,7 +29,25 @@ def brokers(place):
     return found
 
 
-class Nats:
+class Broker:
+    """One with a `publisher`, which returns when an event is acknowledged, and a `consumer`, which is handed events
+    one by one (`handed`) and acknowledges each."""
+
+    async def one_by_one(self):
+        """The seconds from the publication of each event until the consumer has it."""
+        publish, consumer, times = await self.publisher(100, "handled"), await self.consumer(), []
+        for _ in range(ONE_BY_ONE):
+            handed = asyncio.ensure_future(consumer.handed())
+            await asyncio.sleep(0)  # the consumer waits before there is an event
+            start = time.perf_counter()
+            await publish()
+            event = await handed
+            times.append(time.perf_counter() - start)
+            await consumer.acknowledge(event)
+        return times
+
+
+class Nats(Broker):
     name = "JetStream, sync_interval: always"
 
     def __init__(self, folder):
@@ -57,21 +75,14 @@ class Nats:
         self.process.terminate()
         self.process.wait()
 
-    async def publisher(self, size):
+    async def publisher(self, size, topic="published"):
         connection, body = await NatsConnection.open(self.port), b"x" * size
-        return lambda: connection.ask("s.published", body)
+        return lambda: connection.ask(f"s.{topic}", body)
 
-    async def one_by_one(self):
-        connection, handed, times = await NatsConnection.open(self.port), await NatsConnection.open(self.port), []
-        await handed.send(b"SUB handed 2\r\nPING\r\n")
-        for _ in range(ONE_BY_ONE):
-            start = time.perf_counter()
-            message = asyncio.ensure_future(handed.message())
-            await connection.ask("s.handled", b"x" * 100)
-            reply, _ = await message
-            times.append(time.perf_counter() - start)
-            await handed.send(b"PUB " + reply + b" 4\r\n+ACK\r\n")
-        return times
+    async def consumer(self):
+        connection = await NatsConsumer.open(self.port)
+        await connection.send(b"SUB handed 2\r\nPING\r\n")
+        return connection
 
 
 class NatsConnection:
@@ -100,7 +111,16 @@ class NatsConnection:
                 return (words[3] if len(words) > 4 else b""), payload[:-2]
 
 
-class Rabbit:
+class NatsConsumer(NatsConnection):
+    async def handed(self):
+        """The subject on which the next event is acknowledged."""
+        return (await self.message())[0]
+
+    async def acknowledge(self, subject):
+        await self.send(b"PUB " + subject + b" 4\r\n+ACK\r\n")
+
+
+class Rabbit(Broker):
     name = "RabbitMQ, durable, confirms"
 
     def __init__(self, folder):
@@ -133,21 +153,14 @@ class Rabbit:
         os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait()
 
-    async def publisher(self, size):
+    async def publisher(self, size, topic="published"):
         connection, body = await RabbitConnection.open(self.port), b"x" * size
-        return lambda: connection.publish("published", body)
+        return lambda: connection.publish(topic, body)
 
-    async def one_by_one(self):
-        connection, handed, times = await RabbitConnection.open(self.port), await RabbitConnection.open(self.port), []
-        await handed.consume("handled")
-        for _ in range(ONE_BY_ONE):
-            start = time.perf_counter()
-            message = asyncio.ensure_future(handed.delivered())
-            await connection.publish("handled", b"x" * 100)
-            tag = await message
-            times.append(time.perf_counter() - start)
-            handed.method(60, 80, struct.pack(">QB", tag, 0))
-        return times
+    async def consumer(self):
+        connection = await RabbitConsumer.open(self.port)
+        await connection.consume("handled")
+        return connection
 
 
 class RabbitConnection:
@@ -205,8 +218,10 @@ class RabbitConnection:
         self.frame(3, body)
         await self.answer(60, 80)
 
-    async def delivered(self):
-        """The tag of the next message."""
+
+class RabbitConsumer(RabbitConnection):
+    async def handed(self):
+        """The tag of the next event."""
         arguments = await self.answer(60, 60)
         tag = struct.unpack(">Q", arguments[1 + arguments[0]:9 + arguments[0]])[0]
         left = struct.unpack(">Q", (await self.read())[1][4:12])[0]
@@ -214,12 +229,15 @@ class RabbitConnection:
             left -= len((await self.read())[1])
         return tag
 
+    async def acknowledge(self, tag):
+        self.method(60, 80, struct.pack(">QB", tag, 0))
+
 
 def short_text(text):
     return struct.pack(">B", len(text)) + text.encode()
 
 
-class Redis:
+class Redis(Broker):
     name = "Redis stream, appendfsync always"
 
     def __init__(self, folder):
@@ -240,21 +258,12 @@ class Redis:
         self.process.terminate()
         self.process.wait()
 
-    async def publisher(self, size):
+    async def publisher(self, size, topic="published"):
         connection, body = await RedisConnection.open(self.port), b"x" * size
-        return lambda: connection.ask(b"XADD", b"published", b"*", b"d", body)
+        return lambda: connection.ask(b"XADD", topic.encode(), b"*", b"d", body)
 
-    async def one_by_one(self):
-        connection, handed, times = await RedisConnection.open(self.port), await RedisConnection.open(self.port), []
-        for _ in range(ONE_BY_ONE):
-            start = time.perf_counter()
-            message = asyncio.ensure_future(handed.ask(
-                b"XREADGROUP", b"GROUP", b"g", b"c", b"COUNT", b"1", b"BLOCK", b"5000", b"STREAMS", b"handled", b">"))
-            await connection.ask(b"XADD", b"handled", b"*", b"d", b"x" * 100)
-            found = await message
-            times.append(time.perf_counter() - start)
-            await handed.ask(b"XACK", b"handled", b"g", found[0][1][0][0])
-        return times
+    async def consumer(self):
+        return await RedisConsumer.open(self.port)
 
 
 class RedisConnection:
@@ -279,6 +288,17 @@ class RedisConnection:
         if kind == b"*":
             return [await self.read() for _ in range(int(rest))]
         return rest
+
+
+class RedisConsumer(RedisConnection):
+    async def handed(self):
+        """The id of the next event."""
+        found = await self.ask(
+            b"XREADGROUP", b"GROUP", b"g", b"c", b"COUNT", b"1", b"BLOCK", b"5000", b"STREAMS", b"handled", b">")
+        return found[0][1][0][0]
+
+    async def acknowledge(self, event):
+        await self.ask(b"XACK", b"handled", b"g", event)
 
 
 def free_port():

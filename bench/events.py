@@ -15,13 +15,14 @@ asked by HTTP through its gateway, and a component publishes; that is the way wh
 Another part, `bench/events.py HOST_BINARY million`, fills a topic with a million events and measures the start of the
 host on it, its memory, how fast a subscription is delivered all of them again, and what live events of another topic
 notice of a subscriber that is 100,000 events behind and catches up. `bench/events.py HOST_BINARY sagas` measures sagas
-of four steps, and how fast 10,000 go on after `kill -9`.
+of four steps beside Temporal and DBOS, and how fast 10,000 go on after `kill -9`: see `sagas.py`.
 
 Needs `.tools/nats/bin/nats-server` and Debian's RabbitMQ (`tests/brokers/install.sh` installs both) and `redis-server`
 (a package of Debian); one that is missing is left out.
 """
 
 import asyncio
+import itertools
 import json
 import multiprocessing
 import os
@@ -34,6 +35,7 @@ import time
 import urllib.request
 
 import sagas
+import state_backends
 from event_brokers import ONE_BY_ONE, brokers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -327,6 +329,21 @@ def million(atoll, count):
     atoll.end()
 
 
+def beside_engines(binary, place):
+    """Sagas; each engine begins with data of its own."""
+    count, seconds, rounds = [int(text) for text in sys.argv[3:] + ["10000", "5", "3"][len(sys.argv) - 3:]]
+    numbers = itertools.count()
+    fresh = lambda name: place(f"{name}{next(numbers)}")
+    host = lambda: Atoll(binary, fresh("atoll"), manifest=sagas.manifest(COMPONENT))
+    with tempfile.TemporaryDirectory() as data:
+        postgres = state_backends.Postgres(data) if state_backends.Postgres.found() else None
+        try:
+            sagas.measure(host, fresh, postgres, count, seconds, rounds)
+        finally:
+            if postgres:
+                postgres.end()
+
+
 def main():
     binary = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
@@ -337,8 +354,7 @@ def main():
             atoll = Atoll(binary, place("atoll"), "echoed")
             return million(atoll, int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000)
         if sys.argv[2:3] == ["sagas"]:
-            atoll = Atoll(binary, place("atoll"), manifest=sagas.manifest(COMPONENT))
-            return sagas.measure(atoll, int(sys.argv[3]) if len(sys.argv) > 3 else 10_000)
+            return beside_engines(binary, place)
         atoll = Atoll(binary, place("atoll"))
         servers = [atoll, *brokers(place)]
         for server in servers:

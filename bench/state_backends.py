@@ -51,9 +51,14 @@ request = function() n = n + 1; return wrk.format("GET", "/kv/bucket/default/k" 
 class Postgres:
     """A server with data of its own; as root it runs as `nobody`."""
 
+    @staticmethod
+    def found():
+        """The folders with its programs, the newest first."""
+        installed = glob.glob(os.path.join(ROOT, ".tools/state-backends/lib/*/site-packages/*/pginstall/bin"))
+        return installed + sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+
     def __init__(self, folder):
-        found = glob.glob(os.path.join(ROOT, ".tools/state-backends/lib/*/site-packages/*/pginstall/bin"))
-        found += sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+        found = self.found()
         if not found:
             sys.exit("there is no PostgreSQL: run tests/state-backends/install.sh")
         self.binaries, self.folder = os.path.abspath(found[0]), os.path.join(folder, "postgres")

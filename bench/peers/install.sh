@@ -2,7 +2,10 @@
 # Installs the programs that `./just bench` compares with, in pinned versions, into `.tools/`. wrk and nginx come from
 # Debian.
 #
-#   bench/peers/install.sh [debian] [wasmtime] [workerd] [flask]     all of them, unless some are named
+#   bench/peers/install.sh [debian] [wasmtime] [workerd] [flask] [sagas] [rpc]
+#
+# Without a name it installs all that `./just bench` needs by itself: the first four. `sagas` is Temporal and DBOS, for
+# `./just bench events sagas`; `rpc` are native callers and servers, for `./just bench cluster`.
 #
 # It is safe to run this script again: installed programs of the right version stay. What cannot be installed is
 # printed here and shown as missing in the tables, and the exit status is still 0. The first run takes some minutes,
@@ -54,6 +57,22 @@ install_flask() {
         "$tools/flask/bin/pip" install --quiet --disable-pip-version-check \
             --requirement "$here/flask/requirements.txt" &&
         cp "$here/flask/requirements.txt" "$tools/flask/installed.txt"
+}
+
+# With hashes, as the tools of the tests.
+install_sagas() {
+    cmp --silent "$here/sagas/requirements.txt" "$tools/sagas/installed.txt" && return
+    echo "bench: installing Temporal and DBOS into .tools/ (once)" >&2
+    rm -rf "$tools/sagas"
+    python3 -m venv "$tools/sagas" &&
+        "$tools/sagas/bin/pip" install --quiet --disable-pip-version-check --require-hashes \
+            --requirement "$here/sagas/requirements.txt" &&
+        cp "$here/sagas/requirements.txt" "$tools/sagas/installed.txt"
+}
+
+# From this checkout, so it is looked at each time; that takes a second if nothing has changed.
+install_rpc() {
+    CARGO_TARGET_DIR="$tools/rpc" cargo install --quiet --force --locked --path "$here/rpc" --root "$tools"
 }
 
 (($#)) || set -- debian wasmtime workerd flask
