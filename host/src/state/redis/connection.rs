@@ -1,6 +1,6 @@
 //! One connection, on which questions wait for their answers in the order in which they were asked.
 
-use super::resp::{Reply, read_reply};
+use super::resp::{RespReply, read_reply};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf, WriteHalf, split};
@@ -13,7 +13,7 @@ const UNDER_WAY: usize = 64;
 
 /// A connection. Its drop closes it at once.
 pub(super) struct RespConnection {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<RespQuestion>,
     driver: AbortHandle,
     /// Why it has ended.
     ended: Arc<OnceLock<String>>,
@@ -23,9 +23,9 @@ pub(super) struct RespConnection {
 #[derive(Debug)]
 pub(super) struct ConnectionEnd(pub(super) String);
 
-struct Question {
+struct RespQuestion {
     request: Vec<u8>,
-    answer: oneshot::Sender<Reply>,
+    answer: oneshot::Sender<RespReply>,
 }
 
 impl RespConnection {
@@ -51,9 +51,9 @@ impl RespConnection {
     ///
     /// # Errors
     /// The connection has ended.
-    pub(super) async fn ask(&self, request: Vec<u8>) -> Result<Reply, ConnectionEnd> {
+    pub(super) async fn ask(&self, request: Vec<u8>) -> Result<RespReply, ConnectionEnd> {
         let (answer, answered) = oneshot::channel();
-        if self.questions.send(Question { request, answer }).await.is_err() {
+        if self.questions.send(RespQuestion { request, answer }).await.is_err() {
             return Err(self.end());
         }
         answered.await.map_err(|_| self.end())
@@ -78,10 +78,10 @@ impl Drop for RespConnection {
 /// Sends what is asked, until the connection ends.
 async fn send<S: AsyncWrite>(
     mut write: WriteHalf<S>,
-    mut asked: mpsc::Receiver<Question>,
-    answers: mpsc::Sender<oneshot::Sender<Reply>>,
+    mut asked: mpsc::Receiver<RespQuestion>,
+    answers: mpsc::Sender<oneshot::Sender<RespReply>>,
 ) -> io::Error {
-    while let Some(Question { request, answer }) = asked.recv().await {
+    while let Some(RespQuestion { request, answer }) = asked.recv().await {
         // Whoever has gone needs no answer, and nothing has been asked yet.
         if answer.is_closed() {
             continue;
@@ -103,7 +103,7 @@ async fn send<S: AsyncWrite>(
 /// Hands out the answers, until the connection ends.
 async fn receive<S: AsyncRead + Send>(
     read: ReadHalf<S>,
-    mut waiting: mpsc::Receiver<oneshot::Sender<Reply>>,
+    mut waiting: mpsc::Receiver<oneshot::Sender<RespReply>>,
 ) -> io::Error {
     let mut read = BufReader::new(read);
     loop {
@@ -145,7 +145,7 @@ mod tests {
             };
             tokio::join!(second, answered).0
         };
-        assert_eq!(asked.await.unwrap(), Reply::Text(b"second".into()));
+        assert_eq!(asked.await.unwrap(), RespReply::Text(b"second".into()));
         server.write_all(b"+nobody asked\r\n").await.unwrap();
         let ended = connection.ask(b"six".to_vec()).await.unwrap_err();
         assert!(ended.0.contains("not asked") || ended.0.contains("ended"), "{ended:?}");

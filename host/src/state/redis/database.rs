@@ -2,8 +2,8 @@
 
 use super::frozen_moment::FrozenKeys;
 use super::pages;
-use super::read_line::ReadLine;
-use super::resp::Arguments;
+use super::reader::RedisReader;
+use super::resp::RespArguments;
 use super::script;
 use super::session::RedisServers;
 use super::writer::RedisWriter;
@@ -24,7 +24,7 @@ const MOST_FROZEN: usize = 4;
 /// The services' data in one database of Redis.
 pub(in crate::state) struct RedisDatabase {
     servers: Arc<RedisServers>,
-    line: Arc<ReadLine>,
+    line: Arc<RedisReader>,
     /// Held for one batch.
     writer: Arc<Mutex<RedisWriter>>,
     frozen: Arc<Semaphore>,
@@ -41,7 +41,7 @@ impl RedisDatabase {
         let servers = Arc::new(RedisServers::new(settings)?);
         let writer = RedisWriter::open(Arc::clone(&servers), &settings.namespace, settings.shared).await?;
         Ok(Self {
-            line: Arc::new(ReadLine::new(Arc::clone(&servers))),
+            line: Arc::new(RedisReader::new(Arc::clone(&servers))),
             servers,
             writer: Arc::new(Mutex::new(writer)),
             frozen: Arc::new(Semaphore::new(MOST_FROZEN)),
@@ -71,7 +71,7 @@ impl RemoteDatabase for RedisDatabase {
         Box::pin(async move {
             self.is_open()?;
             let arguments = self.servers.arguments().with(bucket.as_str()).with(limit::BYTES.to_string());
-            let arguments = keys.iter().fold(arguments, Arguments::with);
+            let arguments = keys.iter().fold(arguments, RespArguments::with);
             let answer = self.line.run(&script::GET, &arguments).await?;
             self.odd(pages::values(answer, keys.len()))?
         })

@@ -11,8 +11,10 @@ pub(super) fn refused(place: &str, text: &str) -> StateError {
     // Beyond this the server repeats what it was sent, values too.
     let problem = text.split(", with args").next().unwrap_or_default().to_owned();
     let place = place.to_owned();
-    let says = |word: &&str| text.strip_prefix(*word).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    if LASTING.iter().any(|word| says(&word)) || text.contains("invalid username-password") {
+    let says = |word: &str| text.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    // Of rights that a script lacks, 7.0 and later ones say so in other words.
+    let lacks = ["invalid username-password", "The user executing the script", "ACL failure in script"];
+    if LASTING.iter().any(|word| says(word)) || lacks.iter().any(|words| text.contains(words)) {
         return StateError::Unfit { place, problem };
     }
     let cause = match text.split(' ').next() {
@@ -42,6 +44,7 @@ mod tests {
     fn an_error_is_lasting_or_has_its_cause_and_shows_no_argument() {
         let unfit = |text| matches!(refused("redis://db:6379/0", text), StateError::Unfit { .. });
         assert!(unfit("NOAUTH Authentication required.") && unfit("MOVED 3999 127.0.0.1:6381"));
+        assert!(unfit("ERR ACL failure in script: No permissions to access a key"));
         assert!(!unfit("ASKEW") && !unfit("LOADING Redis is loading the dataset in memory"));
         for (text, wanted) in [("OOM command not allowed", "full"), ("READONLY You can't", "read-only")] {
             let StateError::Unavailable { cause, .. } = refused("", text) else { panic!("{text}") };

@@ -2,8 +2,8 @@
 //! keeps it for the moment first, and a page is put together from what is there and what was kept.
 
 use super::pages::{self, OddAnswer};
-use super::read_line::ReadLine;
-use super::resp::{Arguments, Reply};
+use super::reader::RedisReader;
+use super::resp::{RespArguments, RespReply};
 use super::script;
 use crate::base::ServiceName;
 use crate::state::backend_future::BackendFuture;
@@ -19,7 +19,7 @@ const UNREAD: &str = "60000";
 
 /// A moment of all buckets.
 struct RedisMoment {
-    line: Arc<ReadLine>,
+    line: Arc<RedisReader>,
     id: String,
     version: u64,
     _permit: OwnedSemaphorePermit,
@@ -34,7 +34,7 @@ pub(super) struct FrozenKeys {
 impl FrozenKeys {
     /// The bucket as it is now.
     pub(super) async fn begin(
-        line: &Arc<ReadLine>,
+        line: &Arc<RedisReader>,
         bucket: &ServiceName,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, StateError> {
@@ -47,13 +47,13 @@ impl FrozenKeys {
         Ok(Self { moment: Arc::new(moment), bucket: bucket.clone() })
     }
 
-    fn arguments(&self) -> Arguments {
+    fn arguments(&self) -> RespArguments {
         let RedisMoment { line, id, .. } = &*self.moment;
         line.servers.arguments().with(id).with(UNREAD).with(self.bucket.as_str())
     }
 
     /// What a script answers, unless the moment is over.
-    async fn run(&self, script: &script::Script, arguments: &Arguments) -> Result<Vec<Reply>, StateError> {
+    async fn run(&self, script: &script::RedisScript, arguments: &RespArguments) -> Result<Vec<RespReply>, StateError> {
         let servers = &self.moment.line.servers;
         let answer = self.moment.line.run(script, arguments).await?;
         if pages::status(&answer) == b"gone" {
@@ -96,7 +96,7 @@ impl FrozenBucket for FrozenKeys {
     fn get(&self, keys: Vec<Key>) -> BackendFuture<'_, Vec<Option<Versioned>>> {
         Box::pin(async move {
             let arguments = self.arguments().with(limit::BYTES.to_string());
-            let arguments = keys.iter().fold(arguments, Arguments::with);
+            let arguments = keys.iter().fold(arguments, RespArguments::with);
             let answer = self.run(&script::FROZEN_GET, &arguments).await?;
             pages::values(answer, keys.len()).map_err(self.odd())?
         })

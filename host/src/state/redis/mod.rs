@@ -2,7 +2,8 @@
 //! answer was lost.
 //! Always holds: what a batch depends on is compared in the script that writes it, and so is whose data they are: a
 //! host that was paused, or whose lease has ended, writes nothing over; a batch that was given up is never written
-//! later; a server that acknowledges what is not on its disk, or may drop keys, is refused, unless the manifest takes it.
+//! later; a server that acknowledges what is not on its disk, or may drop keys, is refused, unless the manifest takes
+//! the former.
 //! Never: repeats what may have been done; makes a script out of a value.
 
 mod connection;
@@ -10,7 +11,7 @@ mod database;
 mod failure;
 mod frozen_moment;
 mod pages;
-mod read_line;
+mod reader;
 mod resp;
 mod script;
 mod server_facts;

@@ -1,7 +1,7 @@
 //! Values and pages as the scripts answer them. A stored value is 8 bytes of its version, the first byte first, and
 //! then the value itself.
 
-use super::resp::Reply;
+use super::resp::RespReply;
 use crate::state::error::StateError;
 use crate::state::remote::key_range;
 use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
@@ -21,14 +21,16 @@ pub(super) fn bounds(prefix: &[u8], after: Option<&[u8]>) -> (Vec<u8>, Vec<u8>) 
 }
 
 /// The first word of an answer.
-pub(super) fn status(answer: &[Reply]) -> &[u8] {
-    if let Some(Reply::Text(word)) = answer.first() { word } else { b"" }
+pub(super) fn status(answer: &[RespReply]) -> &[u8] {
+    if let Some(RespReply::Text(word)) = answer.first() { word } else { b"" }
 }
 
 /// A number that a script has answered.
-pub(super) fn number(reply: Option<&Reply>) -> Result<u64, OddAnswer> {
+pub(super) fn number(reply: Option<&RespReply>) -> Result<u64, OddAnswer> {
     match reply {
-        Some(Reply::Text(text)) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(OddAnswer),
+        Some(RespReply::Text(text)) => {
+            std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(OddAnswer)
+        }
         _ => Err(OddAnswer),
     }
 }
@@ -41,7 +43,7 @@ pub(super) fn versioned(stored: &[u8]) -> Result<Versioned, OddAnswer> {
 
 /// The values of `count` keys, after the word `ok`.
 pub(super) fn values(
-    answer: Vec<Reply>,
+    answer: Vec<RespReply>,
     count: usize,
 ) -> Result<Result<Vec<Option<Versioned>>, StateError>, OddAnswer> {
     match status(&answer) {
@@ -53,15 +55,15 @@ pub(super) fn values(
         _ => return Err(OddAnswer),
     }
     let value = |reply| match reply {
-        Reply::Nil => Ok(None),
-        Reply::Text(stored) => versioned(&stored).map(Some),
+        RespReply::Nil => Ok(None),
+        RespReply::Text(stored) => versioned(&stored).map(Some),
         _ => Err(OddAnswer),
     };
     Ok(Ok(answer.into_iter().skip(1).map(value).collect::<Result<_, _>>()?))
 }
 
 /// A page of entries, after whether more follow.
-pub(super) fn entries(answer: Vec<Reply>) -> Result<Page<Entry>, OddAnswer> {
+pub(super) fn entries(answer: Vec<RespReply>) -> Result<Page<Entry>, OddAnswer> {
     let more = status(&answer) == b"1";
     let items = stored_entries(&mut answer.into_iter().skip(1))?
         .into_iter()
@@ -72,7 +74,7 @@ pub(super) fn entries(answer: Vec<Reply>) -> Result<Page<Entry>, OddAnswer> {
 }
 
 /// A page of at most `limit` keys, where one more was asked for.
-pub(super) fn keys(answer: Vec<Reply>, limit: usize) -> Result<Page<Key>, OddAnswer> {
+pub(super) fn keys(answer: Vec<RespReply>, limit: usize) -> Result<Page<Key>, OddAnswer> {
     let mut items = answer.into_iter().map(|reply| reply.text().ok_or(OddAnswer)).collect::<Result<Vec<_>, _>>()?;
     let more = items.len() > limit;
     items.truncate(limit);
@@ -81,9 +83,9 @@ pub(super) fn keys(answer: Vec<Reply>, limit: usize) -> Result<Page<Key>, OddAns
 }
 
 /// A page as of a moment, from what is there now and what was there before. It may be empty, although more follow.
-pub(super) fn entries_of_moment(answer: Vec<Reply>, limit: usize) -> Result<Page<Entry>, OddAnswer> {
+pub(super) fn entries_of_moment(answer: Vec<RespReply>, limit: usize) -> Result<Page<Entry>, OddAnswer> {
     let count = |at: usize| number(answer.get(at)).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-    let more = |at: usize| answer.get(at) == Some(&Reply::Text(b"1".into()));
+    let more = |at: usize| answer.get(at) == Some(&RespReply::Text(b"1".into()));
     let ((live_more, live_count), before_more) = ((more(1), count(2)?), more(3));
     let mut rest = answer.into_iter().skip(5);
     let live = stored_entries(&mut rest.by_ref().take(2 * live_count))?;
@@ -113,10 +115,10 @@ pub(super) fn entries_of_moment(answer: Vec<Reply>, limit: usize) -> Result<Page
 }
 
 /// Keys and stored values in turn.
-fn stored_entries(replies: &mut dyn Iterator<Item = Reply>) -> Result<Vec<(Key, Vec<u8>)>, OddAnswer> {
+fn stored_entries(replies: &mut dyn Iterator<Item = RespReply>) -> Result<Vec<(Key, Vec<u8>)>, OddAnswer> {
     let mut entries = Vec::new();
     while let Some(key) = replies.next() {
-        let stored = replies.next().and_then(Reply::text).ok_or(OddAnswer)?;
+        let stored = replies.next().and_then(RespReply::text).ok_or(OddAnswer)?;
         entries.push((key.text().ok_or(OddAnswer)?, stored));
     }
     Ok(entries)
@@ -127,8 +129,8 @@ mod tests {
     use super::*;
 
     /// The part of an answer: its beginning, and its entries.
-    fn part(entries: &[(u8, Option<u8>)], limit: usize) -> ([Reply; 2], Vec<Reply>) {
-        let text = |text: &[u8]| Reply::Text(text.to_vec());
+    fn part(entries: &[(u8, Option<u8>)], limit: usize) -> ([RespReply; 2], Vec<RespReply>) {
+        let text = |text: &[u8]| RespReply::Text(text.to_vec());
         let shown = &entries[..entries.len().min(limit)];
         let value = |value: &Option<u8>| value.map_or(Vec::new(), |value| [&[0; 7][..], &[1, value]].concat());
         let begin =
@@ -144,7 +146,7 @@ mod tests {
                 all.iter().copied().filter(|(key, _)| after.is_none_or(|after| *key > after)).collect()
             };
             let ((begin, live), (middle, before)) = (part(&of(live), limit), part(&of(before), limit));
-            let answer = [vec![Reply::Text(b"ok".into())], begin.into(), middle.into(), live, before].concat();
+            let answer = [vec![RespReply::Text(b"ok".into())], begin.into(), middle.into(), live, before].concat();
             let page = entries_of_moment(answer, limit).unwrap();
             assert!(page.items.len() <= limit);
             found.extend(page.items.into_iter().map(|entry| (entry.key[0], entry.value.value[0])));
@@ -166,7 +168,7 @@ mod tests {
         }
         assert_eq!(walked(&[], &before, 1), [(2, 2), (3, 3), (5, 5)], "all is erased since");
         assert_eq!(walked(&live, &[(1, None)], 2).len(), 6, "one is new");
-        assert_eq!(entries_of_moment(vec![Reply::Nil; 5], 1), Err(OddAnswer));
+        assert_eq!(entries_of_moment(vec![RespReply::Nil; 5], 1), Err(OddAnswer));
     }
 
     #[test]

@@ -15,24 +15,24 @@ const DEEPEST: usize = 4;
 
 /// What the server answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum RespReply {
     /// Bytes, or a word such as `OK`.
     Text(Vec<u8>),
     Number(i64),
     /// There is nothing.
     Nil,
     Error(String),
-    Many(Vec<Reply>),
+    Many(Vec<RespReply>),
 }
 
 /// The arguments of one request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Arguments {
+pub(super) struct RespArguments {
     count: usize,
     bytes: Vec<u8>,
 }
 
-impl Arguments {
+impl RespArguments {
     pub(super) fn of(arguments: &[&[u8]]) -> Self {
         arguments.iter().fold(Self::default(), |all, one| all.with(one))
     }
@@ -62,7 +62,7 @@ impl Arguments {
     }
 }
 
-impl Reply {
+impl RespReply {
     /// The bytes of a text; `None` for anything else.
     pub(super) fn text(self) -> Option<Vec<u8>> {
         if let Self::Text(text) = self { Some(text) } else { None }
@@ -82,33 +82,33 @@ fn invalid(problem: &str) -> io::Error {
 ///
 /// # Errors
 /// The connection's; or what comes is no reply.
-pub(super) async fn read_reply<R: AsyncBufRead + Unpin + Send>(read: &mut R) -> io::Result<Reply> {
+pub(super) async fn read_reply<R: AsyncBufRead + Unpin + Send>(read: &mut R) -> io::Result<RespReply> {
     read_nested(read, DEEPEST).await
 }
 
 fn read_nested<R: AsyncBufRead + Unpin + Send>(
     read: &mut R,
     depth: usize,
-) -> Pin<Box<dyn Future<Output = io::Result<Reply>> + Send + '_>> {
+) -> Pin<Box<dyn Future<Output = io::Result<RespReply>> + Send + '_>> {
     Box::pin(async move {
-        let line = read_line(read).await?;
+        let line = reader(read).await?;
         let (kind, rest) = line.split_first().ok_or_else(|| invalid("an empty line"))?;
         let text = || String::from_utf8_lossy(rest).into_owned();
         match kind {
-            b'+' => Ok(Reply::Text(rest.to_vec())),
-            b'-' => Ok(Reply::Error(text())),
-            b':' => text().parse().map(Reply::Number).map_err(|_| invalid("a number that is none")),
+            b'+' => Ok(RespReply::Text(rest.to_vec())),
+            b'-' => Ok(RespReply::Error(text())),
+            b':' => text().parse().map(RespReply::Number).map_err(|_| invalid("a number that is none")),
             b'$' => match length(&text(), LARGEST_TEXT)? {
-                None => Ok(Reply::Nil),
+                None => Ok(RespReply::Nil),
                 Some(length) => {
                     let mut bytes = vec![0; length + 2];
                     read.read_exact(&mut bytes).await?;
                     bytes.truncate(length);
-                    Ok(Reply::Text(bytes))
+                    Ok(RespReply::Text(bytes))
                 }
             },
             b'*' => match length(&text(), MOST)? {
-                None => Ok(Reply::Nil),
+                None => Ok(RespReply::Nil),
                 Some(_) if depth == 0 => Err(invalid("replies too deep in one another")),
                 Some(count) => {
                     // The count alone must not have memory taken.
@@ -116,7 +116,7 @@ fn read_nested<R: AsyncBufRead + Unpin + Send>(
                     for _ in 0..count {
                         many.push(read_nested(read, depth - 1).await?);
                     }
-                    Ok(Reply::Many(many))
+                    Ok(RespReply::Many(many))
                 }
             },
             _ => Err(invalid("a reply of an unknown kind")),
@@ -125,7 +125,7 @@ fn read_nested<R: AsyncBufRead + Unpin + Send>(
 }
 
 /// A line without its end.
-async fn read_line<R: AsyncBufRead + Unpin + Send>(read: &mut R) -> io::Result<Vec<u8>> {
+async fn reader<R: AsyncBufRead + Unpin + Send>(read: &mut R) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut limited = read.take(LONGEST_LINE);
     if limited.read_until(b'\n', &mut line).await? == 0 {
@@ -149,7 +149,7 @@ fn length(text: &str, most: usize) -> io::Result<Option<usize>> {
 mod tests {
     use super::*;
 
-    async fn read(mut text: &[u8]) -> io::Result<Vec<Reply>> {
+    async fn read(mut text: &[u8]) -> io::Result<Vec<RespReply>> {
         let mut replies = Vec::new();
         while !text.is_empty() {
             replies.push(read_reply(&mut text).await?);
@@ -160,15 +160,15 @@ mod tests {
     #[tokio::test]
     async fn replies_of_each_kind_are_read() {
         let text = b"+OK\r\n-ERR no\r\n:-7\r\n$3\r\na\r\n\r\n$-1\r\n*-1\r\n$0\r\n\r\n*2\r\n$1\r\nx\r\n*1\r\n$-1\r\n";
-        let nested = Reply::Many(vec![Reply::Text(b"x".into()), Reply::Many(vec![Reply::Nil])]);
+        let nested = RespReply::Many(vec![RespReply::Text(b"x".into()), RespReply::Many(vec![RespReply::Nil])]);
         let wanted = [
-            Reply::Text(b"OK".into()),
-            Reply::Error("ERR no".into()),
-            Reply::Number(-7),
-            Reply::Text(b"a\r\n".into()),
-            Reply::Nil,
-            Reply::Nil,
-            Reply::Text(Vec::new()),
+            RespReply::Text(b"OK".into()),
+            RespReply::Error("ERR no".into()),
+            RespReply::Number(-7),
+            RespReply::Text(b"a\r\n".into()),
+            RespReply::Nil,
+            RespReply::Nil,
+            RespReply::Text(Vec::new()),
             nested,
         ];
         assert_eq!(read(text).await.unwrap(), wanted);
@@ -194,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_request_counts_its_arguments_and_their_bytes() {
-        let mut later = Arguments::of(&[b"a\r\n"]);
+        let mut later = RespArguments::of(&[b"a\r\n"]);
         later.push_parts(&[b"b", b"", b"c"]);
-        let request = later.after(&Arguments::default().with("GET"));
+        let request = later.after(&RespArguments::default().with("GET"));
         assert_eq!(request, b"*3\r\n$3\r\nGET\r\n$3\r\na\r\n\r\n$2\r\nbc\r\n");
     }
 }

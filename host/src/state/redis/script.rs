@@ -1,12 +1,12 @@
 //! The scripts. Each is one step of the server, which does it whole, and has it whole in its log.
 
-use super::resp::Arguments;
+use super::resp::RespArguments;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 /// A script, which the server knows by the digest of its text.
-pub(in crate::state) struct Script {
+pub(in crate::state) struct RedisScript {
     text: &'static str,
     digest: String,
 }
@@ -16,27 +16,27 @@ pub(in crate::state) struct Script {
 macro_rules! script {
     ($flags:literal, $file:literal) => {
         LazyLock::new(|| {
-            Script::new(concat!("#!lua", $flags, "\n", include_str!("scripts/common.lua"), include_str!($file)))
+            RedisScript::new(concat!("#!lua", $flags, "\n", include_str!("scripts/common.lua"), include_str!($file)))
         })
     };
 }
 
-pub(super) static CLAIM: LazyLock<Script> = script!("", "scripts/claim.lua");
-pub(super) static RELEASE: LazyLock<Script> = script!(" flags=allow-oom", "scripts/release.lua");
-pub(super) static LOOK: LazyLock<Script> = script!("", "scripts/look.lua");
-pub(super) static BEFORE: LazyLock<Script> = script!(" flags=no-writes", "scripts/before.lua");
-pub(in crate::state) static WRITE: LazyLock<Script> = script!("", "scripts/write.lua");
+pub(super) static CLAIM: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/claim.lua");
+pub(super) static RELEASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/release.lua");
+pub(super) static LOOK: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/look.lua");
+pub(super) static BEFORE: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/before.lua");
+pub(in crate::state) static WRITE: LazyLock<RedisScript> = script!("", "scripts/write.lua");
 /// It makes room.
-pub(super) static ERASE: LazyLock<Script> = script!(" flags=allow-oom", "scripts/erase.lua");
-pub(super) static SETTLE: LazyLock<Script> = script!(" flags=allow-oom", "scripts/settle.lua");
-pub(super) static GET: LazyLock<Script> = script!(" flags=no-writes", "scripts/get.lua");
-pub(super) static SCAN: LazyLock<Script> = script!(" flags=no-writes", "scripts/scan.lua");
-pub(super) static FREEZE: LazyLock<Script> = script!("", "scripts/freeze.lua");
-pub(super) static THAW: LazyLock<Script> = script!(" flags=allow-oom", "scripts/thaw.lua");
-pub(super) static FROZEN_GET: LazyLock<Script> = script!(" flags=allow-oom", "scripts/frozen_get.lua");
-pub(super) static FROZEN_SCAN: LazyLock<Script> = script!(" flags=allow-oom", "scripts/frozen_scan.lua");
+pub(super) static ERASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/erase.lua");
+pub(super) static SETTLE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/settle.lua");
+pub(super) static GET: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/get.lua");
+pub(super) static SCAN: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/scan.lua");
+pub(super) static FREEZE: LazyLock<RedisScript> = script!("", "scripts/freeze.lua");
+pub(super) static THAW: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/thaw.lua");
+pub(super) static FROZEN_GET: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/frozen_get.lua");
+pub(super) static FROZEN_SCAN: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/frozen_scan.lua");
 
-impl Script {
+impl RedisScript {
     fn new(text: &'static str) -> Self {
         let bytes = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
         let mut hex = String::new();
@@ -52,12 +52,12 @@ impl Script {
     }
 
     /// The request that runs it by its digest, with these arguments.
-    pub(super) fn by_digest(&self, arguments: &Arguments) -> Vec<u8> {
-        arguments.after(&Arguments::of(&[b"EVALSHA", self.digest().as_bytes(), b"0"]))
+    pub(super) fn by_digest(&self, arguments: &RespArguments) -> Vec<u8> {
+        arguments.after(&RespArguments::of(&[b"EVALSHA", self.digest().as_bytes(), b"0"]))
     }
 
     /// The request that runs it, and has the server know it from then on.
-    pub(super) fn by_text(&self, arguments: &Arguments) -> Vec<u8> {
-        arguments.after(&Arguments::of(&[b"EVAL", self.text.as_bytes(), b"0"]))
+    pub(super) fn by_text(&self, arguments: &RespArguments) -> Vec<u8> {
+        arguments.after(&RespArguments::of(&[b"EVAL", self.text.as_bytes(), b"0"]))
     }
 }

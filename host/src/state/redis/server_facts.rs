@@ -1,6 +1,6 @@
 //! What a server says of itself, and what it must not say.
 
-use super::resp::Reply;
+use super::resp::RespReply;
 use std::collections::BTreeMap;
 
 /// The oldest server: the scripts' first line is of Redis 7.0.
@@ -25,13 +25,13 @@ pub(super) enum ServerProblem {
 
 impl ServerFacts {
     /// Of the two answers.
-    pub(super) fn new(info: Reply, config: Reply) -> Self {
+    pub(super) fn new(info: RespReply, config: RespReply) -> Self {
         let info = String::from_utf8(info.text().unwrap_or_default()).unwrap_or_default();
         let info = info.lines().filter_map(|line| line.split_once(':'));
         let info = info.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
         let config = match config {
-            Reply::Many(many) => {
-                let texts: Vec<_> = many.into_iter().filter_map(Reply::text).map(String::from_utf8).collect();
+            RespReply::Many(many) => {
+                let texts: Vec<_> = many.into_iter().filter_map(RespReply::text).map(String::from_utf8).collect();
                 let texts: Vec<_> = texts.into_iter().map(Result::unwrap_or_default).collect();
                 Some(texts.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
             }
@@ -110,12 +110,12 @@ mod tests {
     const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nrole:master\r\ncluster_enabled:0\r\nmaxmemory:0\r\n\
                         maxmemory_policy:allkeys-lru\r\n";
 
-    fn text(text: &str) -> Reply {
-        Reply::Text(text.into())
+    fn text(text: &str) -> RespReply {
+        RespReply::Text(text.into())
     }
 
     fn facts(info: &str, config: &[&str]) -> ServerFacts {
-        ServerFacts::new(text(info), Reply::Many(config.iter().map(|one| text(one)).collect()))
+        ServerFacts::new(text(info), RespReply::Many(config.iter().map(|one| text(one)).collect()))
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
             assert!(problem.contains(says), "{problem}");
             assert_eq!(found.problem(false), None, "unless that is said");
         }
-        let blind = ServerFacts::new(text(GOOD), Reply::Error("NOPERM".into()));
+        let blind = ServerFacts::new(text(GOOD), RespReply::Error("NOPERM".into()));
         let Some(ServerProblem::Unfit(problem)) = blind.problem(true) else { panic!() };
         assert!(problem.contains("+config|get"), "{problem}");
         assert_eq!(facts(GOOD, &[]).lost().is_some(), true, "a server that knows none of them");

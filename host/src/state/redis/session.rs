@@ -2,8 +2,8 @@
 
 use super::connection::{ConnectionEnd, RespConnection};
 use super::failure;
-use super::resp::{Arguments, Reply};
-use super::script::Script;
+use super::resp::{RespArguments, RespReply};
+use super::script::RedisScript;
 use super::server_facts::{ServerFacts, ServerProblem};
 use crate::state::error::StateError;
 use crate::state::remote::{RetryGate, tls_settings};
@@ -143,7 +143,7 @@ impl RedisServers {
         let wanted: [&[u8]; 5] = [b"CONFIG", b"GET", b"appendonly", b"appendfsync", b"no-appendfsync-on-rewrite"];
         let config = match session.ask(&wanted).await {
             Ok(config) => config,
-            Err(SessionError::Refused(text)) => Reply::Error(text),
+            Err(SessionError::Refused(text)) => RespReply::Error(text),
             Err(error) => return Err(self.error(error)),
         };
         let facts = ServerFacts::new(info, config);
@@ -170,8 +170,8 @@ impl RedisServers {
     }
 
     /// The arguments of a script, which all begin with the prefix.
-    pub(super) fn arguments(&self) -> Arguments {
-        Arguments::default().with(&self.prefix)
+    pub(super) fn arguments(&self) -> RespArguments {
+        RespArguments::default().with(&self.prefix)
     }
 
     /// An error while nothing is in doubt.
@@ -197,15 +197,19 @@ impl RedisSession {
     ///
     /// # Errors
     /// The server's, or the connection's.
-    pub(super) async fn ask(&self, command: &[&[u8]]) -> Result<Reply, SessionError> {
-        self.send(Arguments::of(command).after(&Arguments::default())).await
+    pub(super) async fn ask(&self, command: &[&[u8]]) -> Result<RespReply, SessionError> {
+        self.send(RespArguments::of(command).after(&RespArguments::default())).await
     }
 
     /// What a script answers.
     ///
     /// # Errors
     /// As [`Self::ask`].
-    pub(super) async fn run(&self, script: &Script, arguments: &Arguments) -> Result<Vec<Reply>, SessionError> {
+    pub(super) async fn run(
+        &self,
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<Vec<RespReply>, SessionError> {
         let reply = match self.send(script.by_digest(arguments)).await {
             // A server that was started anew does not know it. It has done nothing.
             Err(SessionError::Refused(text)) if text.starts_with("NOSCRIPT") => {
@@ -221,9 +225,9 @@ impl RedisSession {
         self.connection.is_closed()
     }
 
-    async fn send(&self, request: Vec<u8>) -> Result<Reply, SessionError> {
+    async fn send(&self, request: Vec<u8>) -> Result<RespReply, SessionError> {
         match self.connection.ask(request).await {
-            Ok(Reply::Error(text)) => Err(SessionError::Refused(text)),
+            Ok(RespReply::Error(text)) => Err(SessionError::Refused(text)),
             Ok(reply) => Ok(reply),
             Err(ConnectionEnd(problem)) => Err(SessionError::Ended(problem)),
         }

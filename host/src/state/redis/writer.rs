@@ -2,8 +2,8 @@
 //! has been written since.
 
 use super::pages::{self, VERSION_BYTES};
-use super::resp::{Arguments, Reply};
-use super::script::{self, Script};
+use super::resp::{RespArguments, RespReply};
+use super::script::{self, RedisScript};
 use super::session::{LONGEST, RedisServers, RedisSession, SessionError};
 use crate::base::ServiceName;
 use crate::state::batch_plan::{BatchPlan, Before, BucketKey, PlannedBatch};
@@ -27,6 +27,9 @@ const SHARED: &str = "shared";
 const SETTLE: Duration = Duration::from_secs(5);
 /// The time between two tries.
 const AGAIN: Duration = Duration::from_millis(50);
+/// How long a holder may be without a connection. It opens another one after a second at most, as after a restart of the
+/// server; one that was killed does not.
+const UNCONNECTED: Duration = Duration::from_secs(2);
 /// How many keys one part of an erasure looks at.
 const ERASED_AT_ONCE: &str = "1000";
 
@@ -44,6 +47,8 @@ pub(super) struct RedisWriter {
     session: Option<RedisSession>,
     /// Version and mark of the data as this host has left them, while nobody else can have written.
     left: Option<DataMark>,
+    /// A holder that has gone without giving its lease back.
+    gone: String,
 }
 
 /// Where the data stand.
@@ -68,7 +73,7 @@ pub(super) struct ErasedPart {
 
 /// What a script that writes has answered.
 enum WriteAnswer {
-    Written(Vec<Reply>),
+    Written(Vec<RespReply>),
     /// The data are not where they were. Nothing was applied.
     Moved,
 }
@@ -81,9 +86,37 @@ impl RedisWriter {
     pub(super) async fn open(servers: Arc<RedisServers>, namespace: &str, shared: bool) -> Result<Self, StateError> {
         let tenure = DataTenure::new(&servers.place, shared);
         let namespace = namespace.to_owned();
-        let mut writer = Self { servers, shared, namespace, tenure, number: 0, session: None, left: None };
-        writer.session = Some(writer.open_session().await?);
+        let mut writer =
+            Self { servers, shared, namespace, tenure, number: 0, session: None, left: None, gone: String::new() };
+        let opened = match writer.open_session().await {
+            Err(taken @ StateError::Taken { .. }) => match writer.unconnected_holder().await {
+                Some(gone) => {
+                    writer.gone = gone;
+                    writer.open_session().await
+                }
+                None => Err(taken),
+            },
+            opened => opened,
+        };
+        writer.session = Some(opened?);
         Ok(writer)
+    }
+
+    /// Whoever has the lease, if that host has no connection for a while. Where the server does not show its clients,
+    /// the end of the lease is awaited.
+    async fn unconnected_holder(&self) -> Option<String> {
+        let session = self.servers.open().await.ok()?;
+        let lock = format!("{}lock", self.servers.prefix);
+        let holder = async || {
+            let holder = session.ask(&[b"GET", lock.as_bytes()]).await.ok()?.text()?;
+            let holder = String::from_utf8(holder).ok()?;
+            let clients = session.ask(&[b"CLIENT", b"LIST"]).await.ok()?.text()?;
+            let shown = format!("name={} ", client_name(&holder));
+            (!String::from_utf8_lossy(&clients).contains(&shown)).then_some(holder)
+        };
+        let first = timeout(LONGEST, holder()).await.ok()??;
+        sleep(UNCONNECTED).await;
+        timeout(LONGEST, holder()).await.ok()?.filter(|holder| *holder == first)
     }
 
     /// Closes the session. The lease stays until it ends.
@@ -158,7 +191,7 @@ impl RedisWriter {
         // Where the answer was lost, and the part is there, it may have been the last one or not: the next one tells.
         let count = pages::number(answer.get(1)).unwrap_or(1);
         let after = match answer.get(2) {
-            Some(Reply::Text(after)) => after.clone(),
+            Some(RespReply::Text(after)) => after.clone(),
             _ => return Ok(ErasedPart { count, next: Some(part) }),
         };
         let next = (!after.is_empty()).then_some(ErasePart { latest: part.latest, after });
@@ -202,7 +235,7 @@ impl RedisWriter {
         let found = self.check(&answer)?;
         let mut before = BTreeMap::<BucketKey<'a>, Before>::new();
         for (((bucket, key), is_value), reply) in needs.into_iter().zip(answer.into_iter().skip(3)) {
-            let Reply::Text(stored) = reply else { continue };
+            let RespReply::Text(stored) = reply else { continue };
             let there = pages::versioned(&stored).map_err(|_| self.servers.odd_answer())?;
             let known = Before { version: there.version, value: is_value.then_some(there.value) };
             before.insert((bucket, Cow::Borrowed(key)), known);
@@ -219,8 +252,8 @@ impl RedisWriter {
     }
 
     /// Holds version, holder and mark against what this host knows.
-    fn check(&self, facts: &[Reply]) -> Result<DataMark, StateError> {
-        let [Reply::Text(_), Reply::Text(holder), Reply::Text(mark), ..] = facts else {
+    fn check(&self, facts: &[RespReply]) -> Result<DataMark, StateError> {
+        let [RespReply::Text(_), RespReply::Text(holder), RespReply::Text(mark), ..] = facts else {
             return Err(self.servers.odd_answer());
         };
         let version = pages::number(facts.first()).map_err(|_| self.servers.odd_answer())?;
@@ -236,8 +269,8 @@ impl RedisWriter {
     async fn apply(
         &mut self,
         session: RedisSession,
-        script: &Script,
-        arguments: &Arguments,
+        script: &RedisScript,
+        arguments: &RespArguments,
     ) -> Result<WriteAnswer, StateError> {
         self.left = None;
         let error = match timeout(LONGEST, session.run(script, arguments)).await {
@@ -293,20 +326,20 @@ impl RedisWriter {
     async fn answer(
         &self,
         session: &RedisSession,
-        script: &Script,
-        arguments: &Arguments,
-    ) -> Result<Vec<Reply>, StateError> {
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<Vec<RespReply>, StateError> {
         let answer = timeout(LONGEST, session.run(script, arguments)).await.map_err(|_| self.servers.silent())?;
         answer.map_err(|error| self.servers.error(error))
     }
 
     /// The arguments with which a script that writes begins, for the batch with this number.
-    fn begin_write(&self) -> Arguments {
+    fn begin_write(&self) -> RespArguments {
         let arguments = self.servers.arguments().with(self.holder()).with(self.tenure.id());
         arguments.with(self.number.to_string())
     }
 
-    fn lease_arguments(&self) -> Arguments {
+    fn lease_arguments(&self) -> RespArguments {
         self.servers.arguments().with(self.holder()).with(self.tenure.id()).with(LEASE)
     }
 
@@ -340,7 +373,10 @@ impl RedisWriter {
         self.left = None;
         let session = self.servers.open().await?;
         let claims = if self.tenure.must_claim() { "1" } else { "0" };
-        let arguments = self.lease_arguments().with(FORMAT).with(claims);
+        // It may be refused: then this host's end is noticed by the end of its lease.
+        let name = client_name(self.tenure.id());
+        let _ = timeout(LONGEST, session.ask(&[b"CLIENT", b"SETNAME", name.as_bytes()])).await;
+        let arguments = self.lease_arguments().with(FORMAT).with(claims).with(&self.gone);
         let answer = self.answer(&session, &script::CLAIM, &arguments).await?;
         match pages::status(&answer) {
             b"ok" if claims == "1" => {
@@ -351,7 +387,7 @@ impl RedisWriter {
                 return Err(StateError::Taken { place: self.servers.place.clone(), namespace: self.namespace.clone() });
             }
             b"format" => {
-                let found = answer.into_iter().nth(1).and_then(Reply::text).unwrap_or_default();
+                let found = answer.into_iter().nth(1).and_then(RespReply::text).unwrap_or_default();
                 let found = String::from_utf8_lossy(&found).into_owned();
                 let problem = format!("its data have format {found}, and this version of the program reads {FORMAT}");
                 return Err(StateError::Unfit { place: self.servers.place.clone(), problem });
@@ -364,8 +400,13 @@ impl RedisWriter {
     }
 }
 
+/// The name of the connection on which a host writes, in the server's list of clients.
+fn client_name(writer: &str) -> String {
+    format!("atoll:{writer}")
+}
+
 /// The writes of a batch, as arguments of the script.
-fn add_writes(arguments: &mut Arguments, planned: &PlannedBatch<'_>) {
+fn add_writes(arguments: &mut RespArguments, planned: &PlannedBatch<'_>) {
     for ((bucket, key), write) in &planned.writes {
         arguments.push(if write.value.is_some() { "p" } else { "d" });
         arguments.push(bucket.as_str());

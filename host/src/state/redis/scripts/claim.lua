@@ -1,13 +1,16 @@
 -- Takes the lease, if nobody else has it, and writes the name of whoever has the data.
--- ARGV: prefix, holder (the writer, or 'shared'), writer, lease in ms, format, whether the name is written.
-local p, holder, writer, lease, format, claims = unpack(ARGV)
+-- ARGV: prefix, holder (the writer, or 'shared'), writer, lease in ms, format, whether the name is written, and a
+-- writer whose lease counts no longer, if there is one.
+local p, holder, writer, lease, format, claims, gone = unpack(ARGV)
 local found = redis.call('HGET', p .. 'meta', 'format')
 if found and found ~= format then
   return {'format', found}
 end
 local lock, time = redis.call('GET', p .. 'lock'), now()
 redis.call('ZREMRANGEBYSCORE', p .. 'sharers', '-inf', time)
-if lock and lock ~= writer then
+if lock and lock == gone and claims == '1' then
+  redis.call('DEL', p .. 'lock')
+elseif lock and lock ~= writer then
   return {'taken'}
 end
 if holder ~= 'shared' and redis.call('ZCARD', p .. 'sharers') > 0 then

@@ -1,15 +1,15 @@
 //! The session that reads. Each read is one question, so none leaves anything open, and all share the session: the
 //! server does one after the other in any case.
 
-use super::resp::{Arguments, Reply};
-use super::script::Script;
+use super::resp::{RespArguments, RespReply};
+use super::script::RedisScript;
 use super::session::{LONGEST, RedisServers, RedisSession, SessionError};
 use crate::state::error::StateError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::timeout;
 
 /// The session, which is opened when it is asked for.
-pub(super) struct ReadLine {
+pub(super) struct RedisReader {
     pub(super) servers: Arc<RedisServers>,
     open: Mutex<Option<Arc<RedisSession>>>,
     /// Held by whoever opens it.
@@ -17,13 +17,13 @@ pub(super) struct ReadLine {
 }
 
 /// What is read, perhaps on two sessions one after the other.
-enum ReadQuestion<'a> {
-    Script(&'a Script, &'a Arguments),
+enum RedisRead<'a> {
+    Script(&'a RedisScript, &'a RespArguments),
     Command(&'a [&'a [u8]]),
 }
 
-impl ReadQuestion<'_> {
-    async fn ask(&self, session: &RedisSession) -> Result<Vec<Reply>, SessionError> {
+impl RedisRead<'_> {
+    async fn ask(&self, session: &RedisSession) -> Result<Vec<RespReply>, SessionError> {
         match self {
             Self::Script(script, arguments) => session.run(script, arguments).await,
             Self::Command(command) => Ok(session.ask(command).await?.many()),
@@ -31,7 +31,7 @@ impl ReadQuestion<'_> {
     }
 }
 
-impl ReadLine {
+impl RedisReader {
     /// Not opened yet.
     pub(super) fn new(servers: Arc<RedisServers>) -> Self {
         Self { servers, open: Mutex::default(), opening: tokio::sync::Mutex::default() }
@@ -41,16 +41,20 @@ impl ReadLine {
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn run(&self, script: &Script, arguments: &Arguments) -> Result<Vec<Reply>, StateError> {
-        self.read(ReadQuestion::Script(script, arguments)).await
+    pub(super) async fn run(
+        &self,
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<Vec<RespReply>, StateError> {
+        self.read(RedisRead::Script(script, arguments)).await
     }
 
     /// What a command answers.
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn ask(&self, command: &[&[u8]]) -> Result<Vec<Reply>, StateError> {
-        self.read(ReadQuestion::Command(command)).await
+    pub(super) async fn ask(&self, command: &[&[u8]]) -> Result<Vec<RespReply>, StateError> {
+        self.read(RedisRead::Command(command)).await
     }
 
     /// Closes the session.
@@ -59,7 +63,7 @@ impl ReadLine {
     }
 
     /// A session that has ended since it was used last is replaced: after the server was away, the first read succeeds.
-    async fn read(&self, question: ReadQuestion<'_>) -> Result<Vec<Reply>, StateError> {
+    async fn read(&self, question: RedisRead<'_>) -> Result<Vec<RespReply>, StateError> {
         let mut tried = false;
         loop {
             let session = self.session().await?;
