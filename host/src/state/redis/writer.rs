@@ -106,17 +106,22 @@ impl RedisWriter {
     /// the end of the lease is awaited.
     async fn unconnected_holder(&self) -> Option<String> {
         let session = self.servers.open().await.ok()?;
-        let lock = format!("{}lock", self.servers.prefix);
-        let holder = async || {
-            let holder = session.ask(&[b"GET", lock.as_bytes()]).await.ok()?.text()?;
-            let holder = String::from_utf8(holder).ok()?;
-            let clients = session.ask(&[b"CLIENT", b"LIST"]).await.ok()?.text()?;
-            let shown = format!("name={} ", client_name(&holder));
-            (!String::from_utf8_lossy(&clients).contains(&shown)).then_some(holder)
-        };
-        let first = timeout(LONGEST, holder()).await.ok()??;
+        let first = self.unconnected(&session).await?;
         sleep(UNCONNECTED).await;
-        timeout(LONGEST, holder()).await.ok()?.filter(|holder| *holder == first)
+        self.unconnected(&session).await.filter(|holder| *holder == first)
+    }
+
+    /// Whoever has the lease, if that host has no connection now.
+    async fn unconnected(&self, session: &RedisSession) -> Option<String> {
+        let lock = format!("{}lock", self.servers.prefix);
+        let asked = async {
+            let holder = session.ask(&[b"GET", lock.as_bytes()]).await.ok()?.text()?;
+            let clients = session.ask(&[b"CLIENT", b"LIST"]).await.ok()?.text()?;
+            Some((String::from_utf8(holder).ok()?, clients))
+        };
+        let (holder, clients) = timeout(LONGEST, asked).await.ok()??;
+        let shown = format!("name={} ", client_name(&holder));
+        (!String::from_utf8_lossy(&clients).contains(&shown)).then_some(holder)
     }
 
     /// Closes the session. The lease stays until it ends.
