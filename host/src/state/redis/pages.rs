@@ -88,7 +88,7 @@ pub(super) fn entries_of_moment(answer: Vec<RespReply>, limit: usize) -> Result<
     let more = |at: usize| answer.get(at) == Some(&RespReply::Text(b"1".into()));
     let ((live_more, live_count), before_more) = ((more(1), count(2)?), more(3));
     let mut rest = answer.into_iter().skip(5);
-    let live = stored_entries(&mut rest.by_ref().take(2 * live_count))?;
+    let live = stored_entries(&mut rest.by_ref().take(live_count.saturating_mul(2)))?;
     let before = stored_entries(&mut rest)?;
     // Beyond the end of either part nothing is known.
     let ends = [live.last().filter(|_| live_more), before.last().filter(|_| before_more)];

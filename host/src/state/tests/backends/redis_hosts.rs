@@ -250,7 +250,7 @@ async fn a_wrong_password_is_said_at_once_and_not_shown() {
 async fn a_user_with_the_rights_that_are_named_for_it_will_do() {
     let Some(server) = RedisServer::any(&[]).await else { return };
     let rights = ["~acl:*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+info"];
-    let user = [&["ACL", "SETUSER", "shop", "on", ">pw"], &rights[..]].concat();
+    let user = [&["ACL", "SETUSER", "shop", "on", ">pw"][..], &rights].concat();
     assert_eq!(server.ask(&user).await, "+OK\r\n");
     let settings = changed(server.settings("acl"), |remote| {
         remote.user = "shop".into();
