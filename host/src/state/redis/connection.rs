@@ -31,17 +31,17 @@ struct RespQuestion {
 impl RespConnection {
     /// Over this stream, whose bytes are moved on `runtime`.
     pub(super) fn over<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S, runtime: &Handle) -> Self {
-        let (questions, asked) = mpsc::channel(UNDER_WAY);
+        let (questions, mut asked) = mpsc::channel(UNDER_WAY);
         let ended = Arc::<OnceLock<String>>::default();
         let reason = Arc::clone(&ended);
         let driver = runtime.spawn(async move {
             let (read, write) = split(stream);
-            let (answers, waiting) = mpsc::channel(UNDER_WAY);
+            let (answers, mut waiting) = mpsc::channel(UNDER_WAY);
             let end = tokio::select! {
-                end = send(write, asked, answers) => end,
-                end = receive(read, waiting) => end,
+                end = send(write, &mut asked, answers) => end,
+                end = receive(read, &mut waiting) => end,
             };
-            // Before those who wait learn that there is no answer.
+            // Before those who wait learn that there is no answer: both channels are dropped after it.
             let _ = reason.set(end.to_string());
         });
         Self { questions, driver: driver.abort_handle(), ended }
@@ -78,7 +78,7 @@ impl Drop for RespConnection {
 /// Sends what is asked, until the connection ends.
 async fn send<S: AsyncWrite>(
     mut write: WriteHalf<S>,
-    mut asked: mpsc::Receiver<RespQuestion>,
+    asked: &mut mpsc::Receiver<RespQuestion>,
     answers: mpsc::Sender<oneshot::Sender<RespReply>>,
 ) -> io::Error {
     while let Some(RespQuestion { request, answer }) = asked.recv().await {
@@ -103,7 +103,7 @@ async fn send<S: AsyncWrite>(
 /// Hands out the answers, until the connection ends.
 async fn receive<S: AsyncRead + Send>(
     read: ReadHalf<S>,
-    mut waiting: mpsc::Receiver<oneshot::Sender<RespReply>>,
+    waiting: &mut mpsc::Receiver<oneshot::Sender<RespReply>>,
 ) -> io::Error {
     let mut read = BufReader::new(read);
     loop {
