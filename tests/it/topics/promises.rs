@@ -1,9 +1,9 @@
 //! The promises of `docs/events.md`, each written once and held over every log: the host's own database, JetStream and
-//! RabbitMQ, and the database on PostgreSQL, on real servers that are killed, stopped and paused. Without a server
-//! (`just brokers` and `just state-backends` install them) those over it pass, and say so.
+//! RabbitMQ, and the database on PostgreSQL and Redis, on real servers that are killed, stopped and paused. Without a
+//! server (`just brokers` and `just state-backends` install them) those over it pass, and say so.
 
 use super::super::atoll::{Atoll, Home, Http, TIMEOUT, eventually};
-use super::super::postgres_server::PostgresServer;
+use super::super::state_server::StateServer;
 use super::nats_server::NatsServer;
 use super::rabbit_server::RabbitServer;
 use super::{Book, MANIFEST};
@@ -21,7 +21,7 @@ pub enum TestedLog {
     JetStream(Box<NatsServer>),
     RabbitMq(Box<RabbitServer>),
     /// The database, on a server.
-    Postgres(PostgresServer),
+    Database(StateServer),
 }
 
 /// What happens to a broker.
@@ -32,18 +32,18 @@ enum BrokerTrouble {
     Paused,
 }
 
-/// What happens to a server, whichever it is.
+/// What happens to a server, whichever it is; `.await` at the end if it is waited for so.
 macro_rules! trouble_of {
-    ($server:ident, $trouble:ident, $away:ident) => {{
+    ($server:ident, $trouble:ident, $away:ident $($waits:tt)*) => {{
         match $trouble {
-            BrokerTrouble::Killed => $server.kill().await,
-            BrokerTrouble::Stopped => $server.stop().await,
+            BrokerTrouble::Killed => $server.kill()$($waits)*,
+            BrokerTrouble::Stopped => $server.stop()$($waits)*,
             BrokerTrouble::Paused => $server.pause(),
         }
         tokio::time::sleep($away).await;
         match $trouble {
             BrokerTrouble::Paused => $server.go_on(),
-            _ => $server.start_again().await,
+            _ => $server.start_again()$($waits)*,
         }
     }};
 }
@@ -57,7 +57,7 @@ impl TestedLog {
     fn home_with(&self, keys: &str) -> Home {
         let address = match self {
             Self::Embedded => return Home::new(MANIFEST),
-            Self::Postgres(server) => return server.home(&format!("{}{keys}\n{MANIFEST}", server.section())),
+            Self::Database(server) => return server.home(&format!("{}{keys}\n{MANIFEST}", server.section())),
             Self::JetStream(server) => server.address(),
             Self::RabbitMq(server) => server.address(),
         };
@@ -75,7 +75,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => server.kill().await,
             Self::RabbitMq(server) => server.kill().await,
-            Self::Postgres(server) => server.kill(),
+            Self::Database(server) => server.kill(),
         }
     }
 
@@ -84,7 +84,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => server.start_again().await,
             Self::RabbitMq(server) => server.start_again().await,
-            Self::Postgres(server) => server.start_again(),
+            Self::Database(server) => server.start_again(),
         }
     }
 
@@ -93,20 +93,9 @@ impl TestedLog {
         let away = Duration::from_millis(rand::rng().random_range(20..400));
         match self {
             Self::Embedded => {}
-            Self::JetStream(server) => trouble_of!(server, trouble, away),
-            Self::RabbitMq(server) => trouble_of!(server, trouble, away),
-            Self::Postgres(server) => {
-                match trouble {
-                    BrokerTrouble::Killed => server.kill(),
-                    BrokerTrouble::Stopped => server.stop(),
-                    BrokerTrouble::Paused => server.pause(),
-                }
-                tokio::time::sleep(away).await;
-                match trouble {
-                    BrokerTrouble::Paused => server.go_on(),
-                    BrokerTrouble::Killed | BrokerTrouble::Stopped => server.start_again(),
-                }
-            }
+            Self::JetStream(server) => trouble_of!(server, trouble, away.await),
+            Self::RabbitMq(server) => trouble_of!(server, trouble, away.await),
+            Self::Database(server) => trouble_of!(server, trouble, away),
         }
     }
 }
@@ -137,8 +126,15 @@ macro_rules! promises {
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
-                let Some(server) = super::PostgresServer::start() else { return };
-                super::$promise(super::TestedLog::Postgres(server)).await;
+                let Some(server) = super::StateServer::postgres() else { return };
+                super::$promise(super::TestedLog::Database(server)).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::StateServer::redis() else { return };
+                super::$promise(super::TestedLog::Database(server)).await;
             })*
         }
     };
@@ -409,7 +405,7 @@ async fn crashes_of_the_broker_lose_nothing_and_double_nothing(mut log: TestedLo
         collect(publishers, &mut published).await;
     }
     // Publishing has gone on all the time, unless the database itself was away.
-    let in_database = matches!(log, TestedLog::Postgres(_));
+    let in_database = matches!(log, TestedLog::Database(_));
     assert!(in_database || published.values().all(|(acknowledged, _)| *acknowledged), "{published:?}");
     eventually("the host is well", async || {
         let ready = Http::default().get(&format!("{}/readyz", host.admin)).await.json();
@@ -421,7 +417,7 @@ async fn crashes_of_the_broker_lose_nothing_and_double_nothing(mut log: TestedLo
 }
 
 async fn a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full(mut log: TestedLog) {
-    if matches!(log, TestedLog::Embedded | TestedLog::Postgres(_)) {
+    if matches!(log, TestedLog::Embedded | TestedLog::Database(_)) {
         return;
     }
     let home = log.home_with("outbox = '1MiB'");

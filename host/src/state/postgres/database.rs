@@ -9,7 +9,7 @@ use crate::base::ServiceName;
 use crate::state::backend_future::BackendFuture;
 use crate::state::error::StateError;
 use crate::state::frozen_bucket::FrozenBucket;
-use crate::state::remote::RemoteDatabase;
+use crate::state::remote::{RemoteDatabase, key_range};
 use crate::state::remote_settings::RemoteSettings;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl RemoteDatabase for PostgresDatabase {
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>> {
         Box::pin(async move {
-            let (from, end) = rows::range(&prefix, after.as_deref());
+            let (from, end) = key_range(&prefix, after.as_deref());
             let (most, bytes) = (rows::one_more(limit), limit::PAGE_BYTES as i64);
             let params: [&(dyn ToSql + Sync); 5] = [&bucket.as_str(), &from, &end, &most, &bytes];
             let found = self.rows(ReadKind::Scan, &params).await?;
@@ -100,7 +100,7 @@ impl RemoteDatabase for PostgresDatabase {
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>> {
         Box::pin(async move {
-            let ((from, end), most) = (rows::range(&prefix, after.as_deref()), rows::one_more(limit));
+            let ((from, end), most) = (key_range(&prefix, after.as_deref()), rows::one_more(limit));
             let params: [&(dyn ToSql + Sync); 4] = [&bucket.as_str(), &from, &end, &most];
             let found = self.rows(ReadKind::Keys, &params).await?;
             rows::keys(&found, limit).map_err(|error| self.sessions.error(&error))

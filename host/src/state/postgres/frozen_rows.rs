@@ -7,6 +7,7 @@ use crate::base::ServiceName;
 use crate::state::backend_future::BackendFuture;
 use crate::state::error::StateError;
 use crate::state::frozen_bucket::{FrozenBucket, ValueForm};
+use crate::state::remote::key_range;
 use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -80,7 +81,7 @@ impl FrozenBucket for FrozenRows {
     /// Values are stored as they were written.
     fn scan(&self, prefix: Key, after: Option<Key>, limit: usize, _: ValueForm) -> BackendFuture<'_, Page<Entry>> {
         Box::pin(async move {
-            let (from, end) = rows::range(&prefix, after.as_deref());
+            let (from, end) = key_range(&prefix, after.as_deref());
             let (most, bytes) = (rows::one_more(limit), limit::PAGE_BYTES as i64);
             let params: [&(dyn ToSql + Sync); 5] = [&self.bucket.as_str(), &from, &end, &most, &bytes];
             let found = self.rows(ReadKind::Scan, &params).await?;

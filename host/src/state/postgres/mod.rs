@@ -5,7 +5,6 @@
 //! acknowledges what is not on its disk is refused, unless the manifest takes it.
 //! Never: sends a value as part of a statement's text.
 
-mod data_tenure;
 mod database;
 mod failure;
 mod frozen_rows;
@@ -13,7 +12,6 @@ mod read_pool;
 mod rows;
 mod schema;
 mod session;
-mod tls;
 mod writer;
 
 pub(super) use database::PostgresDatabase;

@@ -2,9 +2,8 @@
 
 use super::failure;
 use super::schema::{FORMAT, Statements};
-use super::tls;
 use crate::state::error::StateError;
-use crate::state::remote::RetryGate;
+use crate::state::remote::{RetryGate, tls_settings};
 use crate::state::remote_settings::RemoteSettings;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -78,7 +77,8 @@ impl Sessions {
             config.password(password.expose());
         }
         let place = settings.place();
-        let tls = settings.tls.then(|| tls::connector(&place, settings.ca.as_deref())).transpose()?;
+        let tls = settings.tls.then(|| tls_settings(&place, settings.ca.as_deref())).transpose()?;
+        let tls = tls.map(MakeRustlsConnect::new);
         Ok(Self {
             config,
             tls,

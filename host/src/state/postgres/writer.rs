@@ -1,11 +1,11 @@
 //! The session that writes: a batch is one transaction of the server.
 
-use super::data_tenure::DataTenure;
 use super::rows;
 use super::session::{LONGEST, Session, Sessions};
 use crate::base::ServiceName;
 use crate::state::batch_plan::{BatchPlan, Before, BucketKey, PlannedBatch};
 use crate::state::error::{StateError, StorageCause};
+use crate::state::remote::DataTenure;
 use crate::state::transaction::{Committed, Transaction};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -97,7 +97,7 @@ impl PostgresWriter {
         };
         let planned = timeout(LONGEST, preparing).await.map_err(|_| self.sessions.silent())??;
         self.commit(session, number).await?;
-        self.tenure.written(rows::stored(planned.version));
+        self.tenure.written(planned.version);
         Ok(planned.answers)
     }
 
@@ -151,7 +151,7 @@ impl PostgresWriter {
     fn check(&self, row: &Row) -> Result<i64, StateError> {
         let read = || Ok((row.try_get(0)?, row.try_get(1)?));
         let (version, holder) = read().map_err(|error: Error| self.sessions.error(&error))?;
-        self.tenure.check(version, holder)?;
+        self.tenure.check(rows::version(version), holder)?;
         Ok(version)
     }
 
@@ -237,7 +237,7 @@ impl PostgresWriter {
             if self.tenure.must_claim() {
                 let claimed = client.query_one(&sessions.statements.claim(), &[&self.tenure.id()]).await;
                 let version = claimed.and_then(|row| row.try_get(0)).map_err(|error| sessions.error(&error))?;
-                self.tenure.claimed(version);
+                self.tenure.claimed(rows::version(version));
             } else {
                 let row = client.query_one(&session.tenure, &[]).await.map_err(|error| sessions.error(&error))?;
                 self.check(&row)?;

@@ -12,6 +12,7 @@ use crate::state::key_watches::KeyWatches;
 use crate::state::state_key::StateKey;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::telemetry::StoreMetrics;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ pub(in crate::state) struct RemoteBackend<D: RemoteDatabase> {
     superseded: Arc<SetOnce<StateError>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     prober: AbortHandle,
+    /// Set by whoever closes the store, who keeps the runtime until the writer has ended.
+    closing: Arc<AtomicBool>,
 }
 
 impl<D: RemoteDatabase> RemoteBackend<D> {
@@ -49,23 +52,29 @@ impl<D: RemoteDatabase> RemoteBackend<D> {
         let (database, metrics) = (Arc::new(database), Arc::<StoreMetrics>::default());
         let superseded = Arc::<SetOnce<StateError>>::default();
         let queue = Arc::new(CommitQueue::new(queue, max_batch));
+        let closing = Arc::<AtomicBool>::default();
         let writer = {
             let (database, queue, metrics) = (Arc::clone(&database), Arc::clone(&queue), Arc::clone(&metrics));
-            let superseded = Arc::clone(&superseded);
+            let (superseded, closing) = (Arc::clone(&superseded), Arc::clone(&closing));
             let runtime = Handle::current();
             // A thread, and no task: nothing can cancel a batch in the middle.
             let thread = std::thread::Builder::new().name("state-writer".into());
-            thread.spawn(move || write_batches(&runtime, &*database, &queue, (&metrics, &superseded))).map_err(
-                |error| {
-                    let problem = "the thread that writes could not be started";
-                    StateError::Io { path: place.into(), problem, source: Some(StorageCause::new(error)) }
-                },
-            )?
+            let spawned = thread.spawn(move || {
+                write_batches(&runtime, &*database, &queue, (&metrics, &superseded));
+                if closing.load(Ordering::Acquire) {
+                    // Whatever it holds ends by itself as well.
+                    let _ = runtime.block_on(database.release());
+                }
+            });
+            spawned.map_err(|error| {
+                let problem = "the thread that writes could not be started";
+                StateError::Io { path: place.into(), problem, source: Some(StorageCause::new(error)) }
+            })?
         };
         let told = (Arc::clone(&metrics), Arc::clone(&superseded));
         let prober = tokio::spawn(probe(Arc::clone(&database), told, place.to_owned())).abort_handle();
         let writer = Mutex::new(Some(writer));
-        Ok(Self { database, queue, metrics, watches: Arc::default(), superseded, writer, prober })
+        Ok(Self { database, queue, metrics, watches: Arc::default(), superseded, writer, prober, closing })
     }
 }
 
@@ -224,6 +233,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     fn switch_watches_on(&self) {}
 
     fn close(&self) {
+        self.closing.store(true, Ordering::Release);
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {

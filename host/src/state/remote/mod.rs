@@ -1,13 +1,19 @@
 //! Owns what is the same for every database server: the one writer that turns commits into batches, the bounds and
-//! answers of them, and what is known of a server that is away.
+//! answers of them, a host's time with the data, and what is known of a server that is away.
 //! Always holds: no future of a caller has a transaction or a connection of its own, so that a call that is cancelled
 //! leaves neither behind; a commit is acknowledged after the server has acknowledged it.
 //! Never: knows what a server speaks.
 
+mod data_tenure;
 mod engine;
+mod key_range;
 mod remote_database;
 mod retry_gate;
+mod tls;
 
+pub(super) use data_tenure::DataTenure;
 pub(super) use engine::RemoteBackend;
+pub(super) use key_range::key_range;
 pub(super) use remote_database::RemoteDatabase;
 pub(super) use retry_gate::RetryGate;
+pub(super) use tls::tls_settings;

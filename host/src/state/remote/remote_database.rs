@@ -49,6 +49,12 @@ pub(in crate::state) trait RemoteDatabase: Send + Sync + 'static {
     /// data; [`StateError::Superseded`]: never again, since another one had them. Reads go on after these two.
     fn probe(&self) -> BackendFuture<'_, ()>;
 
+    /// Gives back what the server would otherwise keep for this host for a while. The last question, before
+    /// [`Self::close`]; not asked where a store is dropped without being closed.
+    fn release(&self) -> BackendFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Closes the connections. Blocks for a moment at most.
     fn close(&self);
 

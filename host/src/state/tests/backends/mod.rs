@@ -4,19 +4,22 @@
 mod outages;
 mod postgres_server;
 mod promises;
+mod redis_hosts;
+mod redis_server;
 mod servers;
 mod severing_proxy;
 mod tenures;
+mod tested_server;
 
 use super::concurrency::store_on;
 use super::sim_disk::SimDisk;
 use crate::state::{Settings, Store};
-use postgres_server::PostgresServer;
+use tested_server::TestedServer;
 
 /// Where the data are.
 enum TestedBackend {
     Embedded(SimDisk),
-    Postgres(PostgresServer),
+    Server(TestedServer),
 }
 
 impl TestedBackend {
@@ -24,7 +27,7 @@ impl TestedBackend {
     async fn open(&self, namespace: &str) -> Store {
         match self {
             Self::Embedded(disk) => store_on(disk, &Settings::default()),
-            Self::Postgres(server) => Store::connect(&server.settings(namespace)).await.unwrap(),
+            Self::Server(server) => Store::connect(&server.settings(namespace)).await.unwrap(),
         }
     }
 
@@ -32,7 +35,7 @@ impl TestedBackend {
     fn cases(&self) -> usize {
         match self {
             Self::Embedded(_) => 100,
-            Self::Postgres(_) => 20,
+            Self::Server(_) => 20,
         }
     }
 }
@@ -51,16 +54,62 @@ macro_rules! over_each_backend {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 let Some(server) = super::PostgresServer::of_the_system().await else { return };
-                super::$promise(super::TestedBackend::Postgres(server)).await;
+                let server = super::TestedServer::Postgres(server);
+                super::$promise(super::TestedBackend::Server(server)).await;
             })*
         }
         mod postgres_of_the_wheel {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 let Some(server) = super::PostgresServer::of_the_wheel().await else { return };
-                super::$promise(super::TestedBackend::Postgres(server)).await;
+                let server = super::TestedServer::Postgres(server);
+                super::$promise(super::TestedBackend::Server(server)).await;
+            })*
+        }
+        mod redis_of_the_system {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::RedisServer::of_the_system().await else { return };
+                let server = super::TestedServer::Redis(server);
+                super::$promise(super::TestedBackend::Server(server)).await;
+            })*
+        }
+        mod valkey_of_the_wheel {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::RedisServer::of_the_wheel().await else { return };
+                let server = super::TestedServer::Redis(server);
+                super::$promise(super::TestedBackend::Server(server)).await;
             })*
         }
     };
 }
 use over_each_backend;
+
+/// Makes each outage a test of each kind of server.
+macro_rules! over_each_server {
+    ($($outage:ident)*) => {
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $outage() {
+                let Some(server) = super::super::postgres_server::PostgresServer::any(&[]).await else { return };
+                super::$outage(super::TestedServer::Postgres(server)).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $outage() {
+                let Some(server) = super::super::redis_server::RedisServer::of_the_system().await else { return };
+                super::$outage(super::TestedServer::Redis(server)).await;
+            })*
+        }
+        mod valkey {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $outage() {
+                let Some(server) = super::super::redis_server::RedisServer::of_the_wheel().await else { return };
+                super::$outage(super::TestedServer::Redis(server)).await;
+            })*
+        }
+    };
+}
+use over_each_server;

@@ -2,14 +2,23 @@
 //! "nothing was applied" is absent, what is in doubt is there once or not at all, and afterwards all is well by itself.
 
 use super::super::{name, put, puts};
-use super::postgres_server::{PostgresServer, TIMEOUT};
+use super::over_each_server;
+use super::postgres_server::TIMEOUT;
 use super::severing_proxy::{Cut, SeveringProxy};
+use super::tested_server::TestedServer;
 use crate::state::{Bucket, Change, StateError, Store, Transaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+
+over_each_server! {
+    a_server_that_is_killed_loses_nothing_that_was_acknowledged
+    a_server_that_is_paused_is_away_and_is_there_again
+    an_idle_store_notices_by_itself_that_its_server_has_gone_and_come_back
+    a_connection_that_is_cut_at_the_commit_leaves_nobody_in_doubt_while_the_server_can_be_asked
+}
 
 /// What became of one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +115,7 @@ pub(super) async fn closed(store: Store) {
     tokio::task::spawn_blocking(move || store.close()).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_killed_loses_nothing_that_was_acknowledged() {
-    let Some(mut server) = PostgresServer::any(&[]).await else { return };
+async fn a_server_that_is_killed_loses_nothing_that_was_acknowledged(mut server: TestedServer) {
     let store = Store::connect(&server.settings("kills")).await.unwrap();
     let writers = Writers::start(&store);
     for _ in 0..5 {
@@ -120,13 +127,11 @@ async fn a_server_that_is_killed_loses_nothing_that_was_acknowledged() {
     let [acknowledged, not_applied, in_doubt] = writers.check(&store).await;
     println!("killed 5 times: {acknowledged} acknowledged, {not_applied} not applied, {in_doubt} in doubt");
     assert!(store.takes_writes());
-    server.has_no_open_transaction().await;
+    server.has_nothing_left_open().await;
     closed(store).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_paused_is_away_and_is_there_again() {
-    let Some(server) = PostgresServer::any(&[]).await else { return };
+async fn a_server_that_is_paused_is_away_and_is_there_again(server: TestedServer) {
     let store = Store::connect(&server.settings("pauses")).await.unwrap();
     let writers = Writers::start(&store);
     writers.more(50).await;
@@ -140,9 +145,7 @@ async fn a_server_that_is_paused_is_away_and_is_there_again() {
     closed(store).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_store_notices_by_itself_that_its_server_has_gone_and_come_back() {
-    let Some(mut server) = PostgresServer::any(&[]).await else { return };
+async fn an_idle_store_notices_by_itself_that_its_server_has_gone_and_come_back(mut server: TestedServer) {
     let store = Store::connect(&server.settings("idle")).await.unwrap();
     let bucket = store.bucket(&name("users"));
     bucket.commit(puts(&[("a", "1")])).await.unwrap();
@@ -153,18 +156,17 @@ async fn an_idle_store_notices_by_itself_that_its_server_has_gone_and_come_back(
     assert!(matches!(bucket.get(vec!["a".into()]).await, Err(StateError::Unavailable { .. })));
     server.start_again().await;
     eventually("the store notices that it is back", async || store.takes_writes()).await;
-    let (client, ask) = (server.client().await, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
-    let locks: i64 = client.query_one(ask, &[]).await.unwrap().get(0);
+    let locks = server.owners("idle").await;
     assert_eq!(locks, 1, "it says that it takes writes once it has the lock again, without a commit");
     bucket.commit(puts(&[("a", "3")])).await.unwrap();
     assert_eq!(bucket.get(vec!["a".into()]).await.unwrap().remove(0).unwrap().value, b"3");
     closed(store).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_is_cut_at_the_commit_leaves_nobody_in_doubt_while_the_server_can_be_asked() {
-    let Some(server) = PostgresServer::any(&[]).await else { return };
-    let proxy = SeveringProxy::before(server.port()).await;
+async fn a_connection_that_is_cut_at_the_commit_leaves_nobody_in_doubt_while_the_server_can_be_asked(
+    server: TestedServer,
+) {
+    let proxy = SeveringProxy::before(server.port(), server.commit_bytes()).await;
     let store = Store::connect(&server.settings_at(proxy.port(), "cuts")).await.unwrap();
     let bucket = store.bucket(&name("users"));
     commit(&bucket, "first").await.unwrap();
@@ -181,6 +183,6 @@ async fn a_connection_that_is_cut_at_the_commit_leaves_nobody_in_doubt_while_the
     let keys = ["first", "question", "answer", "doubt", "last"].map(|key| key.as_bytes().to_vec());
     let found = bucket.get(keys.to_vec()).await.unwrap();
     assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true, true]);
-    server.has_no_open_transaction().await;
+    server.has_nothing_left_open().await;
     closed(store).await;
 }

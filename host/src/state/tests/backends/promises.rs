@@ -3,6 +3,8 @@
 use super::super::model::{BUCKETS, Model, Op, op};
 use super::super::{name, put, puts};
 use super::postgres_server::PostgresServer;
+use super::redis_server::RedisServer;
+use super::tested_server::TestedServer;
 use super::{TestedBackend, over_each_backend};
 use crate::state::{
     Beside, Bucket, BucketExport, BucketImport, BucketReader, Change, ImportCounts, Key, Page, StateError, Store,
@@ -238,8 +240,8 @@ async fn a_commit_that_is_given_up_is_whole_or_absent(backend: TestedBackend) {
         let found = bucket.get(vec![format!("a{round}").into(), format!("b{round}").into()]).await.unwrap();
         assert_eq!(found[0].is_some(), found[1].is_some(), "round {round}");
     }
-    if let TestedBackend::Postgres(server) = &backend {
-        server.has_no_open_transaction().await;
+    if let TestedBackend::Server(server) = &backend {
+        server.has_nothing_left_open().await;
     }
     closed(store).await;
 }
@@ -268,8 +270,8 @@ async fn what_is_frozen_stays_and_what_goes_out_comes_in_again(backend: TestedBa
     }
     assert_eq!(counts.written, 700);
     assert!(value(&from, "\0\0\0\u{7}").await.is_none() && value(&to, "\0\0\0\u{7}").await.is_some());
-    if let TestedBackend::Postgres(server) = &backend {
-        server.has_no_open_transaction().await;
+    if let TestedBackend::Server(server) = &backend {
+        server.has_nothing_left_open().await;
     }
     closed(store).await;
 }

@@ -1,4 +1,5 @@
-//! A proxy that cuts a connection at the commit: before the server has got it, or before the client gets the answer.
+//! A proxy that cuts a connection at the commit, which it knows by some of its bytes: before the server has got it,
+//! or before the client gets the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
@@ -18,7 +19,7 @@ pub(super) enum Cut {
 }
 
 /// The message of the client that ends a transaction: `Q`, its length, its text (PostgreSQL, "Message Formats").
-const COMMIT: &[u8] = b"Q\0\0\0\x0BCOMMIT\0";
+pub(super) const COMMIT: &[u8] = b"Q\0\0\0\x0BCOMMIT\0";
 
 /// A proxy in front of one server.
 pub(super) struct SeveringProxy {
@@ -29,7 +30,8 @@ pub(super) struct SeveringProxy {
 }
 
 impl SeveringProxy {
-    pub(super) async fn before(server: u16) -> Self {
+    pub(super) async fn before(server: u16, commit: Vec<u8>) -> Self {
+        let commit: Arc<[u8]> = commit.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cut, shut) = (Arc::<AtomicU8>::default(), Arc::<AtomicU8>::default());
@@ -37,7 +39,7 @@ impl SeveringProxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if both.1.load(SeqCst) == 0 {
-                    tokio::spawn(forward(client, server, both.clone()));
+                    tokio::spawn(forward(client, (server, Arc::clone(&commit)), both.clone()));
                 }
             }
         });
@@ -60,7 +62,11 @@ impl SeveringProxy {
 }
 
 /// Moves bytes until one side ends, or the cut is due.
-async fn forward(mut client: TcpStream, server: u16, (cut, shut): (Arc<AtomicU8>, Arc<AtomicU8>)) {
+async fn forward(
+    mut client: TcpStream,
+    (server, commit): (u16, Arc<[u8]>),
+    (cut, shut): (Arc<AtomicU8>, Arc<AtomicU8>),
+) {
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
@@ -68,7 +74,7 @@ async fn forward(mut client: TcpStream, server: u16, (cut, shut): (Arc<AtomicU8>
             read = client.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
                 let question = &asked[..length];
-                let is_commit = question.windows(COMMIT.len()).any(|part| part == COMMIT);
+                let is_commit = question.windows(commit.len()).any(|part| part == &*commit);
                 let due = if is_commit { cut.swap(Cut::Never as u8, SeqCst) } else { Cut::Never as u8 };
                 if due == Cut::Question as u8 {
                     return;

@@ -13,7 +13,7 @@ const GONE_BACK: &str = "the data are older than what this host was told is writ
 /// lock back, so another host may have had the data before this one gets the lock again: then the name there is
 /// another one, and what this host remembers (sagas, positions of subscriptions, quotas) is of an earlier time.
 /// It writes nothing more then, for good.
-pub(super) struct DataTenure {
+pub(in crate::state) struct DataTenure {
     /// Names this writer, in `meta` and in the table of writers: no two have the same.
     id: String,
     /// Whether other hosts write too. Then nothing is remembered that another host may change.
@@ -21,42 +21,42 @@ pub(super) struct DataTenure {
     place: String,
     has_begun: bool,
     /// The version of the last commit that is known to be written.
-    latest: i64,
+    latest: u64,
     /// Why it is over.
     over: OnceLock<StateError>,
 }
 
 impl DataTenure {
     /// Of a host that has not opened the data yet.
-    pub(super) fn new(place: &str, shared: bool) -> Self {
+    pub(in crate::state) fn new(place: &str, shared: bool) -> Self {
         let id = format!("{:032x}", rand::random::<u128>());
         Self { id, shared, place: place.to_owned(), has_begun: false, latest: 0, over: OnceLock::new() }
     }
 
     /// The name of this writer.
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::state) fn id(&self) -> &str {
         &self.id
     }
 
     /// Whether a session has to write its name, once it has the lock. Hosts that share do it each time: a host that
     /// had the data alone must see that they wrote.
-    pub(super) fn must_claim(&self) -> bool {
+    pub(in crate::state) fn must_claim(&self) -> bool {
         self.shared || !self.has_begun
     }
 
     /// The name is written, and the data have this version.
-    pub(super) fn claimed(&mut self, version: i64) {
+    pub(in crate::state) fn claimed(&mut self, version: u64) {
         (self.has_begun, self.latest) = (true, version);
     }
 
     /// A commit is written that has left this version behind.
-    pub(super) fn written(&mut self, version: i64) {
+    pub(in crate::state) fn written(&mut self, version: u64) {
         self.latest = self.latest.max(version);
     }
 
     /// # Errors
     /// [`StateError::Superseded`]: it is over.
-    pub(super) fn is_on(&self) -> Result<(), StateError> {
+    pub(in crate::state) fn is_on(&self) -> Result<(), StateError> {
         self.over.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
@@ -64,9 +64,11 @@ impl DataTenure {
     ///
     /// # Errors
     /// As [`Self::is_on`].
-    pub(super) fn check(&self, version: i64, holder: &str) -> Result<(), StateError> {
+    pub(in crate::state) fn check(&self, version: u64, holder: &str) -> Result<(), StateError> {
         let problem = match () {
             () if self.shared => None,
+            // There is nobody's name: the data are gone.
+            () if holder.is_empty() => Some(GONE_BACK),
             () if holder != self.id => Some(TAKEN_OVER),
             () if version < self.latest => Some(GONE_BACK),
             () => None,
@@ -94,7 +96,11 @@ mod tests {
         assert_eq!((tenure.check(9, &id), tenure.check(10, &id)), (Ok(()), Ok(())), "a commit in doubt was written");
         let place = "postgres://db:5432/shop".to_owned();
         let over = Err(StateError::Superseded { place: place.clone(), problem: GONE_BACK });
-        assert_eq!((tenure.check(8, &id), tenure.check(9, &id), tenure.is_on()), (over.clone(), over.clone(), over));
+        assert_eq!((tenure.check(8, &id), tenure.check(9, &id)), (over.clone(), over.clone()));
+        assert_eq!(tenure.is_on(), over);
+        let mut tenure = DataTenure::new(&place, false);
+        tenure.claimed(0);
+        assert_eq!(tenure.check(0, ""), over, "there are no data any more");
         let mut tenure = DataTenure::new(&place, false);
         tenure.claimed(7);
         let over = Err(StateError::Superseded { place, problem: TAKEN_OVER });

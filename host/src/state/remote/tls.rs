@@ -6,13 +6,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What makes connections with TLS. `ca` is a PEM file of roots; without it those of the system count.
+/// The settings of connections with TLS. `ca` is a PEM file of roots; without it those of the system count.
 ///
 /// # Errors
 /// [`StateError::Unfit`]: there is no root.
-pub(super) fn connector(place: &str, ca: Option<&Path>) -> Result<MakeRustlsConnect, StateError> {
+pub(in crate::state) fn tls_settings(place: &str, ca: Option<&Path>) -> Result<ClientConfig, StateError> {
     let unfit = |problem: String| StateError::Unfit { place: place.into(), problem };
     let mut roots = RootCertStore::empty();
     match ca {
@@ -36,5 +35,5 @@ pub(super) fn connector(place: &str, ca: Option<&Path>) -> Result<MakeRustlsConn
         .map_err(|error| unfit(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+    Ok(config)
 }

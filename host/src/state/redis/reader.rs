@@ -1,0 +1,114 @@
+//! The session that reads. Each read is one question, so none leaves anything open, and all share the session: the
+//! server does one after the other in any case.
+
+use super::resp::{RespArguments, RespReply};
+use super::script::RedisScript;
+use super::session::{LONGEST, RedisServers, RedisSession, SessionError};
+use crate::state::error::StateError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::timeout;
+
+/// The session, which is opened when it is asked for.
+pub(super) struct RedisReader {
+    pub(super) servers: Arc<RedisServers>,
+    open: Mutex<Option<Arc<RedisSession>>>,
+    /// Held by whoever opens it.
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// What is read, perhaps on two sessions one after the other.
+enum RedisRead<'a> {
+    Script(&'a RedisScript, &'a RespArguments),
+    Command(&'a [&'a [u8]]),
+}
+
+impl RedisRead<'_> {
+    async fn ask(&self, session: &RedisSession) -> Result<Vec<RespReply>, SessionError> {
+        match self {
+            Self::Script(script, arguments) => session.run(script, arguments).await,
+            Self::Command(command) => Ok(session.ask(command).await?.many()),
+        }
+    }
+}
+
+impl RedisReader {
+    /// Not opened yet.
+    pub(super) fn new(servers: Arc<RedisServers>) -> Self {
+        Self { servers, open: Mutex::default(), opening: tokio::sync::Mutex::default() }
+    }
+
+    /// What a script answers.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn run(
+        &self,
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<Vec<RespReply>, StateError> {
+        self.read(RedisRead::Script(script, arguments)).await
+    }
+
+    /// What a command answers.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn ask(&self, command: &[&[u8]]) -> Result<Vec<RespReply>, StateError> {
+        self.read(RedisRead::Command(command)).await
+    }
+
+    /// Closes the session.
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    /// A session that has ended since it was used last is replaced: after the server was away, the first read succeeds.
+    async fn read(&self, question: RedisRead<'_>) -> Result<Vec<RespReply>, StateError> {
+        let mut tried = false;
+        loop {
+            let session = self.session().await?;
+            match timeout(LONGEST, question.ask(&session)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(SessionError::Ended(problem))) => {
+                    self.remove(&session);
+                    if std::mem::replace(&mut tried, true) {
+                        return Err(self.servers.error(SessionError::Ended(problem)));
+                    }
+                }
+                Ok(Err(error)) => return Err(self.servers.error(error)),
+                Err(_) => {
+                    self.remove(&session);
+                    return Err(self.servers.silent());
+                }
+            }
+        }
+    }
+
+    async fn session(&self) -> Result<Arc<RedisSession>, StateError> {
+        if let Some(session) = self.usable() {
+            return Ok(session);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(session) = self.usable() {
+            return Ok(session);
+        }
+        let session = Arc::new(self.servers.open().await?);
+        *self.lock() = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    fn usable(&self) -> Option<Arc<RedisSession>> {
+        let mut open = self.lock();
+        *open = open.take().filter(|session| session.era == self.servers.era() && !session.is_closed());
+        open.clone()
+    }
+
+    fn remove(&self, session: &Arc<RedisSession>) {
+        let mut open = self.lock();
+        *open = open.take().filter(|one| !Arc::ptr_eq(one, session));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<RedisSession>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,88 @@
+-- What several scripts need. Each is one step of the server: nothing comes between its look and its writes.
+-- The name of all keys begins with the same prefix, p.
+
+-- The server's time in milliseconds.
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- Version, holder and mark of the data.
+local function facts(p)
+  local meta = redis.call('HMGET', p .. 'meta', 'version', 'holder', 'mark')
+  return {meta[1] or '0', meta[2] or '', meta[3] or ''}
+end
+
+local function moved(found)
+  return {'moved', found[1], found[2], found[3]}
+end
+
+-- Whether the batch is one that its writer has given up, or that is written.
+local function is_late(p, writer, number)
+  local noted = redis.call('GET', p .. 'batch:' .. writer)
+  return noted and tonumber(noted) >= tonumber(number)
+end
+
+-- Notes a batch. Nobody asks for it after a month.
+local function note(p, writer, number)
+  redis.call('SET', p .. 'batch:' .. writer, number, 'EX', 2592000)
+  redis.call('HSET', p .. 'meta', 'mark', writer .. '/' .. number)
+end
+
+-- Renews the lease, before it is old: each renewal is a write, and is synced.
+local function renew(p, holder, writer, lease)
+  lease = tonumber(lease)
+  if holder == 'shared' then
+    local ends, time = redis.call('ZSCORE', p .. 'sharers', writer), now()
+    if not ends or ends - time < lease * 2 / 3 then
+      redis.call('ZADD', p .. 'sharers', time + lease, writer)
+    end
+  elseif redis.call('PTTL', p .. 'lock') < lease * 2 / 3 then
+    redis.call('SET', p .. 'lock', writer, 'PX', lease)
+  end
+end
+
+local function thaw(p, moment)
+  redis.call('ZREM', p .. 'frozen', moment)
+  redis.call('UNLINK', p .. 'before:' .. moment, p .. 'changed:' .. moment)
+end
+
+-- The moments that somebody still reads. Those that nobody has read for long are forgotten.
+local function moments(p)
+  local all, live = redis.call('ZRANGE', p .. 'frozen', 0, -1, 'WITHSCORES'), {}
+  if #all == 0 then
+    return live
+  end
+  local time = now()
+  for i = 1, #all, 2 do
+    if tonumber(all[i + 1]) < time then
+      thaw(p, all[i])
+    else
+      live[#live + 1] = all[i]
+    end
+  end
+  return live
+end
+
+-- Keeps what is at a key for each moment that has not kept it, before it is written. An empty text: it was absent.
+local function keep(p, live, bucket, key)
+  local member = bucket .. '\0' .. key
+  for _, moment in ipairs(live) do
+    if redis.call('HEXISTS', p .. 'before:' .. moment, member) == 0 then
+      local value = redis.call('HGET', p .. 'values:' .. bucket, key)
+      redis.call('HSET', p .. 'before:' .. moment, member, value or '')
+      redis.call('ZADD', p .. 'changed:' .. moment, 0, member)
+    end
+  end
+end
+
+local function put(p, bucket, key, value)
+  if redis.call('HSET', p .. 'values:' .. bucket, key, value) == 1 then
+    redis.call('ZADD', p .. 'keys:' .. bucket, 0, key)
+  end
+end
+
+local function delete(p, bucket, key)
+  redis.call('HDEL', p .. 'values:' .. bucket, key)
+  redis.call('ZREM', p .. 'keys:' .. bucket, key)
+end

@@ -1,0 +1,23 @@
+-- The values of some keys as of a moment. ARGV: prefix, moment, how long it lives on, bucket, the most bytes, keys.
+local p, moment, ttl, bucket, most = unpack(ARGV, 1, 5)
+if not redis.call('ZSCORE', p .. 'frozen', moment) then
+  return {'gone'}
+end
+redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), moment)
+local answer, bytes = {'ok'}, 0
+for i = 6, #ARGV do
+  local value = redis.call('HGET', p .. 'before:' .. moment, bucket .. '\0' .. ARGV[i])
+  if value == '' then
+    value = false
+  elseif not value then
+    value = redis.call('HGET', p .. 'values:' .. bucket, ARGV[i])
+  end
+  if value then
+    bytes = bytes + #value - 8
+    if bytes > tonumber(most) then
+      return {'large'}
+    end
+  end
+  answer[#answer + 1] = value
+end
+return answer

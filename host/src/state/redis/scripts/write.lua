@@ -1,0 +1,25 @@
+-- Writes a batch whole, if the data are still the host's, and as they were when the batch was reckoned.
+-- ARGV: prefix, holder, writer, number of the batch, mark, version afterwards, lease in ms;
+-- then 'p' or 'd', bucket, key, value for each key.
+local p, holder, writer, number, mark, version, lease = unpack(ARGV, 1, 7)
+local found = facts(p)
+if found[2] ~= holder or found[3] ~= mark then
+  return moved(found)
+end
+if is_late(p, writer, number) then
+  return {'late'}
+end
+local live = moments(p)
+for i = 8, #ARGV, 4 do
+  local bucket, key = ARGV[i + 1], ARGV[i + 2]
+  keep(p, live, bucket, key)
+  if ARGV[i] == 'p' then
+    put(p, bucket, key, ARGV[i + 3])
+  else
+    delete(p, bucket, key)
+  end
+end
+redis.call('HSET', p .. 'meta', 'version', version)
+note(p, writer, number)
+renew(p, holder, writer, lease)
+return {'ok', '0', ''}

@@ -1,0 +1,423 @@
+//! The session that writes: what a batch depends on is read, the batch is reckoned, and one script writes it if nothing
+//! has been written since.
+
+use super::pages::{self, VERSION_BYTES};
+use super::resp::{RespArguments, RespReply};
+use super::script::{self, RedisScript};
+use super::session::{LONGEST, RedisServers, RedisSession, SessionError};
+use crate::base::ServiceName;
+use crate::state::batch_plan::{BatchPlan, Before, BucketKey, PlannedBatch};
+use crate::state::error::{StateError, StorageCause};
+use crate::state::remote::DataTenure;
+use crate::state::transaction::{Committed, Key, Transaction};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The format of the data.
+const FORMAT: &str = "1";
+/// How long the data stay this host's after it was heard of last, in milliseconds. A start waits for longer. It keeps
+/// nobody from writing: that does the name of the holder, which each script compares.
+const LEASE: &str = "10000";
+/// The name of the holder while several hosts share the data.
+const SHARED: &str = "shared";
+/// How long the writer tries to learn what has become of a commit whose answer was lost.
+const SETTLE: Duration = Duration::from_secs(5);
+/// The time between two tries.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long a holder may be without a connection. It opens another one after a second at most, as after a restart of the
+/// server; one that was killed does not.
+const UNCONNECTED: Duration = Duration::from_secs(2);
+/// How many keys one part of an erasure looks at.
+const ERASED_AT_ONCE: &str = "1000";
+
+/// Writes batches, one after the other.
+pub(super) struct RedisWriter {
+    servers: Arc<RedisServers>,
+    /// Whether other hosts write too.
+    shared: bool,
+    namespace: String,
+    tenure: DataTenure,
+    /// The number of the last batch that was begun. Batches have even numbers: the one after each is left, for noting
+    /// that the batch is given up.
+    number: u64,
+    /// `None`: there is none, or the one before has left a question open.
+    session: Option<RedisSession>,
+    /// Version and mark of the data as this host has left them, while nobody else can have written.
+    left: Option<DataMark>,
+    /// A holder that has gone without giving its lease back.
+    gone: String,
+}
+
+/// Where the data stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DataMark {
+    version: u64,
+    /// The last batch that was written, and whose it was. Not two batches have the same.
+    mark: Vec<u8>,
+}
+
+/// A part of an erasure that follows.
+pub(super) struct ErasePart {
+    latest: u64,
+    after: Key,
+}
+
+/// What a part has erased.
+pub(super) struct ErasedPart {
+    pub(super) count: u64,
+    pub(super) next: Option<ErasePart>,
+}
+
+/// What a script that writes has answered.
+enum WriteAnswer {
+    Written(Vec<RespReply>),
+    /// The data are not where they were. Nothing was applied.
+    Moved,
+}
+
+impl RedisWriter {
+    /// Opens the session, with the lease.
+    ///
+    /// # Errors
+    /// The server's; [`StateError::Taken`] where another host has the data.
+    pub(super) async fn open(servers: Arc<RedisServers>, namespace: &str, shared: bool) -> Result<Self, StateError> {
+        let tenure = DataTenure::new(&servers.place, shared);
+        let namespace = namespace.to_owned();
+        let mut writer =
+            Self { servers, shared, namespace, tenure, number: 0, session: None, left: None, gone: String::new() };
+        let opened = match writer.open_session().await {
+            Err(taken @ StateError::Taken { .. }) => match writer.unconnected_holder().await {
+                Some(gone) => {
+                    writer.gone = gone;
+                    writer.open_session().await
+                }
+                None => Err(taken),
+            },
+            opened => opened,
+        };
+        writer.session = Some(opened?);
+        Ok(writer)
+    }
+
+    /// Whoever has the lease, if that host has no connection for a while. Where the server does not show its clients,
+    /// the end of the lease is awaited.
+    async fn unconnected_holder(&self) -> Option<String> {
+        let session = self.servers.open().await.ok()?;
+        let first = self.unconnected(&session).await?;
+        sleep(UNCONNECTED).await;
+        self.unconnected(&session).await.filter(|holder| *holder == first)
+    }
+
+    /// Whoever has the lease, if that host has no connection now.
+    async fn unconnected(&self, session: &RedisSession) -> Option<String> {
+        let lock = format!("{}lock", self.servers.prefix);
+        let asked = async {
+            let holder = session.ask(&[b"GET", lock.as_bytes()]).await.ok()?.text()?;
+            let clients = session.ask(&[b"CLIENT", b"LIST"]).await.ok()?.text()?;
+            Some((String::from_utf8(holder).ok()?, clients))
+        };
+        let (holder, clients) = timeout(LONGEST, asked).await.ok()??;
+        let shown = format!("name={} ", client_name(&holder));
+        (!String::from_utf8_lossy(&clients).contains(&shown)).then_some(holder)
+    }
+
+    /// Closes the session. The lease stays until it ends.
+    pub(super) fn close(&mut self) {
+        self.session = None;
+    }
+
+    /// Gives the lease back.
+    ///
+    /// # Errors
+    /// The server's: then the lease ends by itself.
+    pub(super) async fn release(&mut self) -> Result<(), StateError> {
+        let Some(session) = self.session.take() else { return Ok(()) };
+        let arguments = self.servers.arguments().with(self.tenure.id());
+        self.answer(&session, &script::RELEASE, &arguments).await.map(drop)
+    }
+
+    /// Writes a batch.
+    ///
+    /// # Errors
+    /// [`StateError::Io`]: nobody knows whether it was written; any other: nothing was.
+    pub(super) async fn write(
+        &mut self,
+        batch: &[(ServiceName, Transaction)],
+    ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
+        let (plan, until) = (BatchPlan(batch), Instant::now() + LONGEST);
+        loop {
+            // Whatever fails, and whoever drops this future, closes the session: it is not in `self` meanwhile.
+            let session = self.take_session().await?;
+            let (found, planned) = self.plan(&session, plan).await?;
+            if planned.writes.is_empty() {
+                (self.session, self.left) = (Some(session), Some(found));
+                return Ok(planned.answers);
+            }
+            let mut arguments = self.begin_write().with(&found.mark).with(planned.version.to_string()).with(LEASE);
+            add_writes(&mut arguments, &planned);
+            if let WriteAnswer::Written(_) = self.apply(session, &script::WRITE, &arguments).await? {
+                self.tenure.written(planned.version);
+                self.left = Some(DataMark { version: planned.version, mark: self.mark() });
+                return Ok(planned.answers);
+            }
+            if Instant::now() >= until {
+                return Err(super::failure::away(&self.servers.place, "other hosts have written all the time"));
+            }
+            if self.shared {
+                // Whoever comes again at once meets the same others.
+                sleep(AGAIN.mul_f64(rand::random::<f64>() / 5.0)).await;
+            }
+        }
+    }
+
+    /// Deletes a bucket, or a part of it while somebody reads a moment. `part`: the one that follows.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) async fn erase_part(
+        &mut self,
+        bucket: &ServiceName,
+        part: Option<ErasePart>,
+    ) -> Result<ErasedPart, StateError> {
+        let session = self.take_session().await?;
+        let part = match part {
+            Some(part) => part,
+            None => ErasePart { latest: self.look(&session).await?.version, after: Key::new() },
+        };
+        let from = if part.after.is_empty() { b"-".to_vec() } else { [b"(", part.after.as_slice()].concat() };
+        let arguments = self.begin_write().with(LEASE).with(bucket.as_str());
+        let arguments = arguments.with(part.latest.to_string()).with(from).with(ERASED_AT_ONCE);
+        let WriteAnswer::Written(answer) = self.apply(session, &script::ERASE, &arguments).await? else {
+            return Err(super::failure::away(&self.servers.place, "other hosts have the data now"));
+        };
+        // Where the answer was lost, and the part is there, it may have been the last one or not: the next one tells.
+        let count = pages::number(answer.get(1)).unwrap_or(1);
+        let after = match answer.get(2) {
+            Some(RespReply::Text(after)) => after.clone(),
+            _ => return Ok(ErasedPart { count, next: Some(part) }),
+        };
+        let next = (!after.is_empty()).then_some(ErasePart { latest: part.latest, after });
+        Ok(ErasedPart { count, next })
+    }
+
+    /// Whether the server takes writes of this host: opens the session if there is none, and asks in it. What the
+    /// server promises may have been changed since it was opened.
+    ///
+    /// # Errors
+    /// The server's; [`StateError::Taken`]; [`StateError::Superseded`].
+    pub(super) async fn probe(&mut self) -> Result<(), StateError> {
+        let session = self.usable_session().await?;
+        timeout(LONGEST, self.servers.admit(&session)).await.map_err(|_| self.servers.silent())??;
+        self.look(&session).await?;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Reckons what a batch leaves behind, and of which state of the data.
+    async fn plan<'a>(
+        &mut self,
+        session: &RedisSession,
+        plan: BatchPlan<'a>,
+    ) -> Result<(DataMark, PlannedBatch<'a>), StateError> {
+        let needs = plan.needs();
+        // Whoever writes is told by the script if this is not where the data stand.
+        let only_writes = needs.is_empty() && plan.0.iter().any(|(_, transaction)| !transaction.is_empty());
+        let known = self.left.take().filter(|_| only_writes && !self.shared);
+        if let Some(known) = known {
+            let planned = plan.outcome(known.version, &BTreeMap::new());
+            return Ok((known, planned));
+        }
+        let mut arguments = self.servers.arguments();
+        for ((bucket, key), is_value) in &needs {
+            arguments.push(bucket.as_str());
+            arguments.push(key);
+            arguments.push(if *is_value { "1" } else { "0" });
+        }
+        let answer = self.answer(session, &script::BEFORE, &arguments).await?;
+        let found = self.check(&answer)?;
+        let mut before = BTreeMap::<BucketKey<'a>, Before>::new();
+        for (((bucket, key), is_value), reply) in needs.into_iter().zip(answer.into_iter().skip(3)) {
+            let RespReply::Text(stored) = reply else { continue };
+            let there = pages::versioned(&stored).map_err(|_| self.servers.odd_answer())?;
+            let known = Before { version: there.version, value: is_value.then_some(there.value) };
+            before.insert((bucket, Cow::Borrowed(key)), known);
+        }
+        let planned = plan.outcome(found.version, &before);
+        Ok((found, planned))
+    }
+
+    /// Asks whose the data are, and where they stand.
+    async fn look(&mut self, session: &RedisSession) -> Result<DataMark, StateError> {
+        let arguments = self.lease_arguments();
+        let answer = self.answer(session, &script::LOOK, &arguments).await?;
+        self.check(answer.get(1..).unwrap_or_default())
+    }
+
+    /// Holds version, holder and mark against what this host knows.
+    fn check(&self, facts: &[RespReply]) -> Result<DataMark, StateError> {
+        let [RespReply::Text(_), RespReply::Text(holder), RespReply::Text(mark), ..] = facts else {
+            return Err(self.servers.odd_answer());
+        };
+        let version = pages::number(facts.first()).map_err(|_| self.servers.odd_answer())?;
+        let holder = String::from_utf8_lossy(holder);
+        self.tenure.check(version, &holder)?;
+        if self.shared && holder != SHARED {
+            return Err(StateError::Taken { place: self.servers.place.clone(), namespace: self.namespace.clone() });
+        }
+        Ok(DataMark { version, mark: mark.clone() })
+    }
+
+    /// Has a script write. If its answer is lost, the next session tells whether it has.
+    async fn apply(
+        &mut self,
+        session: RedisSession,
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<WriteAnswer, StateError> {
+        self.left = None;
+        let error = match timeout(LONGEST, session.run(script, arguments)).await {
+            Ok(Ok(answer)) => match pages::status(&answer) {
+                b"ok" => {
+                    self.session = Some(session);
+                    return Ok(WriteAnswer::Written(answer));
+                }
+                b"moved" => {
+                    self.check(answer.get(1..).unwrap_or_default())?;
+                    self.session = Some(session);
+                    return Ok(WriteAnswer::Moved);
+                }
+                _ => return Err(self.servers.odd_answer()),
+            },
+            Ok(Err(error @ SessionError::Refused(_))) => return Err(self.servers.error(error)),
+            Ok(Err(error)) => self.servers.error(error),
+            Err(_) => self.servers.silent(),
+        };
+        drop(session);
+        self.settle(error).await
+    }
+
+    /// What has become of the last batch. If it is not written, it never will be.
+    async fn settle(&mut self, error: StateError) -> Result<WriteAnswer, StateError> {
+        let (until, number) = (Instant::now() + SETTLE, self.number);
+        loop {
+            let asked = async {
+                let session = self.servers.open().await?;
+                let arguments = self.servers.arguments().with(self.tenure.id());
+                let arguments = arguments.with(number.to_string()).with((number + 1).to_string());
+                self.answer(&session, &script::SETTLE, &arguments).await
+            };
+            let later = match asked.await {
+                Ok(answer) => match pages::status(&answer) {
+                    b"written" => return Ok(WriteAnswer::Written(Vec::new())),
+                    b"lost" => return Err(error),
+                    _ => self.servers.odd_answer(),
+                },
+                Err(later) => later,
+            };
+            if Instant::now() >= until {
+                let problem = "the connection was lost while the commit was under way, and the server could not be \
+                               asked since: it is written whole or not at all";
+                let source = Some(StorageCause::new(later));
+                return Err(StateError::Io { path: self.servers.place.clone().into(), problem, source });
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// The answer to a question that may be asked again.
+    async fn answer(
+        &self,
+        session: &RedisSession,
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<Vec<RespReply>, StateError> {
+        let answer = timeout(LONGEST, session.run(script, arguments)).await.map_err(|_| self.servers.silent())?;
+        answer.map_err(|error| self.servers.error(error))
+    }
+
+    /// The arguments with which a script that writes begins, for the batch with this number.
+    fn begin_write(&self) -> RespArguments {
+        let arguments = self.servers.arguments().with(self.holder()).with(self.tenure.id());
+        arguments.with(self.number.to_string())
+    }
+
+    fn lease_arguments(&self) -> RespArguments {
+        self.servers.arguments().with(self.holder()).with(self.tenure.id()).with(LEASE)
+    }
+
+    /// What `meta` says while this host may write.
+    fn holder(&self) -> &str {
+        if self.shared { SHARED } else { self.tenure.id() }
+    }
+
+    /// The mark that the last batch has left.
+    fn mark(&self) -> Vec<u8> {
+        format!("{}/{}", self.tenure.id(), self.number).into_bytes()
+    }
+
+    /// The session, for one batch with the next number.
+    async fn take_session(&mut self) -> Result<RedisSession, StateError> {
+        self.number += 2;
+        self.usable_session().await
+    }
+
+    async fn usable_session(&mut self) -> Result<RedisSession, StateError> {
+        self.tenure.is_on()?;
+        match self.session.take().filter(|open| !open.is_closed()) {
+            Some(open) => Ok(open),
+            None => self.open_session().await,
+        }
+    }
+
+    /// Opens a session, and takes the lease, if nobody has written since the one before it.
+    async fn open_session(&mut self) -> Result<RedisSession, StateError> {
+        self.tenure.is_on()?;
+        self.left = None;
+        let session = self.servers.open().await?;
+        let claims = if self.tenure.must_claim() { "1" } else { "0" };
+        // It may be refused: then this host's end is noticed by the end of its lease.
+        let name = client_name(self.tenure.id());
+        let _ = timeout(LONGEST, session.ask(&[b"CLIENT", b"SETNAME", name.as_bytes()])).await;
+        let arguments = self.lease_arguments().with(FORMAT).with(claims).with(&self.gone);
+        let answer = self.answer(&session, &script::CLAIM, &arguments).await?;
+        match pages::status(&answer) {
+            b"ok" if claims == "1" => {
+                self.tenure.claimed(pages::number(answer.get(1)).map_err(|_| self.servers.odd_answer())?);
+            }
+            b"ok" | b"moved" => drop(self.check(answer.get(1..).unwrap_or_default())?),
+            b"taken" => {
+                return Err(StateError::Taken { place: self.servers.place.clone(), namespace: self.namespace.clone() });
+            }
+            b"format" => {
+                let found = answer.into_iter().nth(1).and_then(RespReply::text).unwrap_or_default();
+                let found = String::from_utf8_lossy(&found).into_owned();
+                let problem = format!("its data have format {found}, and this version of the program reads {FORMAT}");
+                return Err(StateError::Unfit { place: self.servers.place.clone(), problem });
+            }
+            _ => return Err(self.servers.odd_answer()),
+        }
+        // The server may be another one now, of several: reads must not stay with the one before.
+        self.servers.begin_era();
+        Ok(session)
+    }
+}
+
+/// The name of the connection on which a host writes, in the server's list of clients.
+fn client_name(writer: &str) -> String {
+    format!("atoll:{writer}")
+}
+
+/// The writes of a batch, as arguments of the script.
+fn add_writes(arguments: &mut RespArguments, planned: &PlannedBatch<'_>) {
+    for ((bucket, key), write) in &planned.writes {
+        arguments.push(if write.value.is_some() { "p" } else { "d" });
+        arguments.push(bucket.as_str());
+        arguments.push(key);
+        let version = write.version.to_be_bytes();
+        debug_assert_eq!(version.len(), VERSION_BYTES, "a value has its version before it");
+        arguments.push_parts(&[&version, write.value.as_deref().unwrap_or_default()]);
+    }
+}

@@ -1,0 +1,85 @@
+//! A server of one of the kinds, for what holds of all of them.
+
+use super::postgres_server::PostgresServer;
+use super::redis_server::RedisServer;
+use super::severing_proxy::COMMIT;
+use crate::state::Settings;
+use crate::state::redis::WRITE;
+
+/// A real server.
+pub(super) enum TestedServer {
+    Postgres(PostgresServer),
+    Redis(RedisServer),
+}
+
+/// Does the same with whichever it is.
+macro_rules! with_either {
+    ($server:expr, $it:ident => $does:expr) => {
+        match $server {
+            TestedServer::Postgres($it) => $does,
+            TestedServer::Redis($it) => $does,
+        }
+    };
+}
+
+impl TestedServer {
+    pub(super) fn settings(&self, namespace: &str) -> Settings {
+        with_either!(self, server => server.settings(namespace))
+    }
+
+    /// As [`TestedServer::settings`], where the server is reached at another port.
+    pub(super) fn settings_at(&self, port: u16, namespace: &str) -> Settings {
+        with_either!(self, server => server.settings_at(port, namespace))
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        with_either!(self, server => server.port())
+    }
+
+    pub(super) fn kill(&mut self) {
+        with_either!(self, server => server.kill());
+    }
+
+    pub(super) fn stop(&mut self) {
+        with_either!(self, server => server.stop());
+    }
+
+    pub(super) fn pause(&self) {
+        with_either!(self, server => server.pause());
+    }
+
+    pub(super) fn go_on(&self) {
+        with_either!(self, server => server.go_on());
+    }
+
+    pub(super) async fn start_again(&mut self) {
+        with_either!(self, server => server.start_again().await);
+    }
+
+    /// The bytes by which the message is known that has a batch written.
+    pub(super) fn commit_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Postgres(_) => COMMIT.to_vec(),
+            Self::Redis(_) => WRITE.digest().as_bytes().to_vec(),
+        }
+    }
+
+    /// Nothing of a store is left there that nobody uses.
+    pub(super) async fn has_nothing_left_open(&self) {
+        match self {
+            Self::Postgres(server) => server.has_no_open_transaction().await,
+            Self::Redis(server) => server.has_nothing_left_open(1).await,
+        }
+    }
+
+    /// How many hosts have the data to themselves.
+    pub(super) async fn owners(&self, namespace: &str) -> i64 {
+        match self {
+            Self::Postgres(server) => {
+                let ask = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+                server.client().await.query_one(ask, &[]).await.unwrap().get(0)
+            }
+            Self::Redis(server) => i64::from(server.ask(&["EXISTS", &format!("{namespace}:lock")]).await == ":1\r\n"),
+        }
+    }
+}
