@@ -149,12 +149,35 @@ audit: setup
 fuzz TARGET="all" SECONDS="60": build-components
     @exec fuzz/run.sh "$@"
 
-# The proofs of docs/rollouts.md in their full sizes: swaps under load, kills, migrations, calls in the shadow
+# The proofs of docs/rollouts.md in their full sizes: the four below, bad candidates, migrations, the judge
 [group("verify")]
-rollouts-long: build-components
-    ATOLL_ROLLOUT_SWAPS=1000 ATOLL_ROLLOUT_KILLS=200 ATOLL_MIGRATION_KILLS=100 ATOLL_SHADOW_ROUNDS=1500 \
-        cargo test --package host --test system -- it::rollouts --nocapture --include-ignored
+rollouts-long: rollouts-load rollouts-shadow rollouts-kills apply-pairs
+    ATOLL_MIGRATION_KILLS=100 cargo test --package host --test system -- it::rollouts::migrations --nocapture
+    cargo test --package host --test system -- it::rollouts::bad_candidates it::rollouts::recordings --include-ignored
     ATOLL_SIM_ROLLOUTS=10000 cargo test --package host --test system -- sim::rollouts --nocapture
+
+# Swaps under load, one in ten a canary and one in twenty rolled back, on a release build: `just rollouts-load 100`
+[group("verify")]
+rollouts-load SWAPS="1000": build-components
+    cargo build --release --bin atoll
+    ATOLL_TEST_BINARY="$PWD/target/release/atoll" ATOLL_ROLLOUT_SWAPS="$1" ATOLL_ROLLOUT_P99=150 \
+        cargo test --package host --test system -- swaps_canaries_and_rollbacks_fail_no_request --nocapture
+
+# The shop in its own shadow, six requests a round, which must differ in nothing: `just rollouts-shadow 10`
+[group("verify")]
+rollouts-shadow ROUNDS="1700": build-components
+    ATOLL_SHADOW_ROUNDS="$1" cargo test --package host --test system -- a_revision_against_itself --nocapture
+
+# Kill the host at each moment of each write of the history, or each nth one, and KILLS times at any moment
+[group("verify")]
+rollouts-kills EACH="1" KILLS="200": build-components
+    ATOLL_ROLLOUT_STOPS="$1" ATOLL_ROLLOUT_KILLS="$2" cargo test --package host --test system -- \
+        it::rollouts::crashes it::rollouts::stops a_kill_at_any_moment --nocapture
+
+# Apply random manifests, and compare each with a fresh start: `just apply-pairs 10`
+[group("verify")]
+apply-pairs PAIRS="200": build-components
+    ATOLL_PAIRS="$1" cargo test --package host --test system -- a_manifest_that_is_applied_is_served --nocapture
 
 # Kill the host 200 times, or as often as CRASHES says, while sagas run, and see that money, stock and orders add up
 [group("verify")]

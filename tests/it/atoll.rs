@@ -58,9 +58,11 @@ impl Home {
         self.folder.path().join("atoll.toml")
     }
 
-    /// A command that runs the binary in this folder.
+    /// A command that runs the binary in this folder. `ATOLL_TEST_BINARY`: another one, as of a release build.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_atoll"));
+        #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says which binary is tested")]
+        let other = std::env::var_os("ATOLL_TEST_BINARY");
+        let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_atoll").into()));
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -94,6 +96,14 @@ impl Home {
         let mut command = self.command(&["run", "atoll.toml", "--log-format", "json"]);
         command.envs(variables.iter().copied());
         Atoll::spawn(command).await
+    }
+
+    /// Starts a host that may end by itself before it listens; `None`: it has.
+    pub async fn start_or_end(&self, variables: &[(&str, &str)]) -> Option<Atoll> {
+        self.link_cache();
+        let mut command = self.command(&["run", "atoll.toml", "--log-format", "json"]);
+        command.envs(variables.iter().copied());
+        Atoll::try_spawn(command).await.ok()
     }
 
     /// Starts the host with more arguments.
@@ -163,7 +173,12 @@ pub struct Atoll {
 }
 
 impl Atoll {
-    async fn spawn(mut command: Command) -> Self {
+    async fn spawn(command: Command) -> Self {
+        Self::try_spawn(command).await.unwrap_or_else(|log| panic!("the host did not start:\n{log}"))
+    }
+
+    /// Starts the host; its log, if it ends before it listens.
+    async fn try_spawn(mut command: Command) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (log, errors) = (Arc::default(), child.stderr.take().unwrap());
         let reader = read_lines(errors, Arc::clone(&log));
@@ -173,31 +188,30 @@ impl Atoll {
     async fn spawn_unread(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let unread = child.stderr.take();
-        Self::listening(child, Arc::default(), unread, None).await
+        Self::listening(child, Arc::default(), unread, None).await.expect("the host starts")
     }
 
-    /// Waits until the host prints the addresses on which it listens.
+    /// Waits until the host prints the addresses on which it listens; its log, if it ends before that.
     async fn listening(
         mut child: Child,
         log: Arc<Mutex<Vec<String>>>,
         unread: Option<ChildStderr>,
         reader: Option<JoinHandle<()>>,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut found, mut secure) = (HashMap::new(), String::new());
         let started = Instant::now();
         while found.len() < 2 {
             let line = tokio::time::timeout(TIMEOUT.saturating_sub(started.elapsed()), lines.next_line()).await;
-            let Ok(Ok(Some(line))) = line else {
-                panic!("the host did not start:\n{}", log.lock().unwrap().join("\n"))
-            };
+            let Ok(Ok(Some(line))) = line else { return Err(log.lock().unwrap().join("\n")) };
             match line.split_once(" listening on ") {
                 Some(("gateway", address)) if address.starts_with("https:") => secure = address.to_owned(),
                 Some((edge, address)) => _ = found.insert(edge.to_owned(), address.to_owned()),
                 None => {}
             }
         }
-        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), secure, log, unread, reader }
+        let [gateway, admin] = ["gateway", "admin"].map(|edge| found[edge].clone());
+        Ok(Self { child, gateway, admin, secure, log, unread, reader })
     }
 
     /// Begins to read the log of a host that was started by [`Home::start_unread`].

@@ -2,6 +2,7 @@
 
 use super::error::ArchiveError;
 use super::service_record::ServiceRecord;
+use super::stop_point::StopPoint;
 use crate::base::{Digest, ServiceName};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,9 @@ pub struct Settings {
     pub revisions: usize,
     /// How long a revision is kept that is not in use: 1 min to 10 years. Default 7 days.
     pub age: Duration,
+    /// Tests of debug builds: at which moment of its writes, from 1, the host ends itself as by `kill -9`. Each write
+    /// has three moments: before it, with half of it on the disk, and right after it.
+    pub stop_at: Option<u64>,
 }
 
 /// The history of all services of a host.
@@ -29,6 +33,7 @@ pub struct Archive {
     /// As they are on the disk. The lock is held while a file is written: two changes of one record cannot be written
     /// in the wrong order.
     records: Mutex<BTreeMap<ServiceName, ServiceRecord>>,
+    stop: StopPoint,
     /// Held as long as the host runs.
     _lock: File,
 }
@@ -56,7 +61,7 @@ impl Archive {
             Err(TryLockError::Error(source)) => return Err(failed(&lock, source)),
         }
         let records = Mutex::new(read_records(&path.join(SERVICES))?);
-        Ok(Self { settings: settings.clone(), records, _lock: file })
+        Ok(Self { settings: settings.clone(), records, stop: StopPoint::new(settings.stop_at), _lock: file })
     }
 
     /// The record of a service; an empty one if there is none.
@@ -79,7 +84,7 @@ impl Archive {
         record.prune(self.settings.revisions, seconds(SystemTime::now()).saturating_sub(self.settings.age.as_secs()));
         let path = self.settings.path.join(SERVICES).join(format!("{service}.json"));
         let text = serde_json::to_vec_pretty(&record).expect("texts and numbers are JSON");
-        write_whole(&path, &text)?;
+        self.write_whole(&path, &text)?;
         records.insert(service.clone(), record);
         Ok(result)
     }
@@ -94,7 +99,7 @@ impl Archive {
         // A file that was damaged is written anew.
         let is_kept = fs::read(&path).is_ok_and(|kept| Digest::of(&kept) == digest);
         if !is_kept {
-            write_whole(&path, component)?;
+            self.write_whole(&path, component)?;
         }
         Ok(digest)
     }
@@ -145,6 +150,26 @@ impl Archive {
         }
     }
 
+    /// Writes a file so that there is the old one or the whole new one after a crash.
+    fn write_whole(&self, path: &Path, content: &[u8]) -> Result<(), ArchiveError> {
+        let aside = path.with_extension("tmp");
+        let write = || {
+            self.stop.pass();
+            let mut file = File::create(&aside)?;
+            let (half, rest) = content.split_at(content.len() / 2);
+            file.write_all(half)?;
+            self.stop.pass();
+            file.write_all(rest)?;
+            file.sync_all()?;
+            fs::rename(&aside, path)?;
+            self.stop.pass();
+            // The name is in the folder, which has to reach the disk too.
+            let folder = path.parent().unwrap_or(Path::new("."));
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|source| failed(path, source))
+    }
+
     fn records(&self) -> MutexGuard<'_, BTreeMap<ServiceName, ServiceRecord>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,21 +190,6 @@ fn read_records(folder: &Path) -> Result<BTreeMap<ServiceName, ServiceRecord>, A
         records.insert(name, serde_json::from_slice(&text).map_err(unreadable)?);
     }
     Ok(records)
-}
-
-/// Writes a file so that there is the old one or the whole new one after a crash.
-fn write_whole(path: &Path, content: &[u8]) -> Result<(), ArchiveError> {
-    let aside = path.with_extension("tmp");
-    let write = || {
-        let mut file = File::create(&aside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&aside, path)?;
-        // The name is in the folder, which has to reach the disk too.
-        let folder = path.parent().unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| failed(path, source))
 }
 
 fn failed(path: &Path, source: io::Error) -> ArchiveError {

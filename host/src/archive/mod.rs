@@ -12,13 +12,15 @@
 //!
 //! Never: it knows what a component does, or decides what serves.
 //!
-//! From the top: `archive` → `service_record` → `history_entry`; `error` stands apart. Tests: `tests.rs`.
+//! From the top: `archive` → `service_record` → `history_entry`; `archive` → `stop_point`; `error` stands apart. Tests:
+//! `tests.rs`, and hosts that are ended at each moment of each write in `tests/it/rollouts/stops.rs`.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod archive;
 mod error;
 mod history_entry;
 mod service_record;
+mod stop_point;
 #[cfg(test)]
 mod tests;
 

@@ -423,13 +423,13 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mut services = service::read_all(&mut root, (folder, own), env, &topics);
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
-    let (history, record) = (rollout::history(&mut root, folder, &runtime.cache, wanted), record::place(&mut root));
+    let history = rollout::history(&mut root, (folder, &runtime.cache, env), wanted);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
     gateway.settings.sticky.dedup();
     let (saga_bounds, sagas) = (saga::settings(&mut root), saga::read_all(&mut root, &services, &topics));
-    let limits = rate::read_all(&mut root);
+    let (record, limits) = (record::place(&mut root), rate::read_all(&mut root));
     let routes = route::read_all(&mut root, &services, &gateway, &policies, (&limits, &sagas), folder);
     let private_files = root.report.take_private_files();
     root.close();

@@ -174,8 +174,15 @@ pub(super) fn read(service: &mut Section<'_>) -> Option<CanaryPlan> {
 const HISTORY_FOLDER: CreatedPath =
     CreatedPath { is_folder: true, help: "name a folder of its own for the history: the host creates it" };
 
+/// Of debug builds: at which moment of its writes the host ends itself, for tests.
+const STOP_VARIABLE: &str = "ATOLL_TEST_HISTORY_STOP";
+
 /// Reads `[history]`. `wanted`: whether a service has a `rollout`. `None`: nothing is kept.
-pub(super) fn history(root: &mut Section<'_>, folder: &Path, cache: &Path, wanted: bool) -> Option<archive::Settings> {
+pub(super) fn history(
+    root: &mut Section<'_>,
+    (folder, cache, env): (&Path, &Path, &dyn Fn(&str) -> Option<String>),
+    wanted: bool,
+) -> Option<archive::Settings> {
     let there = root.has("history");
     let mut section = root.section("history");
     let found = section.get_sourced(&PATH);
@@ -190,6 +197,7 @@ pub(super) fn history(root: &mut Section<'_>, folder: &Path, cache: &Path, wante
         path: HISTORY_FOLDER.resolve(found, folder, root.report),
         revisions: section.get(&REVISIONS).into(),
         age: section.get(&AGE),
+        stop_at: if cfg!(debug_assertions) { env(STOP_VARIABLE).and_then(|text| text.parse().ok()) } else { None },
     };
     section.close();
     (there || wanted).then_some(settings)

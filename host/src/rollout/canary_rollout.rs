@@ -133,12 +133,12 @@ impl Rollout {
         begun
     }
 
-    /// Ends the canary under way, since another component takes its place.
-    pub(super) async fn supersede(&self, deployment: &Deployment, by: &Revision) {
-        if let Some(run) = deployment.canary() {
-            let verdict = format!("{} was swapped in meanwhile", by.digest().short());
-            self.take_back(deployment, &run, RolloutOutcome::Superseded, verdict).await;
-        }
+    /// Ends the canary under way, since another component takes its place. False if there is none.
+    pub(super) async fn supersede(&self, deployment: &Deployment, by: &Revision) -> bool {
+        let Some(run) = deployment.canary() else { return false };
+        let verdict = format!("{} was swapped in meanwhile", by.digest().short());
+        self.take_back(deployment, &run, RolloutOutcome::Superseded, verdict).await;
+        true
     }
 
     async fn begin_canary(

@@ -28,33 +28,35 @@ impl Rollout {
         if self.archive.is_none() {
             return Ok(NEXT_ID.fetch_add(1, Relaxed));
         }
-        let (who, why, plan) = (order.who.clone(), order.why.clone(), order.plan.clone().unwrap_or_default());
-        let plan = plan.to_record(order.hold, order.no_way_back);
-        let intent = move |record: &mut ServiceRecord, digest: Digest| {
-            record.last_id += 1;
-            // A canary under way goes on until the new component has passed its checks.
-            if record.open.as_ref().is_none_or(|open| open.step.is_none()) {
-                record.open = Some(OpenRollout {
-                    id: record.last_id,
-                    digest: digest.to_string(),
-                    who,
-                    why,
-                    began: seconds(SystemTime::now()),
-                    step: None,
-                    in_shadow: false,
-                    evidence: [[0.0; 7]; 4],
-                    plan,
-                });
-            }
-            record.last_id
-        };
-        let name = deployment.spec.name.clone();
+        let (name, order) = (deployment.spec.name.clone(), order.clone());
         self.on_disk(move |archive| {
-            let digest = archive.keep(&component)?;
-            archive.change(&name, |record| intent(record, digest))
+            let intent = intent(archive.keep(&component)?, &order);
+            archive.change(&name, |record| {
+                record.last_id += 1;
+                // A canary under way goes on until the new component has passed its checks.
+                if record.open.as_ref().is_none_or(|open| open.step.is_none()) {
+                    record.open = Some(OpenRollout { id: record.last_id, ..intent });
+                }
+                record.last_id
+            })
         })
         .await
         .map(Option::unwrap_or_default)
+    }
+
+    /// Writes down once more that `digest` is about to be deployed: the canary that was under way at its beginning has
+    /// ended. A crash after the promotion would otherwise leave a revision that serves, and nothing that tells of it.
+    ///
+    /// # Errors
+    /// The disk takes nothing.
+    pub(super) async fn record_intent_again(
+        &self,
+        deployment: &Deployment,
+        digest: Digest,
+        (id, order): (u64, &RolloutOrder),
+    ) -> Result<(), SwapError> {
+        let open = OpenRollout { id, ..intent(digest, order) };
+        self.record(deployment, move |record| record.open = Some(open)).await
     }
 
     /// Changes the record of a service. Without history nothing happens.
@@ -182,6 +184,22 @@ impl Rollout {
         let Some(archive) = self.archive.clone() else { return Ok(None) };
         let done = spawn_blocking(move || work(&archive)).await.map_err(SwapError::Host)?;
         done.map(Some).map_err(SwapError::History)
+    }
+}
+
+/// A rollout before its first call. It has no number yet.
+fn intent(digest: Digest, order: &RolloutOrder) -> OpenRollout {
+    let plan = order.plan.clone().unwrap_or_default();
+    OpenRollout {
+        id: 0,
+        digest: digest.to_string(),
+        who: order.who.clone(),
+        why: order.why.clone(),
+        began: seconds(SystemTime::now()),
+        step: None,
+        in_shadow: false,
+        evidence: [[0.0; 7]; 4],
+        plan: plan.to_record(order.hold, order.no_way_back),
     }
 }
 

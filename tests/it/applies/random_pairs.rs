@@ -1,6 +1,6 @@
 //! A manifest that is applied is served as if the host had been started with it.
 //!
-//! `ATOLL_PAIRS=200` tries as many pairs of random manifests; without it a few.
+//! `ATOLL_PAIRS=200` tries as many pairs of random manifests; without it a few. `just apply-pairs` does.
 
 use super::*;
 

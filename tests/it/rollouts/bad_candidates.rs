@@ -65,6 +65,32 @@ async fn what_fails_now_and_then_or_needs_more_memory_is_taken_back_by_its_calls
     assert!(failed > 0 && failed * 20 < answers.len(), "{failed} of {}", answers.len());
 }
 
+/// Kept instances have the memory of all their calls, so what tells a leak is what they grow by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leaks_in_instances_that_are_kept_is_taken_back_by_what_they_grow_by() {
+    let home = Home::new(&manifest("isolation = \"reuse\"\nrollout = { canary = [\"50%\"], step = \"1h\" }"));
+    let (atoll, http) = (home.start().await, Http::default());
+    let load = Load::begin(&atoll);
+    // One that is no worse stays, though its instances are younger than those of the stable revision.
+    assert_eq!(begin(&http, &atoll, &revision(0, 0, 'b').1, "").await.status, 200);
+    let judged = eventually("the memory of the canary's calls is judged", async || {
+        let rollout = last(&http, &atoll).await;
+        let canary = &rollout["canary"];
+        (rollout["phase"] != "canary" || canary["heavy_above_bytes"].is_u64()).then_some(rollout)
+    })
+    .await;
+    assert_eq!((&judged["phase"], &judged["canary"]["of_canary"]["heavy"]), (&"canary".into(), &0.into()), "{judged}");
+    assert_eq!(end(&http, &atoll, "promote").await.status, 200);
+    let (_, leaking) = revision(0, 0, '7');
+    assert_eq!(begin(&http, &atoll, &leaking, "").await.status, 200);
+    let rollout = ended(&http, &atoll).await;
+    assert_eq!(rollout["phase"], "rolled-back", "{rollout}");
+    let sentence = rollout["sentence"].as_str().unwrap();
+    assert!(sentence.starts_with("calls that need much memory: "), "{sentence}");
+    let answers = load.end().await;
+    assert!(answers.iter().all(|(status, _)| *status == 200), "it was found before it hurt anybody");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes the calls of some minutes on a busy machine: `just rollouts-long` runs it"]
 async fn what_is_twice_as_slow_is_taken_back_by_its_calls() {

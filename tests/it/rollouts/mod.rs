@@ -10,6 +10,7 @@ mod keeper;
 mod migrations;
 mod recordings;
 mod shadows;
+mod stops;
 mod under_load;
 mod way_back;
 
@@ -100,9 +101,11 @@ impl Load {
             tokio::spawn(async move {
                 let mut answers = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    if let Ok(answer) = http.try_send(Request::get(&url).body(Full::default()).unwrap()).await {
-                        answers.push((answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned()));
-                    }
+                    // Without an answer, or with half of one, the status is 0.
+                    answers.push(match http.try_send(Request::get(&url).body(Full::default()).unwrap()).await {
+                        Ok(answer) => (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned()),
+                        Err(error) => (0, error),
+                    });
                 }
                 answers
             })

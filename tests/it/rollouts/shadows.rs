@@ -61,11 +61,19 @@ async fn shop(http: &Http, atoll: &Atoll, rounds: usize) -> usize {
         assert_eq!(http.get(&format!("{}/api/users?limit=3", atoll.gateway)).await.status, 200);
         assert_eq!(http.get(&format!("{}/api/orders?limit=3", atoll.gateway)).await.status, 200);
     }
-    let orders = http.get(&format!("{}/api/orders?limit=100", atoll.gateway)).await.json();
-    orders["items"].as_array().unwrap().len()
+    let (mut orders, mut after) = (0, String::new());
+    loop {
+        let page = http.get(&format!("{}/api/orders?limit=100{after}", atoll.gateway)).await.json();
+        orders += page["items"].as_array().unwrap().len();
+        let Some(next) = page["next_cursor"].as_str() else { return orders };
+        after = format!("&cursor={next}");
+    }
 }
 
-/// `ATOLL_SHADOW_ROUNDS=1500` makes it the 10,000 requests of the whole proof.
+/// The requests that [`shop`] makes of each service in one round. An order also calls the two others.
+const REQUESTS: [(&str, usize); 3] = [("users", 3), ("products", 1), ("orders", 2)];
+
+/// `ATOLL_SHADOW_ROUNDS=1700` makes it the 10,000 requests of the whole proof.
 fn rounds() -> usize {
     number("ATOLL_SHADOW_ROUNDS", 8)
 }
@@ -74,19 +82,30 @@ fn rounds() -> usize {
 async fn a_revision_against_itself_differs_in_nothing_and_has_no_effect() {
     let home = Home::new(&shop_manifest());
     let (atoll, http) = (home.start().await, Http::default());
-    let names = ["users", "products", "orders"];
-    for name in names {
+    for (name, _) in REQUESTS {
         let begun = begin_for(&http, &atoll, name, &renamed(name), "?shadow_ms=86400000").await;
         assert_eq!(begun.status, 200, "{:?}", begun.body);
         assert_eq!(begun.json()["rollout"]["phase"], "shadow");
     }
     let orders = shop(&http, &atoll, rounds()).await;
-    assert_eq!(orders, rounds().min(100), "each order was placed once");
+    assert_eq!(orders, rounds(), "each order was placed once");
     let before = rollout(&http, &atoll, "orders").await;
-    for name in names {
-        let shadow = shadow(&http, &atoll, name, 5).await;
+    let (mut requests, mut compared, mut skipped) = (0, 0, 0);
+    for (name, in_round) in REQUESTS {
+        let count = |shadow: &Value, what: &str| usize::try_from(shadow[what].as_u64().unwrap()).unwrap();
+        let shadow = eventually("all calls are compared or skipped", async || {
+            let shadow = rollout(&http, &atoll, name).await["shadow"].clone();
+            (count(&shadow, "compared") + count(&shadow, "skipped") >= in_round * rounds()).then_some(shadow)
+        })
+        .await;
         assert_eq!((&shadow["differing"], &shadow["stopped"]), (&0.into(), &0.into()), "{name}: {shadow}");
+        requests += in_round * rounds();
+        compared += count(&shadow, "compared");
+        skipped += count(&shadow, "skipped");
     }
+    println!("{requests} requests: {compared} calls compared in the shadow, 0 differ, {skipped} skipped");
+    // On a busy machine the shadow leaves calls out.
+    assert!(compared * 2 >= requests, "{compared} calls of {requests} requests are compared");
     // It had no call as a canary, and the metrics show the calls of the stable revision alone.
     assert_eq!(before["canary"]["of_canary"]["calls"], 0);
     let printed = home.output(&["rollout", "users", "--admin", &atoll.admin]).await;

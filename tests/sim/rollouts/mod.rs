@@ -8,6 +8,7 @@
 //! `ATOLL_SIM_ROLLOUTS=n` runs n rollouts of equal revisions. `-- --ignored table_of_rules --nocapture` prints the
 //! table of `docs/rollouts.md`, with `ATOLL_SIM_TABLE=n` of n rollouts for each cell.
 
+mod kept_instances;
 mod other_rules;
 mod stream;
 

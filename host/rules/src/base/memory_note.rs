@@ -1,21 +1,24 @@
-//! A note of the memory that one call's instance has.
+//! A note of the memory that one call is answerable for.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The most bytes of memory that the instance of one call has had. Only an instance that serves this call alone is
-/// noted: of another one nobody knows which call it got its memory for.
+/// What one call's instance has of memory, in bytes. An instance that serves this call alone: the most that it has had.
+/// One that is kept between calls: by how much it has grown since the call before, for what it has is of all its calls.
 #[derive(Debug, Default)]
-pub struct MemoryNote(AtomicU64);
+pub struct MemoryNote {
+    /// One more than the bytes; 0: nothing was noted.
+    noted: AtomicU64,
+}
 
 impl MemoryNote {
-    /// The instance has so much from now on.
+    /// It is so much, or more if more was noted before.
     pub fn has(&self, bytes: usize) {
-        self.0.fetch_max(bytes as u64, Relaxed);
+        self.noted.fetch_max(bytes as u64 + 1, Relaxed);
     }
 
     /// The most bytes so far; `None`: nothing was noted.
     pub fn most(&self) -> Option<u64> {
-        Some(self.0.load(Relaxed)).filter(|bytes| *bytes > 0)
+        self.noted.load(Relaxed).checked_sub(1)
     }
 }
 
@@ -27,7 +30,14 @@ mod tests {
     fn the_most_is_kept() {
         let note = MemoryNote::default();
         assert_eq!(note.most(), None);
-        [2, 5, 3].into_iter().for_each(|bytes| note.has(bytes));
+        [0, 2, 5, 3].into_iter().for_each(|bytes| note.has(bytes));
         assert_eq!(note.most(), Some(5));
+    }
+
+    #[test]
+    fn no_growth_is_something_that_is_known() {
+        let note = MemoryNote::default();
+        note.has(0);
+        assert_eq!(note.most(), Some(0));
     }
 }

@@ -24,7 +24,7 @@ pub enum CallOutcome {
     Answered {
         /// How long that took, in microseconds.
         micros: u64,
-        /// The memory that it needed, in bytes; `None` if nobody knows.
+        /// The memory that it needed, in bytes, or what its kept instance had grown by; `None` if nobody knows.
         memory: Option<u64>,
     },
     /// The service failed it.
@@ -101,8 +101,8 @@ pub struct JudgeReport {
     pub whole: f64,
     /// Above how many microseconds a call is slow; `None` before 2,000 calls of the stable revision.
     pub slow_above: Option<u64>,
-    /// Above how many bytes a call needs much memory; `None` before 2,000 calls of the stable revision, and where calls
-    /// share instances.
+    /// Above how many bytes a call needs much memory; `None` before 2,000 calls of the stable revision of which that is
+    /// known.
     pub heavy_above: Option<u64>,
     /// Failures are less than so many times as frequent at the canary, at 99 %.
     pub excluded: Option<f64>,

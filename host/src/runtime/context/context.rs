@@ -103,6 +103,7 @@ impl Context {
         }
         self.identity.request.replace(&context.request_id);
         self.slice.meter().begin_call(task, context.payer.as_ref());
+        self.memory.begin_call(context.memory.as_deref());
         calls.begin(task, context);
         if calls.are_several() {
             // This call finds what others have left, and the others that run may find what it leaves.

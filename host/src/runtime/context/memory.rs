@@ -10,6 +10,9 @@ use wasmtime::ResourceLimiter;
 const MOST_ITEMS: usize = 256;
 /// Elements of one table (8 bytes each).
 pub(crate) const MOST_ELEMENTS: usize = 100_000;
+/// The calls after which a kept instance has what all its calls need: what it caches and what its allocator holds in
+/// reserve. What it grows by later is what a call has left.
+const WARM: u32 = 100;
 
 /// The limit on the sum of an instance's memories, in bytes. Wasmtime's own limiter bounds each memory by itself.
 pub(crate) struct MemoryLimit {
@@ -23,17 +26,30 @@ pub(crate) struct MemoryLimit {
     metrics: Arc<PoolMetrics>,
     /// Where the use is noted for the only call of the instance, if somebody asks.
     note: Option<Arc<MemoryNote>>,
+    /// The calls that the instance has begun, and what was used when the last one began.
+    calls: u32,
+    before: usize,
 }
 
 impl MemoryLimit {
     /// No memory is used, and at most `limit` bytes may be. The largest use is noted in `metrics`.
     pub(crate) fn new(limit: usize, metrics: Arc<PoolMetrics>) -> Self {
-        Self { limit, used: 0, denied: false, slice: CpuSlice::default(), metrics, note: None }
+        Self { limit, used: 0, denied: false, slice: CpuSlice::default(), metrics, note: None, calls: 0, before: 0 }
     }
 
     /// The same, of an instance that serves one call, whose `note` it is.
     pub(crate) fn noted_in(self, note: Option<Arc<MemoryNote>>) -> Self {
         Self { note, ..self }
+    }
+
+    /// One more call begins. Its `note` is told what the instance has grown by since the call before it, once the
+    /// instance is warm. Whose growth that is nobody knows exactly, and need not: it is a call of the same revision.
+    pub(super) fn begin_call(&mut self, note: Option<&MemoryNote>) {
+        let grown = self.used - std::mem::replace(&mut self.before, self.used);
+        self.calls = self.calls.saturating_add(1);
+        if let Some(note) = note.filter(|_| self.calls > WARM) {
+            note.has(grown);
+        }
     }
 
     /// The same, of the instance whose work `slice` measures.
@@ -86,6 +102,21 @@ mod tests {
         assert!(memory.memory_growing(0, 60, None).unwrap() && memory.memory_growing(60, 80, None).unwrap());
         assert!(!memory.memory_growing(80, 200, None).unwrap());
         assert_eq!(note.most(), Some(80));
+    }
+
+    #[test]
+    fn a_call_of_a_warm_instance_learns_of_its_growth_since_the_call_before() {
+        let mut memory = MemoryLimit::new(1000, Arc::default());
+        let mut used = 0;
+        let mut call = |grows: usize| {
+            let note = MemoryNote::default();
+            memory.begin_call(Some(&note));
+            assert!(memory.memory_growing(used, used + grows, None).unwrap());
+            used += grows;
+            note.most()
+        };
+        assert!((0..WARM).all(|_| call(5).is_none()), "what it loads and caches is no growth");
+        assert_eq!([call(0), call(7), call(0), call(0)], [Some(5), Some(0), Some(7), Some(0)]);
     }
 
     #[test]

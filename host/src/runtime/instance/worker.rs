@@ -217,7 +217,7 @@ impl InstanceTask {
         let InstanceSpec { runtime, revision, limits, cpu, metrics, identity, lease } = spec;
         let fault = InstanceFault::default();
         let memory = MemoryLimit::new(limits.memory, Arc::clone(metrics));
-        // An instance that is kept has the memory that other calls have needed.
+        // An instance that is kept has the memory that other calls have needed: each call learns of its growth.
         let memory = memory.noted_in(first.memory.clone().filter(|_| jobs.more.is_none()));
         let store = new_store(runtime, cpu, identity, memory, first, fault.clone());
         if jobs.more.is_some() {

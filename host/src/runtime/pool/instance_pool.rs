@@ -252,7 +252,7 @@ impl InstancePool {
     /// Runs `job` on an instance of its own, or on one that `kept` keeps. `arrived`: when the call came.
     async fn run_job<T: JobAnswer>(
         &self,
-        (job, mut span, tape): (Job, GuestSpan, CallTape),
+        (mut job, mut span, tape): (Job, GuestSpan, CallTape),
         mut answer: PendingAnswer<T>,
         kept: Option<&Arc<KeptInstances>>,
         arrived: Instant,
@@ -262,6 +262,8 @@ impl InstancePool {
         let StartedJob { guard, fault, leased } = match kept {
             Some(kept) => self.start_on_kept(kept, job, arrived, deadline, &mut after_each_poll).await?,
             None => {
+                // Where instances are kept, the growth of those is judged, and the size of this one is something else.
+                job.context.memory.take_if(|_| self.kept.is_some());
                 let class = DepthClass::of(job.context.depth);
                 let lease = self.lease(&self.permits, class, deadline, self.limits.wait).await?;
                 let lease = lease.serving(&self.serving);
