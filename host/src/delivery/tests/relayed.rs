@@ -3,6 +3,7 @@
 use super::*;
 use crate::broker::{Broker, BrokerError, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
 use crate::delivery::DeliveryError;
+use crate::delivery::broker_health::BrokerHealth;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::relay::{Relay, RelayStep};
 use crate::events::OutboxReport;
@@ -174,7 +175,7 @@ async fn each_event_arrives_once_and_in_order_whatever_becomes_of_an_append() {
             outbox: Outbox::new(&store, &topic),
             log: log.clone(),
             news: Arc::new(Notify::new()),
-            health: Arc::default(),
+            health: Arc::new(BrokerHealth::of("")),
         };
         let (mut expected, mut one, mut certain) = (Vec::new(), relay(), false);
         let foreign = EventRecord { time: 1, source: "b".into(), key: None, payload: "{}".into(), trace: None };
