@@ -2,7 +2,7 @@
 //! tools of each language do is not the host's.
 
 use super::atoll::{Home, Http, eventually};
-use super::components::component;
+use super::components::{component, workspace};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -49,6 +49,58 @@ async fn a_new_service_has_its_files_and_prints_its_sections() {
     let again = home.output(&["new", "order-mailer"]).await;
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("order-mailer exists"), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_new_service_that_speaks_http_has_a_route_of_its_own_and_the_view_that_its_tool_takes() {
+    let home = Home::new("");
+    let made = home.output(&["new", "face", "--http", "--lang", "python"]).await;
+    assert!(made.status.success(), "{made:?}");
+    let sections = String::from_utf8(made.stdout).unwrap();
+    assert!(sections.contains("strip_prefix = \"/face\"") && !sections.contains("wit ="), "{sections}");
+    let folder = home.manifest().parent().unwrap().join("face");
+    let view = ["wit", "view", "--tool", "componentize-py", "--wit", "face/wit", "--out", "face/target/wit"];
+    let output = home.output(&view).await;
+    assert!(output.status.success(), "{output:?}");
+    let world = fs::read_to_string(folder.join("target/wit/world.wit")).unwrap();
+    assert!(world.contains("export wasi:http/handler@0.3.2;"), "{world}");
+    assert!(folder.join("target/wit/deps/wasi-http-0.3.2.wit").is_file(), "the host knows what it offers");
+
+    // What a view no longer has is removed; what somebody else wrote stays.
+    fs::write(folder.join("target/wit/deps/mine.wit"), "package a:mine;").unwrap();
+    fs::write(folder.join("wit/face.wit"), "package example:face@0.1.0; world service { }").unwrap();
+    assert!(home.output(&view).await.status.success());
+    assert!(!folder.join("target/wit/deps/wasi-http-0.3.2.wit").exists());
+    assert!(folder.join("target/wit/deps/mine.wit").exists());
+
+    let refused = home.output(&["new", "other", "--http", "--lang", "go"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("rust, js and python"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_new_service_implements_a_contract_that_is_there() {
+    let home = Home::new("");
+    let contract = workspace().join("wit/products");
+    let contract = contract.to_str().unwrap();
+    let folder = home.manifest().parent().unwrap().to_owned();
+    for (language, code, parts) in [
+        ("rust", "src/lib.rs", ["async fn reserve_one(_id: u64,", "products::Error::Unavailable("]),
+        ("js", "src/service.js", ["async reserveOne(id, key, reservation) {", "a 64-bit integer is\n// a BigInt"]),
+    ] {
+        let made = home.output(&["new", language, "--lang", language, "--contract", contract]).await;
+        assert!(made.status.success(), "{made:?}");
+        let sections = String::from_utf8_lossy(&made.stdout).into_owned();
+        assert!(sections.contains(&format!("wit = \"{language}/wit\"")) && !sections.contains("route"), "{sections}");
+        let text = fs::read_to_string(folder.join(language).join(code)).unwrap();
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        let copied = fs::read_to_string(folder.join(language).join("wit/deps/shop-products-1.0.0.wit")).unwrap();
+        assert!(copied.contains("reserve: async func(") && copied.contains("/// Takes the pieces"), "{copied}");
+    }
+    let refused = home.output(&["new", "other", "--lang", "c", "--contract", contract]).await;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("in rust and js"), "{refused:?}");
+    let both = home.output(&["new", "other", "--http", "--contract", contract]).await;
+    assert_eq!(both.status.code(), Some(2), "{both:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 set -eu
 
 atoll=$(realpath "$1")
+contract=$(realpath "$(dirname "$0")/../../wit/products")
 languages=${2:-rust js ts python c zig go}
 work=$(mktemp -d)
 dev=
@@ -85,4 +86,51 @@ for language in $languages; do
     began=$(now) && "$atoll" test --inputs 50 >test.out 2>&1 || { cat test.out >&2 && exit 1; }
     parts="$(took built), $(took 'swapped')"
     echo "| $language | $new | $built | $first | $edited | $parts | $named | $(since "$began") |"
+done
+
+# Services that speak HTTP themselves, in the languages that have a template of one.
+echo
+echo "| language, --http | first build | dev: first answer |"
+echo "| --- | --- | --- |"
+for language in $languages; do
+    case $language in rust | js | python) ;; *) continue ;; esac
+    mkdir "$work/$language-http" && cd "$work/$language-http"
+    "$atoll" new mailer --http --lang "$language" >atoll.toml 2>new.err || { cat new.err >&2 && exit 1; }
+    printf '[gateway]\nlisten = "127.0.0.1:0"\n[admin]\nlisten = "127.0.0.1:0"\n' >>atoll.toml
+    began=$(now) && "$atoll" build 2>build.err || { cat build.err >&2 && exit 1; }
+    built=$(since "$began")
+    began=$(now)
+    "$atoll" dev >dev.out 2>dev.err &
+    dev=$!
+    await listens
+    gateway=$(sed -n 's/^gateway listening on //p' dev.out)
+    await greets 'Hello, Ada!' && first=$(since "$began")
+    [ "$(curl -s -o problem -w '%{http_code}' "$gateway/mailer/a/b")" = 404 ]
+    [ "$(curl -s -o problem -w '%{http_code}' -X POST "$gateway/mailer/Ada")" = 405 ]
+    kill "$dev" && wait "$dev" || :
+    dev=
+    echo "| $language | $built | $first |"
+done
+
+# A service of a contract that is there: it builds as it is made, and its functions say that they are not written.
+echo
+echo "| language, --contract | first build |"
+echo "| --- | --- |"
+for language in $languages; do
+    case $language in rust | js) ;; *) continue ;; esac
+    mkdir "$work/$language-contract" && cd "$work/$language-contract"
+    "$atoll" new stock --contract "$contract" --lang "$language" >atoll.toml 2>new.err || { cat new.err >&2 && exit 1; }
+    printf '[gateway]\nlisten = "127.0.0.1:0"\n[admin]\nlisten = "127.0.0.1:0"\n' >>atoll.toml
+    printf '[[route]]\nmethod = "GET"\npath = "/mailer/{id}"\ncall = "stock/get"\n' >>atoll.toml
+    began=$(now) && "$atoll" build 2>build.err || { cat build.err >&2 && exit 1; }
+    built=$(since "$began")
+    "$atoll" dev >dev.out 2>dev.err &
+    dev=$!
+    await listens
+    gateway=$(sed -n 's/^gateway listening on //p' dev.out)
+    answers() { [ "$(curl -s -o problem -w '%{http_code}' "$gateway/mailer/9007199254740993")" = 503 ]; }
+    await answers
+    kill "$dev" && wait "$dev" || :
+    dev=
+    echo "| $language | $built |"
 done

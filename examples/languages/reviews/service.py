@@ -36,7 +36,7 @@ def unavailable(why: str) -> Err:
 
 
 def new_id() -> int:
-    """Grows with time. The host's random bits: Python's own begin in each instance with the same."""
+    """Grows with time. The random bits are the host's: those of `random` are the component's."""
     milliseconds = max(0, time.time_ns() // 1_000_000 - EPOCH_MS)
     return max(1, (milliseconds << 20 | int.from_bytes(os.urandom(4)) >> 12) & (2**63 - 1))
 

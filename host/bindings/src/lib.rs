@@ -8,8 +8,11 @@
 //! Never: it runs a compiler, or knows a manifest.
 
 mod go_module;
+mod platform;
+mod stub;
 mod view;
 mod world;
 
+pub use stub::{ServiceStub, StubLanguage};
 pub use view::{ComponentTool, VIEW_MARK};
 pub use world::{BindingLanguage, BindingsError, ContractWorld};

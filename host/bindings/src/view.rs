@@ -1,5 +1,6 @@
 //! The view of a contract that a tool can take: one folder, made of the sources, so that a contract has one source.
 
+use crate::platform;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use wit_bindgen_core::wit_parser::{
@@ -9,9 +10,6 @@ use wit_component::WitPrinter;
 
 /// What a file of a view begins with. Only such files are removed when the contract no longer has them.
 pub const VIEW_MARK: &str = "// Made by `atoll wit view`; edit its source instead.\n";
-
-/// Whose numbers are small by what they count, and never those of a service: versions of commits, times.
-const SMALL: [&str; 2] = ["atoll", "wasi"];
 
 /// A tool that makes a component of code in its language, and what it can take of a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,14 +140,15 @@ fn referred(resolve: &Resolve, world: WorldId, main: PackageId) -> BTreeSet<Pack
 }
 
 /// The first function of a service's contract that has a 64-bit integer, and where.
-fn wide_integer(resolve: &Resolve, world: WorldId) -> Option<String> {
+pub(crate) fn wide_integer(resolve: &Resolve, world: WorldId) -> Option<String> {
     let world = &resolve.worlds[world];
     let mut items = world.imports.iter().chain(&world.exports);
     items.find_map(|(key, item)| match item {
         WorldItem::Interface { id, .. } => {
             let interface = &resolve.interfaces[*id];
+            // The platform's numbers are small by what they count: versions of commits, times.
             let package = interface.package.map(|package| &resolve.packages[package].name);
-            if package.is_some_and(|name| SMALL.contains(&name.namespace.as_str())) {
+            if package.is_some_and(platform::offers) {
                 return None;
             }
             let name = resolve.name_world_key(key);

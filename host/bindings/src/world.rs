@@ -1,6 +1,7 @@
 //! A world of a contract, from which bindings and components are made.
 
 use crate::go_module;
+use crate::platform;
 use crate::view::{self, ComponentTool};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +10,7 @@ use thiserror::Error;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
-use wit_bindgen_core::wit_parser::{Resolve, WorldId};
+use wit_bindgen_core::wit_parser::{PackageId, Resolve, WorldId};
 use wit_bindgen_core::{AsyncFilterSet, Files, WorldGenerator};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -52,6 +53,14 @@ pub enum BindingsError {
         /// Why not.
         reason: String,
     },
+    /// No code can be begun from this contract.
+    #[error("no service can be begun from {}: {reason}", .wit.display())]
+    Stub {
+        /// The file or folder.
+        wit: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The bytes are a component.
     #[error("this is a component already; only the core module that a compiler makes has to become one")]
     ComponentAlready,
@@ -68,24 +77,35 @@ pub struct ContractWorld {
 }
 
 impl ContractWorld {
-    /// The world `name` of the WIT in the last of these files and folders; without a name its only one. Those before are
-    /// what it refers to, in an order in which each refers to the ones before it.
+    /// The world `name` of the WIT in the last of these files and folders; without a name its only one. Those before
+    /// are what it refers to, in an order in which each refers to the ones before it. What the host offers need not
+    /// be among them.
     ///
     /// # Errors
     /// [`BindingsError::Wit`].
     pub fn read<P: AsRef<Path>>(paths: &[P], name: Option<&str>) -> Result<Self, BindingsError> {
-        let mut resolve = Resolve::default();
-        let mut read = Path::new("");
-        let mut pushed = Vec::new();
-        let taken = paths.iter().try_for_each(|path| {
-            read = path.as_ref();
-            resolve.push_path(read).map(|(package, _)| pushed.push(package))
-        });
-        let main = pushed.pop();
-        match taken.and_then(|()| resolve.select_world(main.as_slice(), name)) {
-            Ok(world) => Ok(Self { resolve, world }),
-            Err(reason) => Err(BindingsError::Wit { wit: read.to_owned(), reason }),
-        }
+        let (resolve, world) = read_with_platform(|resolve| {
+            let mut read = Path::new("");
+            let mut main = None;
+            let taken = paths.iter().try_for_each(|path| {
+                read = path.as_ref();
+                resolve.push_path(read).map(|(package, _)| main = Some(package))
+            });
+            let selected = taken.and_then(|()| resolve.select_world(main.as_slice(), name));
+            selected.map_err(|reason| BindingsError::Wit { wit: read.to_owned(), reason })
+        })?;
+        Ok(Self { resolve, world })
+    }
+
+    /// The package of the WIT in a file or folder, with all that it refers to.
+    ///
+    /// # Errors
+    /// [`BindingsError::Wit`].
+    pub(crate) fn packages(path: &Path) -> Result<(Resolve, PackageId), BindingsError> {
+        read_with_platform(|resolve| match resolve.push_path(path) {
+            Ok((package, _)) => Ok(package),
+            Err(reason) => Err(BindingsError::Wit { wit: path.to_owned(), reason }),
+        })
     }
 
     /// The files of the view of this world that a tool can take, by their paths in the folder that they are for.
@@ -139,6 +159,23 @@ impl ContractWorld {
                 encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?.encode()
             })
             .map_err(BindingsError::Module)
+    }
+}
+
+/// Reads packages, and in a second try those of the platform first. Who brings some of these along has them all, and
+/// would have them twice.
+fn read_with_platform<T>(
+    read: impl Fn(&mut Resolve) -> Result<T, BindingsError>,
+) -> Result<(Resolve, T), BindingsError> {
+    let mut own = Resolve::default();
+    match read(&mut own) {
+        Ok(found) => Ok((own, found)),
+        Err(error) if own.packages.iter().any(|(_, package)| platform::offers(&package.name)) => Err(error),
+        Err(_) => {
+            let mut all = platform::resolve();
+            let found = read(&mut all)?;
+            Ok((all, found))
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 // The whole target is test code. Clippy recognises as test code only what stands inside a `#[test]` function.
 #![allow(clippy::unwrap_used)]
 
-use bindings::{BindingLanguage, BindingsError, ComponentTool, ContractWorld};
+use bindings::{BindingLanguage, BindingsError, ComponentTool, ContractWorld, ServiceStub, StubLanguage};
 use std::fs;
 use std::path::Path;
 use wasmparser::{Parser, Payload};
@@ -182,4 +182,102 @@ fn a_number_that_a_tool_would_change_is_refused() {
     let small = view("service", ComponentTool::ComponentizeQjs, |text| text.replace("shop:", "atoll:"));
     assert!(small.is_ok(), "{small:?}");
     assert!(view("service", ComponentTool::ComponentizeJs, str::to_owned).is_ok());
+}
+
+#[test]
+fn what_the_host_offers_needs_no_copy() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("face.wit");
+    let offered = [
+        "wasi:http/types@0.3.2",
+        "wasi:config/store@0.2.0-rc.1",
+        "wasi:keyvalue/store@0.2.0-draft",
+        "atoll:state/transactions@0.1.0",
+        "atoll:state/transactions@0.2.0",
+        "atoll:platform/caller@0.1.0",
+        "atoll:platform/caller@0.1.1",
+        "wasi:sockets/types@0.3.2",
+    ];
+    for name in offered {
+        let world = format!("package a:b; world face {{ import {name}; export wasi:http/handler@0.3.2; }}");
+        fs::write(&file, world).unwrap();
+        let files = ContractWorld::read(&[&file], None).unwrap().view(ComponentTool::ComponentizePy).unwrap();
+        let (package, version) = (name.split_once('/').unwrap().0, name.split_once('@').unwrap().1);
+        let package = format!("deps/{}-{version}.wit", package.replace(':', "-"));
+        assert!(files.contains_key(Path::new(&package)), "{name}: {package} {:?}", files.keys());
+    }
+    fs::write(&file, "package a:b; world face { import wasi:nothing/here@0.3.2; }").unwrap();
+    let unknown = ContractWorld::read(&[&file], None).unwrap_err().to_string();
+    assert!(unknown.contains("wasi:nothing"), "{unknown}");
+}
+
+const BEGUN: &str = "
+    package shop:stock-room@1.2.0;
+    interface stock {
+      variant error { not-found, unavailable(string) }
+      record entry { id: u64, where: option<list<string>> }
+      use types.{unit};
+      find: async func(id: u64, in: option<string>) -> result<tuple<entry, unit>, error>;
+      count-all: func(units: list<unit>) -> u32;
+      drop-it: async func(id: u64) -> result<_, error>;
+    }
+    interface types { enum unit { piece, box } }
+    world service { import wasi:config/store@0.2.0-rc.1; export stock; }
+";
+
+fn begun(text: &str, language: StubLanguage) -> Result<ServiceStub, BindingsError> {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("stock.wit");
+    fs::write(&file, text).unwrap();
+    ServiceStub::of(&file, "new-stock", language)
+}
+
+#[test]
+fn a_service_is_begun_from_a_contract_with_each_function_of_it() {
+    let stub = begun(BEGUN, StubLanguage::Rust).unwrap();
+    assert!(stub.wide);
+    for part in [
+        "use bindings::exports::shop::stock_room::stock;\n",
+        "impl stock::Guest for Service {\n    async fn find(_id: u64, _in: Option<String>) -> \
+         Result<(stock::Entry, stock::Unit), stock::Error> {\n",
+        "        Err(stock::Error::Unavailable(\"`find` is not written yet\".to_owned()))\n    }\n",
+        "    fn count_all(_units: Vec<stock::Unit>) -> u32 {\n        panic!(\"`count-all` is not written yet\")\n",
+        "    async fn drop_it(_id: u64) -> Result<(), stock::Error> {\n",
+    ] {
+        assert!(stub.code.contains(part), "{part}\n{}", stub.code);
+    }
+    // The folder is one that tools read, with the contract as it is and without its other worlds.
+    let place = tempfile::tempdir().unwrap();
+    for (path, bytes) in &stub.wit {
+        let path = place.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    assert_eq!(stub.wit.len(), 2, "{:?}", stub.wit.keys());
+    assert!(ContractWorld::read(&[place.path()], Some("service")).is_ok());
+
+    let stub = begun(&BEGUN.replace("u64", "u32"), StubLanguage::JavaScript).unwrap();
+    assert!(!stub.wide);
+    for part in [
+        "export const stock = {\n  async find(id, in_) {\n    throw { tag: \"unavailable\", val: \
+         \"`find` is not written yet\" };\n",
+        "  async countAll(units) {\n    throw new Error(\"`count-all` is not written yet\");\n",
+    ] {
+        assert!(stub.code.contains(part), "{part}\n{}", stub.code);
+    }
+}
+
+#[test]
+fn what_has_no_stub_is_named() {
+    let resource = "package a:b; interface i { resource r { get: func() -> u32; } }";
+    let streams = "package a:b; interface i { read: func() -> stream<u8>; }";
+    for (text, part) in [
+        (resource, "a function of a resource"),
+        (streams, "with a stream"),
+        ("package a:b; interface i { record r { a: u8 } }", "no interface of it has a function"),
+        ("package a:b; interface i {", "cannot take a world out of"),
+    ] {
+        let refused = begun(text, StubLanguage::Rust).unwrap_err().to_string();
+        assert!(refused.contains(part), "{refused}");
+    }
 }

@@ -8,6 +8,7 @@ use super::cluster::ClusterVerb;
 use super::events::EventsVerb;
 use super::guard::{LimitVerb, MaintenanceVerb};
 use super::key::KeyVerb;
+use super::language_arg::LanguageArg;
 use super::log_format_arg::LogFormatArg;
 use super::node::NodeVerb;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
@@ -22,8 +23,7 @@ use super::trace::TraceArgs;
 use super::verb_examples::{APPLY_EXAMPLES, BREAKER_EXAMPLES, LOGS_EXAMPLES, REPLAY_EXAMPLES, ROLLOUT_EXAMPLES};
 use super::wit::WitVerb;
 use crate::base::ServiceName;
-use crate::project::Language;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -169,8 +169,9 @@ pub(super) enum Verb {
 
     /// Make a new service from a template: its contract, its code, its section of the manifest
     ///
-    /// The service is typed: the host makes HTTP from its contract. The folder NAME must
-    /// not exist. Prints the sections for the manifest.
+    /// The service is typed: the host makes HTTP from its contract. With `--http` it speaks
+    /// HTTP itself, by `wasi:http` 0.3. The folder NAME must not exist. Prints the sections
+    /// for the manifest.
     #[command(verbatim_doc_comment)]
     New {
         /// The service, and its folder
@@ -179,6 +180,13 @@ pub(super) enum Verb {
         /// The language
         #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t)]
         lang: LanguageArg,
+        /// Make a service that speaks HTTP itself; in rust, js and python
+        #[arg(long)]
+        http: bool,
+        /// Implement the contract of this WIT file or folder: the code has its functions,
+        /// which say that they are not written yet; in rust and js
+        #[arg(long, value_name = "PATH", conflicts_with = "http", verbatim_doc_comment)]
+        contract: Option<PathBuf>,
     },
 
     /// Run the builds of services whose sources are newer than their components
@@ -455,40 +463,4 @@ pub(super) struct ManifestArg {
     /// The manifest; its paths are relative to its own folder
     #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
     pub(super) path: PathBuf,
-}
-
-/// The language of a template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum LanguageArg {
-    /// Rust, by cargo
-    #[default]
-    Rust,
-    /// JavaScript on QuickJS, by npm
-    #[value(alias = "javascript")]
-    Js,
-    /// TypeScript on QuickJS, by npm
-    #[value(alias = "typescript")]
-    Ts,
-    /// Python, by pip
-    Python,
-    /// C, by Zig's C compiler, which pip installs
-    C,
-    /// Zig, by pip
-    Zig,
-    /// Go, by pip
-    Go,
-}
-
-impl From<LanguageArg> for Language {
-    fn from(language: LanguageArg) -> Self {
-        match language {
-            LanguageArg::Rust => Self::Rust,
-            LanguageArg::Js => Self::JavaScript,
-            LanguageArg::Ts => Self::TypeScript,
-            LanguageArg::Python => Self::Python,
-            LanguageArg::C => Self::C,
-            LanguageArg::Zig => Self::Zig,
-            LanguageArg::Go => Self::Go,
-        }
-    }
 }

@@ -7,7 +7,7 @@ use super::terminal;
 use crate::app::{self, AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
-use crate::project::{self, BuildStep, Language};
+use crate::project::{self, BuildStep, Language, ServiceFace};
 use crate::telemetry::{self, LogFormat};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ use tokio::time::sleep;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Makes a service below this folder.
-pub(super) fn new(name: &ServiceName, language: Language) -> anyhow::Result<()> {
-    let made = project::create(name, language, Path::new(""))?;
+pub(super) fn new(name: &ServiceName, language: Language, face: &ServiceFace) -> anyhow::Result<()> {
+    let made = project::create(name, language, face, Path::new(""))?;
     for file in &made.files {
         terminal::note(&format!("made {}", file.display()));
     }

@@ -32,6 +32,7 @@ mod failure;
 mod guard;
 mod inspection;
 mod key;
+mod language_arg;
 mod layout;
 mod log_format_arg;
 mod node;

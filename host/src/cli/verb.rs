@@ -16,6 +16,7 @@ use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
+use crate::project::ServiceFace;
 use crate::state::keep_quiet_about_caught_panics;
 use crate::{app, telemetry};
 use anyhow::Context;
@@ -43,7 +44,14 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
                 None => inspect(&file, Some((&service, manifest))),
             }
         }
-        Verb::New { name, lang } => develop::new(&name, lang.into()),
+        Verb::New { name, lang, http, contract } => {
+            let face = match contract {
+                Some(contract) => wit::begin(&contract, &name, lang.into())?,
+                None if http => ServiceFace::Http,
+                None => ServiceFace::Typed,
+            };
+            develop::new(&name, lang.into(), &face)
+        }
         Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
         Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
         Verb::Replay(args) => replay_call(command.admin, command.ca, args),

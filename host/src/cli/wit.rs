@@ -2,8 +2,10 @@
 //! views of a contract for tools that cannot take all of it.
 
 use super::terminal;
+use crate::base::ServiceName;
+use crate::project::{ContractCode, Language, ServiceFace};
 use anyhow::Context;
-use bindings::{BindingLanguage, ComponentTool, ContractWorld, VIEW_MARK};
+use bindings::{BindingLanguage, ComponentTool, ContractWorld, ServiceStub, StubLanguage, VIEW_MARK};
 use clap::{Args, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::fs;
@@ -153,6 +155,17 @@ pub(super) fn execute(verb: WitVerb) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a new service begins with that implements the contract at `path`.
+///
+/// # Errors
+/// Why none can be begun from it.
+pub(super) fn begin(path: &Path, name: &ServiceName, language: Language) -> anyhow::Result<ServiceFace> {
+    // What has no template is refused by the room that has the templates, with the languages that have one.
+    let code = if language == Language::JavaScript { StubLanguage::JavaScript } else { StubLanguage::Rust };
+    let ServiceStub { wit, code, wide } = ServiceStub::of(path, name.as_str(), code)?;
+    Ok(ServiceFace::Contract(ContractCode { wit: wit.into_iter().collect(), code, narrow: !wide }))
 }
 
 /// Removes what an earlier view wrote and this one does not have: a package with two versions of itself, or one that

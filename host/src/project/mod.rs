@@ -16,5 +16,5 @@ mod source_files;
 mod template;
 
 pub use build_step::{BuildFailure, BuildStep};
-pub use language::Language;
+pub use language::{ContractCode, Language, ServiceFace};
 pub use template::{NewService, TemplateError, create};

@@ -1,6 +1,6 @@
 //! A new service: a folder with its contract, its code and its section of the manifest.
 
-use super::language::Language;
+use super::language::{ContractCode, Language, ServiceFace, TemplateFile};
 use crate::base::ServiceName;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -10,6 +10,8 @@ use thiserror::Error;
 const CONTRACT: &str = include_str!("../../templates/wit/service.wit");
 const EDITOR: &str = include_str!("../../templates/editorconfig");
 const PAGE: &str = include_str!("../../templates/README.md");
+const CONTRACT_PAGE: &str = include_str!("../../templates/contract/README.md");
+const HTTP_PAGE: &str = include_str!("../../templates/http/README.md");
 /// The crate for services in Rust, of the version of this host.
 const GUEST: &str = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
 /// Where the crate stands in the checkout that this host was built from.
@@ -33,6 +35,15 @@ pub enum TemplateError {
          empty"
     )]
     Name(ServiceName),
+    /// The language has no template of this face.
+    #[error(
+        "there is no template of a service that speaks HTTP in this language, but in rust, js and python; without \
+         `--http` the service is typed, and the host makes HTTP from its contract"
+    )]
+    NoHttp,
+    /// The language has no functions to begin with.
+    #[error("a service is begun from a contract in rust and js; in other languages, `atoll wit` makes bindings of it")]
+    NoContract,
     /// Something of this name is there.
     #[error("{} exists; a new service wants a new folder", .0.display())]
     Exists(PathBuf),
@@ -50,21 +61,39 @@ pub enum TemplateError {
 ///
 /// # Errors
 /// [`TemplateError`]. The folder and what was written into it stay if a file cannot be written.
-pub fn create(name: &ServiceName, language: Language, place: &Path) -> Result<NewService, TemplateError> {
+pub fn create(
+    name: &ServiceName,
+    language: Language,
+    face: &ServiceFace,
+    place: &Path,
+) -> Result<NewService, TemplateError> {
     let names = SpelledName::of(name).ok_or_else(|| TemplateError::Name(name.clone()))?;
+    let (about, code): (&[TemplateFile], _) = match face {
+        ServiceFace::Typed => (&[("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE)], language.files()),
+        ServiceFace::Http => (&[("README.md", HTTP_PAGE)], language.http_files().ok_or(TemplateError::NoHttp)?),
+        ServiceFace::Contract(contract) => {
+            let files = language.contract_files(contract.narrow).ok_or(TemplateError::NoContract)?;
+            (&[("README.md", CONTRACT_PAGE)], files)
+        }
+    };
     let folder = place.join(name.as_str());
     match fs::create_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(TemplateError::Exists(folder)),
         made => made.map_err(|source| TemplateError::Write { path: folder.clone(), source })?,
     }
-    let manifest = sections(&names, language);
-    let contract = [("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE), (".editorconfig", EDITOR)];
+    let manifest = sections(&names, language, face);
     let (indent_style, indent_size) = language.indent();
     let mut files = Vec::new();
-    for (path, text) in contract.iter().chain(language.files()) {
+    for (path, text) in about.iter().chain(&[(".editorconfig", EDITOR)]).chain(code) {
         let text = names.fill(text).replace("{{manifest}}", &manifest).replace("{{guest}}", &guest());
         let text = text.replace("{{indent_style}}", indent_style).replace("{{indent_size}}", indent_size);
-        files.push(write(folder.join(names.fill(path)), &text)?);
+        let text = if let ServiceFace::Contract(contract) = face { begun(&text, contract) } else { text };
+        files.push(write(folder.join(names.fill(path)), text.as_bytes())?);
+    }
+    if let ServiceFace::Contract(contract) = face {
+        for (path, bytes) in &contract.wit {
+            files.push(write(folder.join("wit").join(path), bytes)?);
+        }
     }
     Ok(NewService { files, manifest })
 }
@@ -78,29 +107,42 @@ fn guest() -> String {
     }
 }
 
-fn write(path: PathBuf, text: &str) -> Result<PathBuf, TemplateError> {
+/// The text of a template with the functions of the contract.
+fn begun(text: &str, contract: &ContractCode) -> String {
+    let numbers = if contract.narrow {
+        "The engine is QuickJS: a number that does not fit\n// the contract's type is wrapped without an error, so \
+         check ranges yourself."
+    } else {
+        "The engine is StarlingMonkey: a 64-bit integer is\n// a BigInt; a number that does not fit the contract's \
+         type is wrapped without an error, so check ranges yourself."
+    };
+    text.replace("{{numbers}}", numbers).replace("{{code}}", contract.code.trim_end())
+}
+
+fn write(path: PathBuf, text: &[u8]) -> Result<PathBuf, TemplateError> {
     let folder = path.parent().expect("it is a file in the service's folder");
     let written = fs::create_dir_all(folder)
         .and_then(|()| OpenOptions::new().write(true).create_new(true).open(&path))
-        .and_then(|mut file| file.write_all(text.as_bytes()));
+        .and_then(|mut file| file.write_all(text));
     match written {
         Ok(()) => Ok(path),
         Err(source) => Err(TemplateError::Write { path, source }),
     }
 }
 
-fn sections(names: &SpelledName, language: Language) -> String {
-    let (build, settings) = (language.build(), language.settings());
+fn sections(names: &SpelledName, language: Language, face: &ServiceFace) -> String {
+    let (build, settings) = (language.build(face), language.settings());
+    let (contract, route) = match face {
+        ServiceFace::Typed => {
+            ("wit = \"{{name}}/wit\"\n", "path = \"/{{name}}/{person}\"\nmethod = \"GET\"\ncall = \"{{name}}/greet\"\n")
+        }
+        ServiceFace::Contract(_) => ("wit = \"{{name}}/wit\"\n", ""),
+        ServiceFace::Http => ("", "prefix = \"/{{name}}\"\nstrip_prefix = \"/{{name}}\"\nservice = \"{{name}}\"\n"),
+    };
+    let route = if route.is_empty() { String::new() } else { format!("\n[[route]]\n{route}") };
     names.fill(&format!(
-        "[service.{{{{name}}}}]\n\
-         component = \"{{{{name}}}}/{{{{name}}}}.wasm\"\n\
-         wit = \"{{{{name}}}}/wit\"\n\
-         build = \"{build}\"\n\
-         {settings}\n\
-         [[route]]\n\
-         path = \"/{{{{name}}}}/{{person}}\"\n\
-         method = \"GET\"\n\
-         call = \"{{{{name}}}}/greet\"\n"
+        "[service.{{{{name}}}}]\ncomponent = \"{{{{name}}}}/{{{{name}}}}.wasm\"\n{contract}build = \"{build}\"\n\
+         {settings}{route}"
     ))
 }
 
@@ -153,18 +195,29 @@ mod tests {
 
     #[test]
     fn every_template_is_filled_and_its_sections_are_a_manifest() {
-        for language in LANGUAGES {
+        let typed = LANGUAGES.map(|language| (language, ServiceFace::Typed));
+        let http = LANGUAGES.map(|language| (language, ServiceFace::Http));
+        let begun = |narrow| {
+            let wit = vec![(PathBuf::from("order-mailer.wit"), b"package example:order-mailer;".to_vec())];
+            ServiceFace::Contract(ContractCode { wit, code: "\nCODE\n".to_owned(), narrow })
+        };
+        let begun = [Language::Rust, Language::JavaScript]
+            .into_iter()
+            .flat_map(|language| [(language, begun(true)), (language, begun(false))]);
+        let http = http.into_iter().filter(|(language, _)| language.http_files().is_some());
+        let faces = typed.into_iter().chain(http).chain(begun);
+        for (language, face) in faces {
             let place = tempfile::tempdir().unwrap();
             let name = ServiceName::new("order-mailer").unwrap();
-            let made = create(&name, language, place.path()).unwrap();
+            let made = create(&name, language, &face, place.path()).unwrap();
             for file in &made.files {
                 let text = fs::read_to_string(file).unwrap();
-                assert!(!text.contains("{{"), "{language:?}: {} has a placeholder: {text}", file.display());
+                assert!(!text.contains("{{"), "{language:?} {face:?}: {} has a placeholder: {text}", file.display());
             }
             let manifest = place.path().join("atoll.toml");
             fs::write(&manifest, &made.manifest).unwrap();
             let draft = Draft::load(&manifest, &|_| None).unwrap();
-            assert!(draft.findings().is_empty(), "{language:?}: {:?}", draft.findings());
+            assert!(draft.findings().is_empty(), "{language:?} {face:?}: {:?}", draft.findings());
             // Not built yet, and the finding says how it is.
             assert_eq!(draft.absent().len(), 1, "{language:?}");
             let build = draft.manifest.services[0].build.as_ref().unwrap();
@@ -177,12 +230,19 @@ mod tests {
     fn nothing_that_exists_is_touched_and_a_name_that_wit_has_not_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let name = ServiceName::new("mailer").unwrap();
-        create(&name, Language::Rust, place.path()).unwrap();
-        let again = create(&name, Language::Python, place.path());
+        create(&name, Language::Rust, &ServiceFace::Typed, place.path()).unwrap();
+        let again = create(&name, Language::Python, &ServiceFace::Typed, place.path());
         assert!(matches!(again, Err(TemplateError::Exists(_))), "{again:?}");
         assert!(!place.path().join("mailer/service.py").exists());
+        let name = ServiceName::new("face").unwrap();
+        let lacking = create(&name, Language::Go, &ServiceFace::Http, place.path());
+        assert!(matches!(lacking, Err(TemplateError::NoHttp)), "{lacking:?}");
+        assert!(!place.path().join("face").exists());
         let name = ServiceName::new("mailer-2").unwrap();
-        assert!(matches!(create(&name, Language::Rust, place.path()), Err(TemplateError::Name(_))));
+        assert!(matches!(
+            create(&name, Language::Rust, &ServiceFace::Typed, place.path()),
+            Err(TemplateError::Name(_))
+        ));
         assert!(!place.path().join("mailer-2").exists());
     }
 }

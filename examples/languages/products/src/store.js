@@ -78,7 +78,7 @@ export function page(prefix, after, limit) {
   return { entries: found.entries.map(({ key, value }) => ({ key, value: text(value) })), next: found.next };
 }
 
-/** `Math.random` would do the same in each fresh instance: its state is in the component. */
+/** From the host. The state of `Math.random` is the component's, so that fresh instances may begin with the same. */
 export function random32() {
   return crypto.getRandomValues(new Uint32Array(1))[0];
 }

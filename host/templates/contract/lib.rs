@@ -1,0 +1,5 @@
+//! The service. There is no HTTP here: the host makes HTTP from the contract in `wit/`.
+
+atoll_guest::service!(Service);
+
+{{code}}
