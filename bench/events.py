@@ -331,6 +331,8 @@ def million(atoll, count):
 
 def beside_engines(binary, place):
     """Sagas; each engine begins with data of its own."""
+    # PostgreSQL would go on without this program.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     count, seconds, rounds = [int(text) for text in sys.argv[3:] + ["10000", "5", "3"][len(sys.argv) - 3:]]
     numbers = itertools.count()
     fresh = lambda name: place(f"{name}{next(numbers)}")

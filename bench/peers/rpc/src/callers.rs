@@ -23,7 +23,7 @@ pub struct Seen {
 pub async fn all<C, F>(extent: Extent, call: C) -> anyhow::Result<Seen>
 where
     C: Fn() -> F + Clone + Send + 'static,
-    F: Future<Output = anyhow::Result<()>> + Send,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let start = Instant::now();
     let end = start + Duration::from_secs(extent.seconds);

@@ -39,12 +39,7 @@ async fn serve(kind: &str, pki: Option<&str>) -> anyhow::Result<()> {
     }
 }
 
-async fn call(
-    kind: &str,
-    address: &str,
-    (callers, seconds): (&str, &str),
-    pki: Option<&str>,
-) -> anyhow::Result<()> {
+async fn call(kind: &str, address: &str, (callers, seconds): (&str, &str), pki: Option<&str>) -> anyhow::Result<()> {
     let extent = callers::Extent {
         callers: callers.parse().context("a number of callers")?,
         seconds: seconds.parse().context("a number of seconds")?,
