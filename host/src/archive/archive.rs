@@ -33,6 +33,9 @@ pub struct Archive {
     /// As they are on the disk. The lock is held while a file is written: two changes of one record cannot be written
     /// in the wrong order.
     records: Mutex<BTreeMap<ServiceName, ServiceRecord>>,
+    /// What was kept and no record has named yet: a component is kept before its rollout is written down, and the end
+    /// of another rollout must not remove it in between.
+    unnamed: Mutex<BTreeSet<Digest>>,
     stop: StopPoint,
     /// Held as long as the host runs.
     _lock: File,
@@ -61,7 +64,8 @@ impl Archive {
             Err(TryLockError::Error(source)) => return Err(failed(&lock, source)),
         }
         let records = Mutex::new(read_records(&path.join(SERVICES))?);
-        Ok(Self { settings: settings.clone(), records, stop: StopPoint::new(settings.stop_at), _lock: file })
+        let (unnamed, stop) = (Mutex::default(), StopPoint::new(settings.stop_at));
+        Ok(Self { settings: settings.clone(), records, unnamed, stop, _lock: file })
     }
 
     /// The record of a service; an empty one if there is none.
@@ -85,6 +89,7 @@ impl Archive {
         let path = self.settings.path.join(SERVICES).join(format!("{service}.json"));
         let text = serde_json::to_vec_pretty(&record).expect("texts and numbers are JSON");
         self.write_whole(&path, &text)?;
+        self.unnamed().retain(|digest| !record.names(&digest.to_string()));
         records.insert(service.clone(), record);
         Ok(result)
     }
@@ -96,6 +101,8 @@ impl Archive {
     pub fn keep(&self, component: &[u8]) -> Result<Digest, ArchiveError> {
         let digest = Digest::of(component);
         let path = self.file(&digest);
+        // Before its file is there: see `sweep`.
+        self.unnamed().insert(digest);
         // A file that was damaged is written anew.
         let is_kept = fs::read(&path).is_ok_and(|kept| Digest::of(&kept) == digest);
         if !is_kept {
@@ -133,13 +140,15 @@ impl Archive {
         if found.len() == 1 { found.first().map(|digest| (*digest).to_owned()) } else { None }
     }
 
-    /// Removes the components that no record names. `also`: digests that are in use.
+    /// Removes the components that no record names, unless one may name them yet. `also`: digests that are in use.
     pub fn sweep(&self, also: &[Digest]) {
         let records = self.records();
         let entries = records.values().flat_map(|record| record.entries.iter().map(|entry| entry.digest.clone()));
         let used =
             records.values().flat_map(|record| record.in_use().into_iter().map(str::to_owned).collect::<Vec<_>>());
-        let named: BTreeSet<String> = entries.chain(used).chain(also.iter().map(ToString::to_string)).collect();
+        let unnamed = self.unnamed();
+        let also = also.iter().chain(&*unnamed).map(ToString::to_string);
+        let named: BTreeSet<String> = entries.chain(used).chain(also).collect();
         let Ok(files) = fs::read_dir(self.settings.path.join(COMPONENTS)) else { return };
         for file in files.flatten() {
             let name = file.file_name().to_string_lossy().into_owned();
@@ -168,6 +177,10 @@ impl Archive {
             File::open(folder)?.sync_all()
         };
         write().map_err(|source| failed(path, source))
+    }
+
+    fn unnamed(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.unnamed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<ServiceName, ServiceRecord>> {

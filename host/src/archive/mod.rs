@@ -8,7 +8,7 @@
 //!   new one.
 //! - A component that is loaded has the digest of its name: a damaged file is refused.
 //! - A service has at most so many revisions as the settings say, and none that is older, except for those in use. A
-//!   component that no record names is removed.
+//!   component that no record names is removed, once one has named it.
 //!
 //! Never: it knows what a component does, or decides what serves.
 //!

@@ -87,6 +87,11 @@ impl ServiceRecord {
         promoted.chain(self.open.as_ref().map(|open| open.digest.as_str())).collect()
     }
 
+    /// Whether a component is in use or in the history.
+    pub(super) fn names(&self, digest: &str) -> bool {
+        self.in_use().contains(digest) || self.entries.iter().any(|entry| entry.digest == digest)
+    }
+
     /// Leaves out the oldest entries beyond `revisions`, and those that ended before `since`, except for components in
     /// use.
     pub(super) fn prune(&mut self, revisions: usize, since: u64) {

@@ -96,7 +96,26 @@ fn a_sweep_removes_what_no_record_names() {
     let folder = tempfile::tempdir().unwrap();
     let archive = Archive::open(&settings(folder.path())).unwrap();
     let [used, also, gone] = [b"a", b"b", b"c"].map(|bytes| archive.keep(bytes).unwrap());
+    drop(archive);
+    let archive = Archive::open(&settings(folder.path())).unwrap();
     archive.change(&name(), |record| record.entries.push(entry(1, used, now()))).unwrap();
     archive.sweep(&[also]);
     assert!(archive.load(&used).is_ok() && archive.load(&also).is_ok() && archive.load(&gone).is_err());
+}
+
+/// As when the end of a canary sweeps, and what takes its place is kept and not written down.
+#[test]
+fn a_sweep_spares_what_was_kept_for_a_record_that_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::open(&settings(folder.path())).unwrap();
+    let next = archive.keep(b"next").unwrap();
+    archive.sweep(&[]);
+    assert_eq!(archive.load(&next).unwrap(), "next");
+    let promoted = Promotion { digest: next.to_string(), manifest: "0".into() };
+    archive.change(&name(), |record| record.promoted = Some(promoted)).unwrap();
+    archive.sweep(&[]);
+    assert_eq!(archive.load(&next).unwrap(), "next");
+    archive.change(&name(), |record| record.promoted = None).unwrap();
+    archive.sweep(&[]);
+    assert!(archive.load(&next).is_err(), "nobody names it any more");
 }

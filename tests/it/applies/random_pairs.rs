@@ -87,7 +87,12 @@ async fn seen(http: &Http, atoll: &Atoll) -> String {
     let probes =
         ["/hello/a", "/hello/b", "/fickle/a", "/fickle/b", "/third/a", "/third/b", "/roll", "/roll/again", "/old"];
     for path in probes {
-        let answer = http.get(&format!("{}{path}", atoll.gateway)).await;
+        // An open circuit outlives the manifest whose fault on purpose has opened it: what is as before keeps it.
+        let answer = eventually("the circuit lets a call through", async || {
+            let answer = http.get(&format!("{}{path}", atoll.gateway)).await;
+            (answer.status != 503).then_some(answer)
+        })
+        .await;
         let fields: Vec<_> = ["x-set", "vary", "ratelimit-policy"].map(|name| answer.header(name).to_owned()).into();
         seen += &format!("{path} {} {fields:?}\n", answer.status);
     }

@@ -236,7 +236,7 @@ async fn a_kill_between_any_two_writes_of_the_record_leaves_what_it_explains() {
         let record = record(&home);
         let atoll = restart(&home).await;
         let client = Client { http: &http, atoll: &atoll };
-        let what = format!("moment {moment}");
+        let what = format!("moment {moment}, with the record {}", serde_json::to_string(&record).unwrap());
         explains(&record, &ledger, &client, &what).await;
         // What goes on can be ended as if nothing had been.
         if record.open.is_some() && last(&http, &atoll).await["ended"].is_null() {

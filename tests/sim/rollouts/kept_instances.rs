@@ -154,6 +154,6 @@ fn a_canary_that_leaks_a_kilobyte_a_call_is_found() {
     let mut calls: Vec<u64> = (0..20)
         .map(|seed| run(seed, Growth::None, Growth::Leaking(1024), 10_000).unwrap_or_else(|| panic!("seed {seed}")))
         .collect();
-    println!("{calls:?}");
-    assert!(percentile(&mut calls, 50) <= 1000, "{calls:?}");
+    // 321 to 1,362 with these seeds: the fewer calls an idle instance outlives, the later one is warm.
+    assert!(percentile(&mut calls, 95) <= 1500, "{calls:?}");
 }
