@@ -19,6 +19,7 @@
 //! `test_bench` → `stand_ins`. Tests: with the real binary in `tests/it`.
 
 mod admin_file;
+mod agreed_components;
 mod api_description;
 mod applier;
 mod apply_manifest;

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod alone;
+mod manifests;
 mod outages;
 mod standings;
 mod views;
