@@ -6,6 +6,7 @@
 use crate::listen::{ClientCertificate, SubjectName};
 use crate::membership::{ClusterView, NodeName};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub struct KnownNodes {
 #[derive(Debug, Default)]
 struct NodeNames {
     nodes: BTreeSet<NodeName>,
-    /// Whom the certificates of callers were for that waited in vain. Their next calls do not wait.
+    /// Whom the certificates of callers were for that waited in vain, whose next calls do not wait; and the addresses of
+    /// those whose certificate was refused.
     strangers: BTreeSet<String>,
 }
 
@@ -96,6 +98,16 @@ impl KnownNodes {
             "the certificate of the caller is for {names}, which is no node that this one knows: the cluster's \
              authority has signed it, and a node's certificate is for its name"
         ))
+    }
+
+    /// A caller's certificate is of another authority, or none was shown: TLS has refused the connection.
+    pub(super) fn refuse_handshake(&self, caller: SocketAddr, why: &str) {
+        self.refused.fetch_add(1, Relaxed);
+        let address = caller.ip().to_string();
+        if !self.names.borrow().strangers.contains(&address) {
+            self.remember(&address);
+            tracing::warn!(caller = address, why, "a caller is refused: its certificate is not of the cluster");
+        }
     }
 
     fn remember(&self, stranger: &str) {
@@ -165,6 +177,17 @@ mod tests {
         }
         known.learn([node("billing")]);
         known.admit(Some(&stranger)).await.unwrap();
+    }
+
+    #[test]
+    fn a_refused_handshake_counts_like_a_refused_call() {
+        let refused = Arc::new(AtomicU64::new(0));
+        let known = KnownNodes::counted_by(Arc::clone(&refused));
+        for port in [1, 2] {
+            known.refuse_handshake(SocketAddr::from(([192, 0, 2, 7], port)), "UnknownIssuer");
+        }
+        assert_eq!(refused.load(Relaxed), 2);
+        assert_eq!(known.names.borrow().strangers.len(), 1, "one address is one line of the log");
     }
 
     #[tokio::test(start_paused = true)]

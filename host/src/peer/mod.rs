@@ -26,4 +26,4 @@ pub use call_head::{CallHead, CalledFunction, HeadError};
 pub use connections::ReachNotice;
 pub use peer_client::PeerClient;
 pub use peer_error::{CallFate, PeerError};
-pub use peer_tls::{PeerTls, PeerTlsError};
+pub use peer_tls::{PeerTls, PeerTlsError, ProofLook};
