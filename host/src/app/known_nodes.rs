@@ -33,8 +33,8 @@ pub struct KnownNodes {
 #[derive(Debug, Default)]
 struct NodeNames {
     nodes: BTreeSet<NodeName>,
-    /// Whom the certificates of callers were for that waited in vain, whose next calls do not wait; and the addresses of
-    /// those whose certificate was refused.
+    /// Whom the certificates of callers were for that waited in vain, whose next calls do not wait; and the addresses
+    /// of those whose certificate was refused.
     strangers: BTreeSet<String>,
 }
 

@@ -90,7 +90,8 @@ enum ComponentSource {
     Given(Component),
 }
 
-/// A component's source, its service, whether that service has a store and may publish, and the limits of its instances.
+/// A component's source, its service, whether that service has a store and may publish, and the limits of its
+/// instances.
 type WantedComponent = (ComponentSource, ServiceName, (bool, bool), Limits);
 
 /// The components to load.

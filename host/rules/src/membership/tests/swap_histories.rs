@@ -1,7 +1,8 @@
 //! Swaps of one service by four nodes at a time, from seeds: nodes sleep and start again in the middle of them, and
-//! requests and answers are late or lost. All that operators have heard is recorded, and must be what one register would
-//! have answered: a swap that was said to be done took the place of what it says, one that was refused did nothing, and
-//! whoever asks what is wanted reads the last one. `ATOLL_SIM_SEED` and `ATOLL_SIM_SEEDS` are as in `simulation`.
+//! requests and answers are late or lost. All that operators have heard is recorded, and must be what one register
+//! would have answered: a swap that was said to be done took the place of what it says, one that was refused did
+//! nothing, and whoever asks what is wanted reads the last one. `ATOLL_SIM_SEED` and `ATOLL_SIM_SEEDS` are as in
+//! `simulation`.
 
 use super::history::History;
 use super::simulation::seeds;

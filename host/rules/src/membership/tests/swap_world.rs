@@ -1,5 +1,5 @@
-//! Nodes that swap one service at a time, and the registry between them: swaps as `cluster/swap_register.rs` makes them,
-//! request by request. Votes, tallies and orphans are this room's rules.
+//! Nodes that swap one service at a time, and the registry between them: swaps as `cluster/swap_register.rs` makes
+//! them, request by request. Votes, tallies and orphans are this room's rules.
 
 mod orders;
 
