@@ -1,16 +1,13 @@
 //! This host as a node that calls others: its edge towards them, and its services' endpoints there.
 
 use super::host_parts::HostParts;
-use super::known_nodes::KnownNodes;
-use super::node_duties::NodeDuties;
 use super::node_operations;
-use super::peer_directory::PeerDirectory;
 use super::peer_edge::PeerEdge;
-use super::service_places::ServicePlaces;
 use crate::cluster::{Cluster, Settings};
 use crate::config::{ClusterCalls, Manifest};
 use crate::listen::Drain;
 use crate::mesh::{PeerDoor, Service};
+use crate::node::{KnownNodes, NodeDuties, PeerDirectory, ServicePlaces};
 use crate::registry::Registry;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};

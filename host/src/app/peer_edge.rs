@@ -1,11 +1,11 @@
 //! The edge of a node towards the other nodes of its cluster: a listener with mutual TLS, whose requests go to the
 //! mesh.
 
-use super::known_nodes::KnownNodes;
 use crate::listen::{
     CertificateFiles, Drain, Http2Settings, Listener, Peer, ServerTls, Settings, TlsFileError, TlsSettings,
 };
 use crate::mesh::PeerDoor;
+use crate::node::KnownNodes;
 use crate::peer::PeerTls;
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;

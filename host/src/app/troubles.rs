@@ -2,9 +2,9 @@
 //! it tells no cause.
 
 use super::edge_tls::EdgeTls;
-use super::node_duties::NodeDuties;
 use crate::cluster::Cluster;
 use crate::listen::ServerTls;
+use crate::node::NodeDuties;
 use crate::telemetry::EdgeMetrics;
 
 /// All of it, each part once.

@@ -7,12 +7,13 @@ mod places;
 
 use super::components::{component, workspace};
 use super::in_process_mesh::plan;
-use host::app::{KnownNodes, NodeFiles, PeerEdge, certify_node, init_cluster};
+use host::app::{NodeFiles, PeerEdge, certify_node, init_cluster};
 use host::base::{CallContext, RequestId, ServiceName};
 use host::contract::{FunctionName, InterfaceName};
 use host::listen::Drain;
 use host::membership::NodeName;
 use host::mesh::{Distance, Mesh, PeerDoor, Service};
+use host::node::KnownNodes;
 use host::peer::{PeerClient, PeerTls};
 use host::registry::Registry;
 use host::rollout::{GrantSettings, PeerPlace, PeerPlaces, ReplicaSettings, Rollout, ServiceSpec};

@@ -18,7 +18,7 @@ const HALF: u32 = 6;
 
 /// Shared by the tasks of a node.
 #[derive(Debug, Default)]
-pub(super) struct NodeDuties {
+pub struct NodeDuties {
     /// Whether others may be told what it serves: it has the revisions of the cluster, or nobody could say.
     open: AtomicBool,
     /// The services that are about to end here: others are told that it has none.
@@ -39,32 +39,33 @@ pub(super) struct NodeDuties {
 
 impl NodeDuties {
     /// From now on others are told what this node serves.
-    pub(super) fn open(&self) {
+    pub fn open(&self) {
         self.open.store(true, Relaxed);
     }
 
     /// Whether others are told that this node serves `service`.
-    pub(super) fn offers(&self, service: &ServiceName) -> bool {
+    pub fn offers(&self, service: &ServiceName) -> bool {
         self.open.load(Relaxed) && !self.leaving().contains(service) && !self.withheld().contains(service)
     }
 
     /// Whether other nodes would refuse this one's certificate.
-    pub(super) fn is_unproved(&self) -> bool {
+    pub fn is_unproved(&self) -> bool {
         self.unproved.load(Relaxed)
     }
 
     /// Whether the files of the certificate cannot be used any more: the next start would fail.
-    pub(super) fn is_outdated(&self) -> bool {
+    pub fn is_outdated(&self) -> bool {
         self.outdated.load(Relaxed)
     }
 
-    pub(super) fn refused(&self) -> &Arc<AtomicU64> {
+    /// The callers that were refused, counted.
+    pub fn refused(&self) -> &Arc<AtomicU64> {
         &self.refused
     }
 
     /// Looks at the certificate of `node` again and again: it may expire, or be renewed with a wrong one. It never
     /// returns.
-    pub(super) async fn watch_certificate(self: Arc<Self>, files: PeerTls, node: NodeName) {
+    pub async fn watch_certificate(self: Arc<Self>, files: PeerTls, node: NodeName) {
         let mut looks = 0;
         loop {
             let (read, name) = (files.clone(), node.clone());
@@ -105,12 +106,13 @@ impl NodeDuties {
         self.swap_failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn place_failures(&self) -> MutexGuard<'_, BTreeMap<ServiceName, String>> {
+    /// Why it has no instances that it should have, by the service.
+    pub fn place_failures(&self) -> MutexGuard<'_, BTreeMap<ServiceName, String>> {
         self.place_failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The services of which this node should do something that it cannot.
-    pub(super) fn failing(&self) -> BTreeSet<ServiceName> {
+    pub fn failing(&self) -> BTreeSet<ServiceName> {
         let mut failing: BTreeSet<_> = self.swap_failures().keys().cloned().collect();
         failing.extend(self.place_failures().keys().cloned());
         failing

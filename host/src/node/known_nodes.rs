@@ -56,12 +56,12 @@ impl KnownNodes {
     }
 
     /// Nobody is known yet; callers that are refused are counted there.
-    pub(super) fn counted_by(refused: Arc<AtomicU64>) -> Self {
+    pub fn counted_by(refused: Arc<AtomicU64>) -> Self {
         Self { refused, ..Self::default() }
     }
 
     /// Learns the nodes of each view. It ends with the views.
-    pub(super) async fn follow(self, mut views: watch::Receiver<Arc<ClusterView>>) {
+    pub async fn follow(self, mut views: watch::Receiver<Arc<ClusterView>>) {
         loop {
             let view = Arc::clone(&views.borrow_and_update());
             self.learn(view.nodes.keys().cloned());
@@ -75,7 +75,7 @@ impl KnownNodes {
     ///
     /// # Errors
     /// It is not: the text says whom it is for.
-    pub(super) async fn admit(&self, certificate: Option<&ClientCertificate>) -> Result<(), String> {
+    pub async fn admit(&self, certificate: Option<&ClientCertificate>) -> Result<(), String> {
         let shown: Vec<&str> = certificate.map(dns_names).unwrap_or_default();
         let is_node = |known: &NodeNames| {
             shown.iter().any(|name| NodeName::new(name).is_ok_and(|name| known.nodes.contains(&name)))
@@ -101,7 +101,7 @@ impl KnownNodes {
     }
 
     /// A caller's certificate is of another authority, or none was shown: TLS has refused the connection.
-    pub(super) fn refuse_handshake(&self, caller: SocketAddr, why: &str) {
+    pub fn refuse_handshake(&self, caller: SocketAddr, why: &str) {
         self.refused.fetch_add(1, Relaxed);
         let address = caller.ip().to_string();
         if !self.names.borrow().strangers.contains(&address) {

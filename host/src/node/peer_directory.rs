@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The other nodes, with the connections to each.
-pub(super) struct PeerDirectory {
+pub struct PeerDirectory {
     /// This node's zone.
     zone: Option<ZoneName>,
     tls: PeerTls,
@@ -22,12 +22,12 @@ pub(super) struct PeerDirectory {
 
 impl PeerDirectory {
     /// Nobody is known yet.
-    pub(super) fn new(cluster: Arc<Cluster>, zone: Option<ZoneName>, (tls, longest): (PeerTls, usize)) -> Self {
+    pub fn new(cluster: Arc<Cluster>, zone: Option<ZoneName>, (tls, longest): (PeerTls, usize)) -> Self {
         Self { zone, tls, cluster, longest, known: BTreeMap::new() }
     }
 
     /// Gives the services of `rollout` the endpoints that each view has for them. It ends with the views.
-    pub(super) async fn follow(mut self, rollout: &Rollout) {
+    pub async fn follow(mut self, rollout: &Rollout) {
         let mut views = self.cluster.view();
         loop {
             let view = Arc::clone(&views.borrow_and_update());
