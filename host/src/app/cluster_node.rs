@@ -62,10 +62,11 @@ impl ClusterNode {
         upkeep.spawn(duties.watch_certificate(files, own));
         let (kept, duties) = (Arc::clone(&parts.rollout), Arc::clone(&parts.duties));
         upkeep.spawn(ServicePlaces { cluster: Arc::clone(&cluster), rollout: kept, duties }.follow());
-        let directory = PeerDirectory::new(cluster, settings.zone, (calls.tls, calls.message));
+        let directory = PeerDirectory::new(cluster, settings.zone, (calls.tls, calls.message, calls.protocol));
         let rollout = Arc::clone(&parts.rollout);
         upkeep.spawn(async move { directory.follow(&rollout).await });
         let door = PeerDoor::new(Arc::clone(&parts.mesh), parts.tracer.clone(), calls.message);
+        let door = door.speaking(calls.protocol);
         let drain = Drain::new();
         ServingEdge { edge: edge.serve(Arc::new(door), known, drain.clone()), drain }
     }
