@@ -1,8 +1,8 @@
 //! The versions of the wire between nodes, and in which one another node is called.
 //!
-//! During a rolling upgrade nodes of two builds call each other. A node understands a range of versions, and says in each
-//! answer which is its newest; one of the first version says nothing. So a call begins in the oldest version, which both
-//! understand, and those after the first answer go in the newest that both do.
+//! During a rolling upgrade nodes of two builds call each other. A node understands a range of versions, and says in
+//! each answer which is its newest; one of the first version says nothing. So a call begins in the oldest version,
+//! which both understand, and those after the first answer go in the newest that both do.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
