@@ -197,6 +197,13 @@ cluster *FILTER: build-components
     tests/brokers/install.sh
     ATOLL_TEST_NATS=1 cargo test -p host --test system -- it::cluster it::nodes "$@"
 
+# The full run of what breaks under load with three hosts and three servers: NATS is away for ten minutes
+[group("verify")]
+cluster-long: build-components
+    tests/brokers/install.sh
+    ATOLL_TEST_NATS=1 ATOLL_NATS_AWAY=10m ATOLL_NODE_STOPPED=30s \
+        cargo test -p host --test system -- it::cluster::quorum --nocapture
+
 # Follow a real etcd, and let clients of strangers read the fakes of registries; it installs both
 [group("verify")]
 discovery *FILTER: build-components

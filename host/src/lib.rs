@@ -37,9 +37,10 @@ pub mod delivery;
 pub mod health;
 pub mod rollout;
 
-// Floor 7: the two HTTP edges.
+// Floor 7: the two HTTP edges, and what the host does as a node.
 pub mod admin;
 pub mod gateway;
+pub mod node;
 
 // Floor 8: the manifest.
 pub mod config;

@@ -28,7 +28,7 @@ pub const FLOORS: [&[&str]; 11] = [
     &["runtime", "broker", "discovery"],
     &["mesh", "cluster"],
     &["rollout", "health", "acme", "delivery", "coordinator"],
-    &["gateway", "admin"],
+    &["gateway", "admin", "node"],
     &["config"],
     &["app", "project"],
     &["cli"],

@@ -5,8 +5,9 @@
 //! last steps cannot fail: services are exchanged in one publication, then the edges, and what nobody needs any more
 //! leaves the table.
 
+use super::agreed_components::AgreedComponents;
 use super::apply_manifest::{ApplyFuture, ApplyManifest};
-use super::apply_refusal::{failed, moved, needs_restart, of_cluster, of_service, partial, wrong};
+use super::apply_refusal::{failed, moved, needs_restart, of_service, partial, wrong};
 use super::apply_view;
 use super::assembly::{Assembly, assemble};
 use super::auth_policies::AuthPolicies;
@@ -67,6 +68,7 @@ struct NextManifest {
     places: RoutedPlaces,
     files: ComponentFiles,
     changes: Vec<ManifestChange>,
+    agreed: AgreedComponents,
 }
 
 impl Applier {
@@ -114,6 +116,8 @@ impl Applier {
         if next.changes.iter().any(|change| change.class == ChangeClass::Restart) {
             return Err(needs_restart(&next.changes));
         }
+        let after = next.assembly.components.iter().map(|one| one.as_ref().map(|one| one.component.digest()));
+        next.agreed.permit(next.in_use.manifest.services.iter().zip(after), &self.parts.rollout)?;
         let changes = next.changes.clone();
         Box::pin(self.replace(&mut now, next)).await?;
         Ok(view(self.served(&now), &changes, true))
@@ -148,53 +152,44 @@ impl Applier {
         let files = block_in_place(|| kept_revisions::substitute(&mut draft.manifest, archive)).map_err(wrong)?;
         let pinned = pinned_sagas(self.parts.store.as_ref()).await.map_err(wrong)?;
         let mut places = now.places.clone();
-        let assembled = assemble(&draft, &self.parts.runtime, (Compile::Now, false), (&mut places, pinned)).await;
+        let agreed = AgreedComponents::of(self.parts.cluster.as_deref());
+        let kept = block_in_place(|| agreed.stand_in(&mut draft.manifest, &files.files, &self.parts.rollout));
+        let compile = (Compile::NowBut(kept), false);
+        let assembled = assemble(&draft, &self.parts.runtime, compile, (&mut places, pinned)).await;
         let assembly = assembled.map_err(wrong)?;
         let text = draft.text().to_owned();
         let in_use = ManifestInUse::new(&text, draft.manifest);
         let mut changes = now.in_use.tree.changes(&in_use.tree);
         let assets = HostAssets { store: self.parts.store.is_some(), history: archive.is_some() };
         changes.extend(now.in_use.unwritten_changes(&in_use, assets));
-        changes.extend(self.swaps(now, &in_use, &assembly));
-        self.keep_agreed(&in_use, &assembly)?;
+        changes.extend(self.swaps(now, &in_use, &assembly, &agreed));
         changes.sort_by(|one, other| one.key.cmp(&other.key));
         changes.dedup_by(|one, other| one.key == other.key && one.class == other.class);
-        Ok(NextManifest { in_use, assembly, places, files, changes })
-    }
-
-    /// Refuses another component than that on which the nodes of the cluster have agreed: a manifest is of one node.
-    fn keep_agreed(&self, next: &ManifestInUse, assembly: &Assembly) -> Result<(), OperationError> {
-        let Some(cluster) = &self.parts.cluster else { return Ok(()) };
-        let board = cluster.swaps();
-        let board = board.borrow();
-        for (service, component) in next.manifest.services.iter().zip(&assembly.components) {
-            let (name, after) = (&service.spec.name, component.as_ref().map(|one| one.component.digest()));
-            let agreed = board.wanted.get(name).map(|wanted| wanted.digest);
-            if let (Some(after), Some(agreed)) = (after, agreed)
-                && after != agreed
-            {
-                return Err(of_cluster(name, after, agreed));
-            }
-        }
-        Ok(())
+        Ok(NextManifest { in_use, assembly, places, files, changes, agreed })
     }
 
     /// The components that are others than those that serve.
-    fn swaps(&self, now: &AppliedManifest, next: &ManifestInUse, assembly: &Assembly) -> Vec<ManifestChange> {
+    fn swaps(
+        &self,
+        now: &AppliedManifest,
+        next: &ManifestInUse,
+        assembly: &Assembly,
+        agreed: &AgreedComponents,
+    ) -> Vec<ManifestChange> {
         let services = next.manifest.services.iter().zip(&assembly.components);
         let swap = services.filter_map(|(service, component)| {
             let name = &service.spec.name;
             let (before, after) = (self.parts.rollout.digest(name.as_str()), component.as_ref());
             let after = after.map(|component| component.component.digest());
             let is_swap = before != after && now.in_use.service(name).is_some();
-            is_swap.then(|| apply_view::swap(name, before, after))
+            is_swap.then(|| apply_view::swap(name, (before, after), agreed.differs(name, after)))
         });
         swap.collect()
     }
 
     /// Lets `next` serve. What can fail comes first.
     async fn replace(&self, now: &mut AppliedManifest, next: NextManifest) -> Result<(), OperationError> {
-        let NextManifest { in_use, mut assembly, places, files, changes } = next;
+        let NextManifest { in_use, mut assembly, places, files, changes, .. } = next;
         let manifest = &in_use.manifest;
         let same_policies = now.in_use.tree.agrees(&in_use.tree, &["auth"]);
         let policies = if same_policies {

@@ -10,12 +10,23 @@ pub(super) fn change(change: &ManifestChange) -> PlannedChangeView {
     PlannedChangeView { key, class: class.to_string(), reason: reason.to_owned(), before, after }
 }
 
-/// Another component for a service that serves.
-pub(super) fn swap(service: &ServiceName, before: Option<Digest>, after: Option<Digest>) -> ManifestChange {
+/// Another component for a service that serves. `against`: the nodes of the cluster have agreed on another one, so it
+/// is shown and not applied.
+pub(super) fn swap(
+    service: &ServiceName,
+    (before, after): (Option<Digest>, Option<Digest>),
+    against: bool,
+) -> ManifestChange {
+    let reason = match against {
+        true => {
+            "not by this: all nodes have agreed on theirs; `atoll swap` gives it to all, `atoll adopt` keeps theirs"
+        }
+        false => "the component is checked and started before it gets calls",
+    };
     ManifestChange {
         key: format!("service.{service}.component"),
         class: ChangeClass::Swap,
-        reason: "the component is checked and started before it gets calls",
+        reason,
         before: before.map(|digest| digest.short()),
         after: after.map(|digest| digest.short()),
     }

@@ -1,16 +1,13 @@
 //! This host as a node that calls others: its edge towards them, and its services' endpoints there.
 
 use super::host_parts::HostParts;
-use super::known_nodes::KnownNodes;
-use super::node_duties::NodeDuties;
 use super::node_operations;
-use super::peer_directory::PeerDirectory;
 use super::peer_edge::PeerEdge;
-use super::service_places::ServicePlaces;
 use crate::cluster::{Cluster, Settings};
 use crate::config::{ClusterCalls, Manifest};
 use crate::listen::Drain;
 use crate::mesh::{PeerDoor, Service};
+use crate::node::{KnownNodes, NodeDuties, PeerDirectory, ServicePlaces};
 use crate::registry::Registry;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -65,10 +62,11 @@ impl ClusterNode {
         upkeep.spawn(duties.watch_certificate(files, own));
         let (kept, duties) = (Arc::clone(&parts.rollout), Arc::clone(&parts.duties));
         upkeep.spawn(ServicePlaces { cluster: Arc::clone(&cluster), rollout: kept, duties }.follow());
-        let directory = PeerDirectory::new(cluster, settings.zone, (calls.tls, calls.message));
+        let directory = PeerDirectory::new(cluster, settings.zone, (calls.tls, calls.message, calls.protocol));
         let rollout = Arc::clone(&parts.rollout);
         upkeep.spawn(async move { directory.follow(&rollout).await });
         let door = PeerDoor::new(Arc::clone(&parts.mesh), parts.tracer.clone(), calls.message);
+        let door = door.speaking(calls.protocol);
         let drain = Drain::new();
         ServingEdge { edge: edge.serve(Arc::new(door), known, drain.clone()), drain }
     }

@@ -136,9 +136,16 @@ async fn agreed(cluster: &Cluster, swap: &OpenSwap) -> Result<(), OperationError
     let unchanged = |what: String| {
         OperationError::new(OperationErrorKind::Refused, format!("{what}; nothing has changed, on no node"))
     };
+    let (before, mut is_current) = (swap.before.as_ref().map(|before| before.id), false);
     loop {
-        let view = views.borrow().clone();
-        let tally = boards.borrow().tally(&swap.service, swap.proposal.id, &view);
+        let (view, board) = (Arc::clone(&views.borrow()), Arc::clone(&boards.borrow()));
+        // While this proposal stands nobody else writes what is wanted. A node that slept finds that somebody has.
+        let wanted = board.wanted.get(&swap.service).map(|wanted| wanted.id);
+        if wanted != before && is_current {
+            return Err(registry(ClusterError::Overtaken));
+        }
+        is_current |= wanted == before;
+        let tally = board.tally(&swap.service, swap.proposal.id, &view);
         match tally {
             // Whoever is not told of the nodes does not know who has to agree.
             Tally::Agreed if !view.stale => return Ok(()),

@@ -5,6 +5,7 @@ use crate::base::ServiceName;
 use crate::config::{Draft, Manifest, ManifestErrors, ServiceConfig, environment};
 use crate::runtime::{Component, Limits, LoadError, Runtime};
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -36,10 +37,11 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
 }
 
 /// When the components are compiled whose code is not in the cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compile {
     /// Before anything else, so that everything that is wrong with them is found.
     Now,
+    /// The same, but for these services: their components serve already, and are not read from the manifest's files.
+    NowBut(BTreeMap<ServiceName, Component>),
     /// When the host serves the others.
     Later,
 }
@@ -57,10 +59,16 @@ pub(super) async fn components(
 ) -> anyhow::Result<Vec<Option<Component>>> {
     let wanted = |service: &ServiceConfig| {
         let spec = &service.spec;
-        Some((service.component.clone()?, spec.name.clone(), spec.grants.storage(), spec.replicas.limits.clone()))
+        let path = service.component.clone()?;
+        let given = match &compile {
+            Compile::NowBut(given) => given.get(&spec.name).cloned(),
+            Compile::Now | Compile::Later => None,
+        };
+        let source = given.map_or(ComponentSource::File(path), ComponentSource::Given);
+        Some((source, spec.name.clone(), spec.grants.storage(), spec.replicas.limits.clone()))
     };
     let wanted = manifest.services.iter().map(wanted).collect();
-    let queue = Arc::new(LoadQueue { wanted, compile, next: AtomicUsize::new(0) });
+    let queue = Arc::new(LoadQueue { wanted, later: matches!(compile, Compile::Later), next: AtomicUsize::new(0) });
     let cores = available_parallelism().map_or(1, usize::from).min(queue.wanted.len());
     let _end = EndOfQueue(&queue);
     let loading: Vec<_> = (0..cores).map(|_| load_some(&queue, runtime)).collect();
@@ -76,13 +84,21 @@ pub(super) async fn components(
     Ok(components)
 }
 
-/// A component's file, its service, whether that service has a store and may publish, and the limits of its instances.
-type WantedComponent = (PathBuf, ServiceName, (bool, bool), Limits);
+/// Where a component comes from.
+enum ComponentSource {
+    File(PathBuf),
+    Given(Component),
+}
+
+/// A component's source, its service, whether that service has a store and may publish, and the limits of its
+/// instances.
+type WantedComponent = (ComponentSource, ServiceName, (bool, bool), Limits);
 
 /// The components to load.
 struct LoadQueue {
     wanted: Vec<Option<WantedComponent>>,
-    compile: Compile,
+    /// Whether they are compiled later.
+    later: bool,
     /// The index of the next component that no thread has begun.
     next: AtomicUsize,
 }
@@ -107,11 +123,12 @@ fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(
             // twice and leave another out. `Relaxed` is enough, since the queue itself does not change.
             let index = queue.next.fetch_add(1, Relaxed);
             let Some(wanted) = queue.wanted.get(index) else { return loaded };
-            let Some((path, service, granted, limits)) = wanted else { continue };
+            let Some((source, service, granted, limits)) = wanted else { continue };
             let permitted = |component: Component| component.permitted(service, *granted, limits).map(|()| component);
-            let component = match queue.compile {
-                Compile::Now => runtime.load(path),
-                Compile::Later => runtime.examine(path),
+            let component = match source {
+                ComponentSource::Given(component) => Ok(component.clone()),
+                ComponentSource::File(path) if queue.later => runtime.examine(path),
+                ComponentSource::File(path) => runtime.load(path),
             };
             loaded.push((index, component.and_then(permitted)));
         }

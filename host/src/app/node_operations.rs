@@ -1,12 +1,12 @@
 //! What the admin, the metrics and `/readyz` ask of the cluster, and what this node tells it.
 
-use super::node_duties::NodeDuties;
 use super::operations::HostOperations;
 use crate::admin::{NodeOperations, NodeServiceView, NodeView, NodesView, OperationError, OperationErrorKind};
 use crate::cluster::{Cluster, ClusterError, ClusterReport, Serving, Settings};
 use crate::config::{Manifest, environment};
 use crate::membership::{NodeRow, ServiceRow, Standing};
 use crate::mesh::{EndpointTarget, Service};
+use crate::node::NodeDuties;
 use crate::registry::Registry;
 use crate::telemetry::{ClusterSample, ClusterSource};
 use anyhow::Context;

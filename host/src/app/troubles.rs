@@ -2,9 +2,9 @@
 //! it tells no cause.
 
 use super::edge_tls::EdgeTls;
-use super::node_duties::NodeDuties;
 use crate::cluster::Cluster;
 use crate::listen::ServerTls;
+use crate::node::NodeDuties;
 use crate::telemetry::EdgeMetrics;
 
 /// All of it, each part once.
@@ -25,8 +25,11 @@ pub(super) fn troubles(
     let unproved = duties.is_unproved().then(|| {
         ("node", "other nodes refuse the certificate of this one, so they do not call it; the log says why".to_owned())
     });
+    let outdated = (duties.is_outdated() && !duties.is_unproved()).then(|| {
+        ("node", "the new files of its certificate cannot be used; those before serve on; the log says why".to_owned())
+    });
     let nodes = cluster.and_then(cluster_trouble).map(|trouble| ("cluster", trouble));
-    let nodes = nodes.into_iter().chain(unproved);
+    let nodes = nodes.into_iter().chain(unproved).chain(outdated);
     let failing: Vec<_> = duties.failing().iter().map(ToString::to_string).collect();
     let failing = (!failing.is_empty()).then(|| {
         let failing = failing.join(", ");

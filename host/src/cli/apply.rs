@@ -84,12 +84,11 @@ pub(super) async fn diff(client: &Client, args: DiffArgs) -> anyhow::Result<Stri
         return planned(&plan, output.document(&plan, planned_text)?);
     }
     let services: Vec<ServiceView> = client.read(&client.get("/v1/services").await?)?;
-    let promoted = services.iter().filter(|service| service.differs_from_manifest && service.lasts);
-    let promoted = promoted.filter_map(|service| Some((&service.name, service.revision.as_ref()?)));
-    let lines = promoted.map(|(name, revision)| {
-        format!(
-            "{name}: {revision} was promoted and serves in place of the manifest's component: `atoll adopt {name}`\n"
-        )
+    let promoted = services.iter().filter(|one| one.differs_from_manifest && (one.lasts || one.of_cluster));
+    let promoted = promoted.filter_map(|one| Some((&one.name, one.revision.as_ref()?, one.of_cluster)));
+    let lines = promoted.map(|(name, revision, of_cluster)| {
+        let by = if of_cluster { "was agreed on by all nodes" } else { "was promoted" };
+        format!("{name}: {revision} {by} and serves in place of the manifest's component: `atoll adopt {name}`\n")
     });
     let lines: String = lines.collect();
     let text = if plan.changes.is_empty() { "the host serves this manifest\n".to_owned() } else { table(&plan) };

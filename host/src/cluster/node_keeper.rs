@@ -6,7 +6,7 @@ use super::key;
 use super::record;
 use super::shared_table::SharedTable;
 use crate::base::ServiceName;
-use crate::membership::{Incarnation, LeaseClaim, LeaseTerms, NodeRow, ServiceRow, Standing};
+use crate::membership::{Incarnation, LeaseClaim, LeaseTerms, MemberTable, NodeRow, ServiceRow, Standing};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,8 +64,14 @@ impl NodeKeeper {
                 match timeout(self.terms.renewal(), self.renew(&mut free)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(ClusterError::Overtaken)) => due = began + LOOK,
-                    Ok(Err(error)) => tracing::debug!(%error, "the lease of this node was not renewed"),
-                    Err(_) => tracing::debug!("the registry did not answer in time"),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "the lease of this node was not renewed");
+                        self.table.change(MemberTable::unwritten);
+                    }
+                    Err(_) => {
+                        tracing::debug!("the registry did not answer in time");
+                        self.table.change(MemberTable::unwritten);
+                    }
                 }
                 let has = self.claim(|claim| claim.holds(Instant::now()));
                 if has.is_some() && has != had {

@@ -5,9 +5,10 @@ use super::reader::file::{PathKind, RequiredPath};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
+use super::reader::kind::CountKind;
 use super::reader::measure::{KIB, MIB, SizeKind, in_memory};
 use super::reader::section::Section;
-use crate::peer::PeerTls;
+use crate::peer::{PeerProtocol, PeerTls};
 use std::path::Path;
 
 /// How nodes call each other.
@@ -17,6 +18,8 @@ pub struct ClusterCalls {
     pub tls: PeerTls,
     /// The most bytes of a typed call's arguments, and of its result.
     pub message: usize,
+    /// The newest version of the wire between nodes that this one speaks.
+    pub protocol: PeerProtocol,
 }
 
 static AUTHORITY: ManifestKey<PathKind> = ManifestKey::without_default(
@@ -42,6 +45,14 @@ static MESSAGE: ManifestKey<SizeKind> = ManifestKey::new(
      have the bounds that they have on one node.",
 );
 
+static PROTOCOL: ManifestKey<CountKind<u8>> = ManifestKey::new(
+    "protocol",
+    CountKind { min: PeerProtocol::OLDEST.number(), max: PeerProtocol::NEWEST.number() },
+    "2",
+    "The newest version of the protocol between nodes that this one speaks and understands. Two nodes speak the newest \
+     that both do, so it need not be written: 1 holds a fleet at the first version.",
+);
+
 const FILE: RequiredPath = RequiredPath {
     name: "the file",
     is_folder: false,
@@ -58,6 +69,7 @@ pub(super) fn read(
     let report = cluster.report;
     spans.note_key(EdgeFindingKey::NodeCertificate, cluster, CERTIFICATE.name);
     let message = in_memory(cluster.get(&MESSAGE));
+    let protocol = PeerProtocol::new(cluster.get(&PROTOCOL)).unwrap_or(PeerProtocol::NEWEST);
     let files = [&AUTHORITY, &CERTIFICATE, &KEY].map(|key| (key.name, cluster.find(key)));
     if let Some((_, Some(written))) = files.iter().find(|(_, file)| file.is_some()) {
         let missing = files.iter().filter(|(name, _)| cluster.lacks(name)).map(|(name, _)| format!("`{name}`"));
@@ -67,7 +79,7 @@ pub(super) fn read(
             let help = "the three files belong together: `atoll cluster certificate NODE` says what to write";
             report.push_if_whole(written.origin.clone(), format!("`[cluster]` has no {what}"), help);
         }
-    } else if let Some((name, span)) = cluster.first_of(&[MESSAGE.name]) {
+    } else if let Some((name, span)) = cluster.first_of(&[MESSAGE.name, PROTOCOL.name]) {
         let why = format!("`{name}` has no effect, since the section has no `authority`");
         report.push_if_whole(ValueOrigin::Text(span), why, "add `authority`, `certificate` and `key`, or leave it out");
     }
@@ -75,7 +87,8 @@ pub(super) fn read(
         report.note_private(folder.join(&key.value), key.origin.clone());
     }
     let [authority, certificate, key] = files.map(|(_, file)| file.map(|found| FILE.resolve(&found, folder, report)));
-    Some(ClusterCalls { tls: PeerTls { authority: authority?, certificate: certificate?, key: key? }, message })
+    let tls = PeerTls { authority: authority?, certificate: certificate?, key: key? };
+    Some(ClusterCalls { tls, message, protocol })
 }
 
 #[cfg(test)]
@@ -99,10 +112,15 @@ mod tests {
         assert_eq!(parse("").unwrap().calls, None);
         let calls = parse(&format!("{FILES}message = '1MiB'\n")).unwrap().calls.unwrap();
         assert!(calls.tls.key.ends_with("n.key") && calls.message == 1 << 20, "{calls:?}");
+        assert_eq!(calls.protocol.number(), 2, "without the key it is the newest");
+        let old = parse(&format!("{FILES}protocol = 1\n")).unwrap().calls.unwrap();
+        assert_eq!(old.protocol.number(), 1);
         for (text, message, help) in [
             ("key = 'n.key'\n", "`[cluster]` has no `authority` and `certificate`", "atoll cluster certificate"),
             ("authority = 'a.pem'\ncertificate = 'x.pem'\nkey = 'n.key'\n", "x.pem", "atoll cluster init"),
             ("message = '1MiB'\n", "`message` has no effect", "add `authority`"),
+            ("protocol = 3\n", "`protocol` must be", "2"),
+            ("protocol = 1\n", "`protocol` has no effect", "add `authority`"),
             ("message = '1KiB'\n", "`message` must be a size", "64"),
         ] {
             let found = parse(text).expect_err(text);

@@ -71,6 +71,9 @@ pub(super) async fn secure(
         }
         Err((reason, error)) => {
             tls.metrics().failed(reason);
+            if matches!(reason, "client-certificate" | "no-client-certificate") {
+                tls.refused(addr, &error);
+            }
             tracing::debug!(peer = %addr, reason, error, "a TLS handshake failed");
             None
         }

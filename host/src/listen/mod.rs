@@ -78,7 +78,7 @@ pub use http2_stream::http1_head;
 pub use listener::Listener;
 pub use peer::Peer;
 pub use secure_peer::{ClientCertificate, SecurePeer};
-pub use server_tls::ServerTls;
+pub use server_tls::{RefusalNotice, ServerTls};
 pub use settings::{Http2Settings, Settings};
 pub use tls_settings::{CertificateFiles, ClientAuth, TlsSettings};
 pub use tunnel::Tunnel;

@@ -16,8 +16,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -55,7 +56,12 @@ pub struct ServerTls {
     written: Notify,
     challenges: Arc<AcmeChallenges>,
     metrics: Arc<TlsMetrics>,
+    /// Is told of clients whose certificate is refused.
+    refusals: OnceLock<RefusalNotice>,
 }
+
+/// Is told of a client whose certificate is refused, or who shows none: from where, and why.
+pub type RefusalNotice = Box<dyn Fn(SocketAddr, &str) + Send + Sync>;
 
 /// A configuration, when its first certificate expires, and what is doubtful about it.
 pub(super) struct LoadedTls {
@@ -104,6 +110,7 @@ impl ServerTls {
             written,
             challenges,
             metrics,
+            refusals: OnceLock::new(),
         })
     }
 
@@ -114,6 +121,18 @@ impl ServerTls {
     pub fn check(settings: &TlsSettings) -> Result<Vec<(TlsFile, String)>, Vec<TlsFileError>> {
         let contents = TlsFileContents::read(settings);
         build(settings, &Arc::new(default_provider()), &contents).map(|loaded| loaded.warnings)
+    }
+
+    /// Has `notice` told of clients whose certificate is refused. The first one stays.
+    pub fn tell_refusals(&self, notice: RefusalNotice) {
+        let _ = self.refusals.set(notice);
+    }
+
+    /// A client is refused for its certificate.
+    pub(super) fn refused(&self, client: SocketAddr, why: &str) {
+        if let Some(notice) = self.refusals.get() {
+            notice(client, why);
+        }
     }
 
     /// What this listener counts of its TLS.

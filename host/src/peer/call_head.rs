@@ -1,5 +1,6 @@
 //! What a call carries to another node, beside its arguments or its body: header fields that begin with `atoll-peer-`.
 
+use super::protocol::PeerProtocol;
 use crate::base::{
     CallContext, Digest, HostAndPort, Identity, IdentityFields, ProofKind, RequestId, SecureOrigin, ServiceName,
     StickyFields, TraceParent, TraceScope,
@@ -16,12 +17,13 @@ use std::time::{Duration, Instant};
 
 /// The beginning of every field of this room.
 const PREFIX: &str = "atoll-peer-";
-/// The version of the wire. A node refuses another one by name.
+/// The version of the wire. A node refuses one that it does not understand by name.
 const PROTOCOL: HeaderName = HeaderName::from_static("atoll-peer-protocol");
-const VERSION: &str = "1";
 const SERVICE: HeaderName = HeaderName::from_static("atoll-peer-service");
 const FUNCTION: HeaderName = HeaderName::from_static("atoll-peer-function");
 const SIGNATURE: HeaderName = HeaderName::from_static("atoll-peer-signature");
+/// From version 2 on, in place of the three: what is left, the depth and the request, with a space between them.
+const CALL: HeaderName = HeaderName::from_static("atoll-peer-call");
 /// What is left of the call's time, in microseconds.
 const LEFT: HeaderName = HeaderName::from_static("atoll-peer-left");
 const DEPTH: HeaderName = HeaderName::from_static("atoll-peer-depth");
@@ -62,9 +64,12 @@ pub struct CallHead {
 /// Why a request is no call of another node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    /// The other node speaks another version.
-    #[error("the calling node speaks version {0} of the peers' protocol, and this one version {VERSION}")]
-    Version(String),
+    /// The other node speaks a version that this one does not understand.
+    #[error(
+        "the calling node speaks version {0} of the peers' protocol, and this one version {oldest} to {1}",
+        oldest = PeerProtocol::OLDEST
+    )]
+    Version(String, PeerProtocol),
     /// A field is missing or wrong.
     #[error("`{0}` is missing or wrong")]
     Field(HeaderName),
@@ -82,24 +87,30 @@ struct WireIdentity {
 
 impl CallHead {
     /// Writes the head of a call of `function` of `service`, or of an HTTP request to it, into `headers`. Fields that
-    /// only a head has, and that somebody else put there, are removed first.
+    /// only a head has, and that somebody else put there, are removed first. It is `now`, and the other node
+    /// understands `protocol`.
     pub fn write(
         (service, function): (&ServiceName, Option<(&FunctionName, Digest)>),
         context: &CallContext,
-        now: Instant,
+        (now, protocol): (Instant, PeerProtocol),
         headers: &mut HeaderMap,
     ) {
         strip(headers);
-        headers.insert(PROTOCOL, HeaderValue::from_static(VERSION));
+        headers.insert(PROTOCOL, protocol.header());
         headers.insert(SERVICE, value(service.as_str()));
         if let Some((name, signature)) = function {
             headers.insert(FUNCTION, value(&name.to_string()));
             headers.insert(SIGNATURE, value(&signature.to_string()));
         }
         let left = context.deadline.saturating_duration_since(now).as_micros();
-        headers.insert(LEFT, HeaderValue::from(u64::try_from(left).unwrap_or(LONGEST).min(LONGEST)));
-        headers.insert(DEPTH, HeaderValue::from(context.depth));
-        headers.insert(REQUEST, context.request_id.header());
+        let left = u64::try_from(left).unwrap_or(LONGEST).min(LONGEST);
+        if protocol >= PeerProtocol::JOINED {
+            headers.insert(CALL, value(&format!("{left} {} {}", context.depth, context.request_id)));
+        } else {
+            headers.insert(LEFT, HeaderValue::from(left));
+            headers.insert(DEPTH, HeaderValue::from(context.depth));
+            headers.insert(REQUEST, context.request_id.header());
+        }
         if let Some(parent) = context.trace.as_ref().map(TraceScope::parent) {
             headers.insert(TRACE, value(&parent.to_string()));
         }
@@ -122,12 +133,13 @@ impl CallHead {
         }
     }
 
-    /// Takes the head, which came at `now`, out of a request. What is left is as it was on the calling node.
+    /// Takes the head, which came at `now`, out of a request. What is left is as it was on the calling node. This node
+    /// understands `newest` and older versions.
     ///
     /// # Errors
     /// The request is no call of another node, or of one that speaks another version.
-    pub fn take<B>(request: &mut Request<B>, now: Instant) -> Result<Self, HeadError> {
-        let head = Self::read(request.headers(), now)?;
+    pub fn take<B>(request: &mut Request<B>, (now, newest): (Instant, PeerProtocol)) -> Result<Self, HeadError> {
+        let head = Self::read(request.headers(), (now, newest))?;
         if request.headers().contains_key(SECURE) {
             request.extensions_mut().insert(SecureOrigin);
         }
@@ -141,19 +153,22 @@ impl CallHead {
         Ok(head)
     }
 
-    fn read(headers: &HeaderMap, now: Instant) -> Result<Self, HeadError> {
-        match text(headers, &PROTOCOL) {
-            Some(VERSION) => {}
-            Some(other) => return Err(HeadError::Version(other.to_owned())),
-            None => return Err(HeadError::Field(PROTOCOL)),
-        }
+    fn read(headers: &HeaderMap, (now, newest): (Instant, PeerProtocol)) -> Result<Self, HeadError> {
+        let version = required(headers, PROTOCOL)?;
+        let protocol = PeerProtocol::parse(version).filter(|protocol| *protocol <= newest);
+        let protocol = protocol.ok_or_else(|| HeadError::Version(version.to_owned(), newest))?;
         let service = ServiceName::new(required(headers, SERVICE)?).map_err(|_| HeadError::Field(SERVICE))?;
         // Not by `text`: a call with two functions would be taken for an HTTP request.
         let called = headers.contains_key(&FUNCTION).then(|| required(headers, FUNCTION)).transpose()?;
         let function = called.map(|name| function(headers, name)).transpose()?;
-        let left = number(headers, LEFT)?.min(LONGEST);
-        let depth = usize::try_from(number(headers, DEPTH)?).map_err(|_| HeadError::Field(DEPTH))?;
-        let request = RequestId::accept(required(headers, REQUEST)?).ok_or(HeadError::Field(REQUEST))?;
+        let (left, depth, request) = if protocol >= PeerProtocol::JOINED {
+            joined(required(headers, CALL)?).ok_or(HeadError::Field(CALL))?
+        } else {
+            let depth = usize::try_from(number(headers, DEPTH)?).map_err(|_| HeadError::Field(DEPTH))?;
+            let request = RequestId::accept(required(headers, REQUEST)?).ok_or(HeadError::Field(REQUEST))?;
+            (number(headers, LEFT)?, depth, request)
+        };
+        let left = left.min(LONGEST);
         let parent = optional(headers, TRACE, TraceParent::parse)?;
         let identity = optional(headers, IDENTITY, |text| unpacked::<WireIdentity>(text)?.identity())?;
         let sticky = optional(headers, STICKY, |text| Some(sticky(unpacked(text)?)))?;
@@ -225,8 +240,18 @@ fn required(headers: &HeaderMap, name: HeaderName) -> Result<&str, HeadError> {
 }
 
 fn number(headers: &HeaderMap, name: HeaderName) -> Result<u64, HeadError> {
-    let digits = text(headers, &name).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or(HeadError::Field(name))
+    text(headers, &name).and_then(whole).ok_or(HeadError::Field(name))
+}
+
+/// What is left, the depth and the request.
+fn joined(text: &str) -> Option<(u64, usize, RequestId)> {
+    let (left, rest) = text.split_once(' ')?;
+    let (depth, request) = rest.split_once(' ')?;
+    Some((whole(left)?, usize::try_from(whole(depth)?).ok()?, RequestId::accept(request)?))
+}
+
+fn whole(digits: &str) -> Option<u64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// What `read` makes of a field; `None` if there is no such field.
@@ -244,6 +269,7 @@ fn optional<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use PeerProtocol as Protocol;
     use proptest::prelude::*;
 
     fn context(now: Instant) -> CallContext {
@@ -269,6 +295,12 @@ mod tests {
 
     #[test]
     fn a_call_arrives_with_all_that_it_carried() {
+        for protocol in [Protocol::OLDEST, Protocol::NEWEST] {
+            it_arrives(protocol);
+        }
+    }
+
+    fn it_arrives(protocol: Protocol) {
         let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
         let (service, signature) = (ServiceName::new("products").unwrap(), Digest::of(b"types"));
         let sent = context(now);
@@ -276,8 +308,10 @@ mod tests {
         // What a client sends under these names says nothing.
         request.headers_mut().insert("atoll-peer-secure", HeaderValue::from_static("1"));
         request.headers_mut().insert("atoll-peer-unknown", HeaderValue::from_static("1"));
-        CallHead::write((&service, Some((&name(), signature))), &sent, now, request.headers_mut());
-        let head = CallHead::take(&mut request, later).unwrap();
+        CallHead::write((&service, Some((&name(), signature))), &sent, (now, protocol), request.headers_mut());
+        let joined = protocol == Protocol::NEWEST;
+        assert_eq!((request.headers().contains_key(CALL), request.headers().contains_key(LEFT)), (joined, !joined));
+        let head = CallHead::take(&mut request, (later, Protocol::NEWEST)).unwrap();
         assert_eq!(head.service, service);
         assert_eq!(head.function, Some(CalledFunction { name: name(), signature }));
         let CallContext { request_id, deadline, depth, identity, sticky_fields, .. } = head.context;
@@ -293,11 +327,16 @@ mod tests {
         let now = Instant::now();
         let mut request = Request::get("/x").header("host", "shop.example:8443").body(()).unwrap();
         request.extensions_mut().insert(SecureOrigin);
-        CallHead::write((&ServiceName::new("web").unwrap(), None), &context(now), now, request.headers_mut());
+        CallHead::write(
+            (&ServiceName::new("web").unwrap(), None),
+            &context(now),
+            (now, Protocol::NEWEST),
+            request.headers_mut(),
+        );
         CallHead::write_origin(&mut request);
         request.extensions_mut().clear();
         request.headers_mut().insert("host", HeaderValue::from_static("node-b"));
-        let head = CallHead::take(&mut request, now).unwrap();
+        let head = CallHead::take(&mut request, (now, Protocol::NEWEST)).unwrap();
         assert!(head.function.is_none());
         assert_eq!(request.headers().get("host").unwrap(), "shop.example:8443");
         assert_eq!(request.headers().len(), 1);
@@ -310,26 +349,45 @@ mod tests {
         let function = (name(), Digest::of(b"types"));
         let mut whole = HeaderMap::new();
         let service = ServiceName::new("products").unwrap();
-        CallHead::write((&service, Some((&function.0, function.1))), &context(now), now, &mut whole);
-        assert!(CallHead::read(&whole, now).is_ok());
+        CallHead::write(
+            (&service, Some((&function.0, function.1))),
+            &context(now),
+            (now, Protocol::OLDEST),
+            &mut whole,
+        );
+        let read = |headers: &HeaderMap| CallHead::read(headers, (now, Protocol::NEWEST));
+        assert!(read(&whole).is_ok());
         for name in [PROTOCOL, SERVICE, SIGNATURE, LEFT, DEPTH, REQUEST] {
             let mut headers = whole.clone();
             headers.remove(&name);
-            assert_eq!(CallHead::read(&headers, now).unwrap_err(), HeadError::Field(name));
+            assert_eq!(read(&headers).unwrap_err(), HeadError::Field(name));
         }
         for name in [SERVICE, FUNCTION, SIGNATURE, LEFT, DEPTH, TRACE, IDENTITY, STICKY] {
             for wrong in [" ", "-1", "99999999999999999999", "%", "AAAA"] {
                 let mut headers = whole.clone();
                 headers.insert(&name, HeaderValue::from_static(wrong));
-                assert_eq!(CallHead::read(&headers, now).unwrap_err(), HeadError::Field(name.clone()), "{wrong}");
+                assert_eq!(read(&headers).unwrap_err(), HeadError::Field(name.clone()), "{wrong}");
             }
             let mut headers = whole.clone();
             headers.append(&name, headers.get(&name).cloned().unwrap_or(HeaderValue::from_static("0")));
             headers.append(&name, HeaderValue::from_static("0"));
-            assert!(CallHead::read(&headers, now).is_err(), "two of {name}");
+            assert!(read(&headers).is_err(), "two of {name}");
         }
-        whole.insert(PROTOCOL, HeaderValue::from_static("2"));
-        assert_eq!(CallHead::read(&whole, now).unwrap_err(), HeadError::Version("2".into()));
+        for unknown in ["0", "3", "x"] {
+            whole.insert(PROTOCOL, HeaderValue::from_static(unknown));
+            assert_eq!(read(&whole).unwrap_err(), HeadError::Version(unknown.into(), Protocol::NEWEST));
+        }
+        let mut newer = HeaderMap::new();
+        let called = Some((&function.0, function.1));
+        CallHead::write((&service, called), &context(now), (now, Protocol::NEWEST), &mut newer);
+        assert!(read(&newer).is_ok());
+        let error = CallHead::read(&newer, (now, Protocol::OLDEST)).unwrap_err();
+        assert_eq!(error, HeadError::Version("2".into(), Protocol::OLDEST));
+        assert!(error.to_string().ends_with("and this one version 1 to 1"), "{error}");
+        for wrong in ["", "1", "1 2", "1 2 ", "-1 2 r", "1 x r", " 1 2 r", "1  2 r"] {
+            newer.insert(CALL, HeaderValue::from_static(wrong));
+            assert_eq!(read(&newer).unwrap_err(), HeadError::Field(CALL), "{wrong}");
+        }
     }
 
     #[test]
@@ -337,29 +395,33 @@ mod tests {
         let now = Instant::now();
         let far = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(1 << 40));
         let mut headers = HeaderMap::new();
-        CallHead::write((&ServiceName::new("a").unwrap(), None), &far, now, &mut headers);
-        let head = CallHead::read(&headers, now).unwrap();
+        CallHead::write((&ServiceName::new("a").unwrap(), None), &far, (now, Protocol::OLDEST), &mut headers);
+        let head = CallHead::read(&headers, (now, Protocol::NEWEST)).unwrap();
         assert_eq!(head.context.deadline, now + Duration::from_micros(LONGEST));
         // And one that has passed leaves nothing.
         CallHead::write(
             (&ServiceName::new("a").unwrap(), None),
             &context(now),
-            now + Duration::from_secs(9),
+            (now + Duration::from_secs(9), Protocol::OLDEST),
             &mut headers,
         );
-        assert_eq!(CallHead::read(&headers, now).unwrap().context.deadline, now);
+        assert_eq!(CallHead::read(&headers, (now, Protocol::NEWEST)).unwrap().context.deadline, now);
     }
 
     proptest! {
         #[test]
-        fn whatever_the_fields_hold_nothing_panics(values in proptest::collection::vec("[ -~]{0,12}", 10)) {
-            let names = [SERVICE, FUNCTION, SIGNATURE, LEFT, DEPTH, REQUEST, TRACE, IDENTITY, STICKY, ORIGINAL_HOST];
+        fn whatever_the_fields_hold_nothing_panics(
+            values in proptest::collection::vec("[ -~]{0,12}", 11),
+            version in 1..3_u16,
+        ) {
+            let called = [CALL, SERVICE, FUNCTION, SIGNATURE, LEFT, DEPTH, REQUEST];
+            let names = called.into_iter().chain([TRACE, IDENTITY, STICKY, ORIGINAL_HOST]);
             let mut request = Request::new(());
-            request.headers_mut().insert(PROTOCOL, HeaderValue::from_static(VERSION));
-            for (name, text) in names.into_iter().zip(values) {
+            request.headers_mut().insert(PROTOCOL, HeaderValue::from(version));
+            for (name, text) in names.zip(values) {
                 request.headers_mut().insert(name, HeaderValue::try_from(text).unwrap());
             }
-            let _ = CallHead::take(&mut request, Instant::now());
+            let _ = CallHead::take(&mut request, (Instant::now(), Protocol::NEWEST));
         }
     }
 }

@@ -6,6 +6,7 @@
 //! - A call without an answer is *not sent*, *in doubt* or *answered* with a failure. It is *not sent* only where the
 //!   other node cannot have begun it: no connection took it, or the node refused its stream (RFC 9113, section 8.7).
 //! - Both ends show certificates of the cluster's authority, and the called node's is for its name.
+//! - Two nodes speak the newest version of the wire that both understand ([`PeerProtocol`]).
 //! - A deadline crosses as the time that is left, since the clocks of two nodes differ.
 //! - A node that has vanished is found within `PING` and `PONG`, also on connections without a call.
 //! - Dropping a call's future, or its answer's body, resets its stream: the other node's work ends.
@@ -20,10 +21,12 @@ mod heard_stream;
 mod peer_client;
 mod peer_error;
 mod peer_tls;
+mod protocol;
 
 pub use answer::{PeerAnswer, PeerFailure};
 pub use call_head::{CallHead, CalledFunction, HeadError};
 pub use connections::ReachNotice;
 pub use peer_client::PeerClient;
 pub use peer_error::{CallFate, PeerError};
-pub use peer_tls::{PeerTls, PeerTlsError};
+pub use peer_tls::{PeerTls, PeerTlsError, ProofLook};
+pub use protocol::PeerProtocol;

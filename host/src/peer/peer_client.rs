@@ -4,6 +4,7 @@ use super::answer::PeerAnswer;
 use super::connections::{CallSlot, PeerConnections, ReachNotice};
 use super::peer_error::{CallFate, PeerError, of_body};
 use super::peer_tls::PeerTls;
+use super::protocol::{PeerProtocol, SpokenProtocol};
 use crate::base::{Body, BodyError, ErrorKind, remove_hop_by_hop};
 use bytes::Bytes;
 use http::header::{EXPECT, TE};
@@ -24,6 +25,7 @@ pub struct PeerClient {
     address: String,
     authority: Option<Authority>,
     connections: Arc<PeerConnections>,
+    protocol: SpokenProtocol,
 }
 
 impl PeerClient {
@@ -31,7 +33,18 @@ impl PeerClient {
     /// yet. `told` is told whether the node was reached, each time that a connection was tried; it must not wait.
     pub fn new(node: &str, address: &str, tls: PeerTls, told: ReachNotice) -> Self {
         let connections = PeerConnections::new(node.to_owned(), address.to_owned(), tls, told);
-        Self { node: node.into(), address: address.into(), authority: node.parse().ok(), connections }
+        let protocol = SpokenProtocol::up_to(PeerProtocol::NEWEST);
+        Self { node: node.into(), address: address.into(), authority: node.parse().ok(), connections, protocol }
+    }
+
+    /// The same, by this version of the wire at most.
+    pub fn speaking(self, newest: PeerProtocol) -> Self {
+        Self { protocol: SpokenProtocol::up_to(newest), ..self }
+    }
+
+    /// In which version the next call goes.
+    pub fn protocol(&self) -> PeerProtocol {
+        self.protocol.now()
     }
 
     /// The node's name.
@@ -60,6 +73,7 @@ impl PeerClient {
         let mut answer = sent.map_err(PeerError::of_exchange)?;
         *answer.version_mut() = Version::HTTP_11;
         remove_hop_by_hop(answer.headers_mut());
+        self.protocol.hear(answer.headers());
         let outcome = PeerAnswer::take(answer.headers_mut());
         // An answer of the listener itself, or of something that is no node.
         let unknown = || in_doubt(ErrorKind::BadAnswer, "what answered is no node of the cluster");

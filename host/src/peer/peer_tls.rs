@@ -59,26 +59,59 @@ pub enum PeerTlsError {
     },
 }
 
-/// What was last made of the files of each certificate that can be used: whoever renews a pair writes one file after
-/// the other, and connections that are made in between use the pair before. A process has one pair, so this is small.
-static LAST_GOOD: Mutex<BTreeMap<PathBuf, Arc<ClientConfig>>> = Mutex::new(BTreeMap::new());
+/// The last files of each certificate that could be used, as a whole: whoever renews a pair writes one file after the
+/// other, and what is done in between is done with the pair before. A process has one pair, so this is small.
+static LAST_GOOD: Mutex<BTreeMap<PathBuf, Arc<NodeProof>>> = Mutex::new(BTreeMap::new());
+
+/// What the files are good for, together: authority, certificate and key.
+#[derive(Debug)]
+struct NodeProof {
+    config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+/// What a look at the files has found.
+#[derive(Debug)]
+pub struct ProofLook {
+    /// Why the files cannot be used as they are now: those before are used on.
+    pub unusable: Option<PeerTlsError>,
+    /// Why other nodes refuse this one, by what is in use.
+    pub unproved: Option<PeerTlsError>,
+}
 
 impl PeerTls {
     /// As [`PeerTls::load`]; what was there before, while the files cannot be used.
-    pub(crate) fn load_or_last(&self) -> Result<Arc<ClientConfig>, PeerTlsError> {
+    ///
+    /// # Errors
+    /// They cannot be used, and never could.
+    pub fn load_or_last(&self) -> Result<Arc<ClientConfig>, PeerTlsError> {
+        self.proof_in_use().map(|(proof, _)| Arc::clone(&proof.config))
+    }
+
+    /// The files as they are, or as they last could be used, with the reason why they cannot now.
+    fn proof_in_use(&self) -> Result<(Arc<NodeProof>, Option<PeerTlsError>), PeerTlsError> {
+        let read = self.read();
         let mut last = LAST_GOOD.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.load() {
-            Ok(config) => {
-                last.insert(self.certificate.clone(), Arc::clone(&config));
-                Ok(config)
+        match (read, last.get(&self.certificate)) {
+            (Ok(proof), _) => {
+                let proof = Arc::new(proof);
+                last.insert(self.certificate.clone(), Arc::clone(&proof));
+                Ok((proof, None))
             }
-            Err(error) => match last.get(&self.certificate) {
-                Some(config) => {
-                    tracing::warn!(%error, "the new certificate of this node cannot be used; the old one is used on");
-                    Ok(Arc::clone(config))
-                }
-                None => Err(error),
-            },
+            (Err(error), Some(proof)) => {
+                tracing::debug!(%error, "the files of this node's certificate cannot be used; those before are");
+                Ok((Arc::clone(proof), Some(error)))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Looks at the files again: whether they can be used, and whether other nodes take this one for `node`.
+    pub fn look(&self, node: &str) -> ProofLook {
+        match self.proof_in_use() {
+            Ok((proof, unusable)) => ProofLook { unusable, unproved: self.verify(&proof, node).err() },
+            Err(error) => ProofLook { unusable: None, unproved: Some(error) },
         }
     }
 
@@ -88,16 +121,14 @@ impl PeerTls {
     /// # Errors
     /// Why they would not.
     pub fn proves(&self, node: &str) -> Result<(), PeerTlsError> {
-        self.load()?;
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.authority)? {
-            roots.add(certificate).map_err(|source| refused(&self.authority, source))?;
-        }
-        let chain = certificates(&self.certificate)?;
-        let (own, between) = chain.split_first().expect("a file without a certificate is refused");
+        self.verify(&self.read()?, node)
+    }
+
+    fn verify(&self, proof: &NodeProof, node: &str) -> Result<(), PeerTlsError> {
+        let (own, between) = proof.chain.split_first().expect("a file without a certificate is refused");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let unfit = |why: String| PeerTlsError::Unfit { path: self.certificate.clone(), why };
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&proof.roots), provider).build();
         let verifier = verifier.map_err(|error| unfit(error.to_string()))?;
         let name = ServerName::try_from(node.to_owned()).map_err(|error| unfit(error.to_string()))?;
         let verified = verifier.verify_server_cert(own, between, &name, &[], UnixTime::now());
@@ -127,20 +158,26 @@ impl PeerTls {
     /// # Errors
     /// A file cannot be read, or the certificate and the key do not belong together.
     pub fn load(&self) -> Result<Arc<ClientConfig>, PeerTlsError> {
+        self.read().map(|proof| proof.config)
+    }
+
+    fn read(&self) -> Result<NodeProof, PeerTlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&self.authority)? {
             roots.add(certificate).map_err(|source| refused(&self.authority, source))?;
         }
+        let (roots, chain) = (Arc::new(roots), certificates(&self.certificate)?);
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|source| unread(&self.key, source))?;
         // The provider is named here, and not installed for the process: no dependency can replace it.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         // Both ends are Atoll, so no older version is needed.
         let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
-        let config = config.map_err(|source| refused(&self.authority, source))?.with_root_certificates(roots);
-        let config = config.with_client_auth_cert(certificates(&self.certificate)?, key);
+        let config = config.map_err(|source| refused(&self.authority, source))?;
+        let config = config.with_root_certificates(Arc::clone(&roots));
+        let config = config.with_client_auth_cert(chain.clone(), key);
         let mut config = config.map_err(|source| refused(&self.certificate, source))?;
         config.alpn_protocols = vec![HTTP2.to_vec()];
-        Ok(Arc::new(config))
+        Ok(NodeProof { config: Arc::new(config), roots, chain })
     }
 
     /// Makes the handshake, in which the other end proves that it is `node`.

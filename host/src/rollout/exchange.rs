@@ -60,6 +60,16 @@ impl Rollout {
         self.serving().get(name).map(|revision| revision.digest())
     }
 
+    /// The component that serves as `name`, as it is.
+    pub fn served_component(&self, name: &str) -> Option<Component> {
+        self.serving().get(name).map(|revision| Component::serving(revision))
+    }
+
+    /// The digest of the manifest's component of `name`, when the manifest was read.
+    pub fn manifest_digest(&self, name: &str) -> Option<Digest> {
+        self.find(name).ok()?.manifest()
+    }
+
     /// Prepares the exchange of all services for `wanted`, whose components fit one another: new revisions are made,
     /// and each has started once. `needs` is what the routes by HTTP and the health checks need of the services.
     ///

@@ -22,13 +22,13 @@ service = "hello"
 "#;
 
 /// A fleet whose nodes call each other, in three zones. The first one keeps a history.
-struct CallingFleet {
-    homes: Vec<Home>,
-    nodes: Vec<RunningNode>,
+pub(super) struct CallingFleet {
+    pub(super) homes: Vec<Home>,
+    pub(super) nodes: Vec<RunningNode>,
 }
 
 impl CallingFleet {
-    async fn start(server: &NatsServer, pki: &Path) -> Self {
+    pub(super) async fn start(server: &NatsServer, pki: &Path) -> Self {
         init_cluster(pki).unwrap();
         let home = |(at, name): (usize, &&str)| {
             let NodeFiles { authority, certificate, key } = certify_node(pki, name).unwrap();
@@ -58,12 +58,25 @@ impl CallingFleet {
     }
 
     /// Waits until exactly `count` nodes have it.
-    async fn settles(&self, by: usize, count: usize) -> Vec<(String, String)> {
+    pub(super) async fn settles(&self, by: usize, count: usize) -> Vec<(String, String)> {
         eventually(&format!("{count} nodes have it"), async || {
             let hosts = self.hosts(by).await;
             (hosts.len() == count).then_some(hosts)
         })
         .await
+    }
+
+    /// What a node says of the service.
+    pub(super) async fn service(&self, node: usize) -> Value {
+        let node = &self.nodes[node];
+        node.http.get(&format!("{}/v1/services/hello", node.host.admin)).await.json()
+    }
+
+    /// What the service answers to clients of a node.
+    pub(super) async fn answers(&self, node: usize) -> String {
+        let node = &self.nodes[node];
+        let answer = node.http.get(&format!("{}/hello", node.host.gateway)).await;
+        String::from_utf8_lossy(&answer.body).into_owned()
     }
 
     async fn swap(&self, by: usize, component: Vec<u8>) -> (u16, Value) {
@@ -75,7 +88,7 @@ impl CallingFleet {
     }
 
     /// Waits until every node serves this revision, by its short digest.
-    async fn all_serve(&self, revision: &str) {
+    pub(super) async fn all_serve(&self, revision: &str) {
         for node in &self.nodes {
             eventually(&format!("every node serves {revision}"), async || {
                 let service = node.http.get(&format!("{}/v1/services/hello", node.host.admin)).await.json();

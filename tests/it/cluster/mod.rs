@@ -3,8 +3,12 @@
 
 mod agreement;
 mod alone;
+mod manifests;
 mod outages;
+mod quorum;
+mod shop_load;
 mod standings;
+mod trio;
 mod views;
 
 use super::atoll::{Atoll, Home, Http, eventually};

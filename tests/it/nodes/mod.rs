@@ -4,16 +4,18 @@ mod crossing;
 mod failures;
 mod hosts;
 mod places;
+mod upgrades;
 
 use super::components::{component, workspace};
 use super::in_process_mesh::plan;
-use host::app::{KnownNodes, NodeFiles, PeerEdge, certify_node, init_cluster};
+use host::app::{NodeFiles, PeerEdge, certify_node, init_cluster};
 use host::base::{CallContext, RequestId, ServiceName};
 use host::contract::{FunctionName, InterfaceName};
 use host::listen::Drain;
 use host::membership::NodeName;
 use host::mesh::{Distance, Mesh, PeerDoor, Service};
-use host::peer::{PeerClient, PeerTls};
+use host::node::KnownNodes;
+use host::peer::{PeerClient, PeerProtocol, PeerTls};
 use host::registry::Registry;
 use host::rollout::{GrantSettings, PeerPlace, PeerPlaces, ReplicaSettings, Rollout, ServiceSpec};
 use host::runtime::{Link, Runtime, Settings, Value};
@@ -87,12 +89,23 @@ pub struct Node {
     address: SocketAddr,
     files: PeerTls,
     edge: Option<JoinHandle<usize>>,
+    newest: PeerProtocol,
     /// Instances live on it.
     _runtime: Arc<Runtime>,
 }
 
 impl Node {
     pub async fn start(name: &'static str, files: PeerTls, services: Vec<Deployed>) -> Self {
+        Self::start_speaking(name, files, services, PeerProtocol::NEWEST).await
+    }
+
+    /// The same, as a build that knows this version of the wire and older ones.
+    pub async fn start_speaking(
+        name: &'static str,
+        files: PeerTls,
+        services: Vec<Deployed>,
+        newest: PeerProtocol,
+    ) -> Self {
         let cache = workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
         let registry = Arc::new(Registry::default());
@@ -107,16 +120,17 @@ impl Node {
         let tracer = Arc::new(Tracer::new(TraceSettings { sample: 1.0, keep: 1 << 20, spans: 64 }, None));
         let edge = PeerEdge::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &files).await.unwrap();
         let (address, drain) = (edge.local_addr().unwrap(), Drain::new());
-        let door = PeerDoor::new(Arc::clone(&mesh), Some(Arc::clone(&tracer)), LONGEST);
+        let door = PeerDoor::new(Arc::clone(&mesh), Some(Arc::clone(&tracer)), LONGEST).speaking(newest);
         let known = KnownNodes::default();
         known.learn(["node-a", "node-b", "node-c"].map(|name| NodeName::new(name).unwrap()));
         let edge = Some(edge.serve(Arc::new(door), known, drain.clone()));
-        Self { name, mesh, registry, rollout, tracer, drain, address, files, edge, _runtime: runtime }
+        Self { name, mesh, registry, rollout, tracer, drain, address, files, edge, newest, _runtime: runtime }
     }
 
     /// The calls of this node to `other`, under whatever name.
     pub fn client(&self, name: &str, other: &Self) -> Arc<PeerClient> {
-        Arc::new(PeerClient::new(name, &other.address.to_string(), self.files.clone(), Box::new(|_| {})))
+        let client = PeerClient::new(name, &other.address.to_string(), self.files.clone(), Box::new(|_| {}));
+        Arc::new(client.speaking(self.newest))
     }
 
     /// This node's calls of `service` go to these nodes.

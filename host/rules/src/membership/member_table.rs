@@ -138,6 +138,14 @@ impl MemberTable {
         self.stale_since.get_or_insert(now);
     }
 
+    /// The registry has not taken a write of this node in time, so it need not have taken anybody's: while a stream has
+    /// no leader, leases run out whose holders live. Nobody goes until a whole lease after.
+    pub fn unwritten(&mut self, now: Instant) {
+        if let Coverage::Listing { up } | Coverage::Listed { up } = &mut self.coverage {
+            *up = now;
+        }
+    }
+
     /// A node has its lease.
     pub fn lease(&mut self, node: &NodeName, incarnation: Incarnation) {
         let member = Member { incarnation, doubted: None, seen: true, probe: None };

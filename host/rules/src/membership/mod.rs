@@ -24,7 +24,8 @@
 //! Never: reads a clock, sends anything, or knows NATS (`cluster` does).
 //!
 //! Tests: beside each file, and in `tests/`: the table against a naive model, and a seeded simulation of hundreds of
-//! nodes on a clock of its own, with mutants that it catches.
+//! nodes on a clock of its own, with mutants that it catches. Histories of the leader's lease, and of swaps by several
+//! nodes at a time, are checked for linearizability.
 
 mod agreement;
 mod campaign;

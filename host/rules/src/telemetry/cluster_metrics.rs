@@ -20,7 +20,7 @@ pub struct ClusterSample {
     pub lease_age: Option<Duration>,
     /// For how long the table may be the past; `None`: it is told each change.
     pub stale_for: Option<Duration>,
-    /// How many calls were refused whose certificate is for no node.
+    /// How many calls and connections were refused whose certificate is of no node.
     pub refused: u64,
 }
 
@@ -51,7 +51,7 @@ impl Collector for ClusterScrape {
         let help = "Nodes that have no lease and are believed to live all the same";
         let value = ConstGauge::new(i64::try_from(doubted).unwrap_or(i64::MAX));
         value.encode(encoder.encode_descriptor("cluster_doubted_nodes", help, None, MetricType::Gauge)?)?;
-        let help = "Calls that were refused, since the caller's certificate is for no node";
+        let help = "Calls and connections that were refused, since the caller's certificate is of no node";
         let value = ConstCounter::new(refused);
         value.encode(encoder.encode_descriptor("cluster_refused_calls", help, None, MetricType::Counter)?)?;
         let help = "1 while this node has its lease, otherwise 0";

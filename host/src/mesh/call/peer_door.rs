@@ -18,7 +18,7 @@ use crate::mesh::error::{CallBeginning, CallError, TryError};
 use crate::mesh::table::canary_watch::TossedCall;
 use crate::mesh::table::endpoint_group::EndpointGroup;
 use crate::mesh::table::service::Service;
-use crate::peer::{CallHead, CalledFunction, PeerAnswer, PeerFailure};
+use crate::peer::{CallHead, CalledFunction, PeerAnswer, PeerFailure, PeerProtocol};
 use crate::runtime::{DetachedValues, InstancePool, Value};
 use crate::telemetry::{TraceEnd, Tracer};
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub struct PeerDoor {
     tracer: Option<Arc<Tracer>>,
     /// The most bytes of a call's arguments, and of its result.
     longest: usize,
+    /// The newest version of the wire that is understood here.
+    newest: PeerProtocol,
 }
 
 /// What a typed call needs of its service.
@@ -51,13 +53,25 @@ struct FoundService {
 impl PeerDoor {
     /// The door to the services of `mesh`.
     pub fn new(mesh: Arc<Mesh>, tracer: Option<Arc<Tracer>>, longest: usize) -> Self {
-        Self { mesh, tracer, longest }
+        Self { mesh, tracer, longest, newest: PeerProtocol::NEWEST }
+    }
+
+    /// The same, for this version of the wire and older ones.
+    pub fn speaking(self, newest: PeerProtocol) -> Self {
+        Self { newest, ..self }
     }
 
     /// Answers a call of another node. Dropping the future, or the answer's body, ends the call.
-    pub async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let mut answer = self.answer_call(request).await;
+        self.newest.tell(answer.headers_mut());
+        answer
+    }
+
+    async fn answer_call(&self, mut request: Request<Body>) -> Response<Body> {
         let now = clock::now();
-        let CallHead { service, function, mut context, parent } = match CallHead::take(&mut request, now) {
+        let CallHead { service, function, mut context, parent } = match CallHead::take(&mut request, (now, self.newest))
+        {
             Ok(head) => head,
             Err(error) => return Self::refuse(error.to_string()),
         };

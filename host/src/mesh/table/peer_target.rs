@@ -52,7 +52,8 @@ impl PeerTarget {
             // For a node that traces nothing.
             trace.write_headers(request.headers_mut());
         }
-        CallHead::write((&self.service, None), context, clock::now(), request.headers_mut());
+        let when = (clock::now(), self.client.protocol());
+        CallHead::write((&self.service, None), context, when, request.headers_mut());
         CallHead::write_origin(&mut request);
         let (answer, _) = self.exchange(request, context).await?;
         Ok(answer)
@@ -83,7 +84,8 @@ impl PeerTarget {
             return Err(TryError::new(ErrorKind::BodyTooLarge, detail));
         }
         let mut headers = HeaderMap::new();
-        CallHead::write((&self.service, Some((name, function.signature))), context, clock::now(), &mut headers);
+        let when = (clock::now(), self.client.protocol());
+        CallHead::write((&self.service, Some((name, function.signature))), context, when, &mut headers);
         let body = if bytes.is_empty() { empty_body() } else { full_body(bytes) };
         let mut request = Request::new(body);
         (*request.method_mut(), *request.headers_mut()) = (Method::POST, headers);

@@ -20,6 +20,7 @@ use wasmtime::component::Component as Code;
 
 /// A component that passed every check that can be made without a service. Its code is compiled, unless it was only
 /// [examined](Runtime::examine). The code is in memory only if it is not in the cache on disk.
+#[derive(Clone)]
 pub struct Component {
     digest: Digest,
     contract: Arc<Contract>,
@@ -69,6 +70,20 @@ impl Runtime {
 }
 
 impl Component {
+    /// The component of a revision that serves: it has passed every check, so nothing is read or compiled again.
+    pub fn serving(revision: &Revision) -> Self {
+        Self {
+            digest: revision.digest,
+            contract: Arc::clone(revision.contract()),
+            footprint: revision.footprint,
+            slots: revision.slots,
+            unlinkable: None,
+            source: revision.source.clone(),
+            code: revision.code_in_memory(),
+            uncompiled: revision.uncompiled().unwrap_or(0),
+        }
+    }
+
     /// The digest that names the revision.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -193,7 +208,7 @@ impl Component {
         let loaded = self.code.clone().map(link).transpose().map_err(|error| LoadError::Link(format!("{error:#}")))?;
         let (contract, source) = (Arc::clone(&self.contract), self.source.clone());
         let revision = Revision::new(self.digest, self.slots, grants, contract, links.into(), source, loaded);
-        Ok(revision.with_uncompiled(self.uncompiled))
+        Ok(revision.of_size(self.footprint, self.uncompiled))
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct LinkedCode {
     exports: HashMap<FunctionName, Arc<Export>>,
     /// Held so that other revisions of the component find the code in
     /// [`SharedCode`](crate::runtime::cache::shared_code::SharedCode).
-    _code: Arc<Code>,
+    pub(super) code: Arc<Code>,
 }
 
 /// A function that other services may call.
@@ -40,7 +40,7 @@ impl LinkedCode {
         let pre = pre(runtime, &code, contract, links)?;
         // Now, not by the first instance.
         code.initialize_copy_on_write_image()?;
-        Ok(Self { handler: Handler::find(&pre), exports: exports(&code, contract), pre, _code: code })
+        Ok(Self { handler: Handler::find(&pre), exports: exports(&code, contract), pre, code })
     }
 
     /// The function that a caller means by `name`: of that interface, or of a compatible version of the interface.

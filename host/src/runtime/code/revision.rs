@@ -5,6 +5,7 @@
 //! it never waits for a call that waits for it. When a load fails, the waiting calls get the reason, and the next call
 //! loads again.
 
+use super::footprint::Footprint;
 use super::handler::{Handler, answers_http};
 use super::linked::{Export, LinkedCode};
 use crate::base::{Digest, ErrorKind};
@@ -36,9 +37,11 @@ pub struct Revision {
     /// Whether its instances answer HTTP by themselves.
     pub(crate) answers_http: bool,
     contract: Arc<Contract>,
+    /// What one of its instances takes from the start.
+    pub(super) footprint: Footprint,
     links: Vec<Link>,
     /// Where its bytes can be read again.
-    source: Option<Arc<Path>>,
+    pub(super) source: Option<Arc<Path>>,
     loaded: OnceLock<Box<LinkedCode>>,
     loading: Mutex<Option<Loading>>,
     /// Its functions as other nodes know them, from the first call of one on.
@@ -70,6 +73,7 @@ impl Revision {
             slots,
             answers_http,
             contract,
+            footprint: Footprint::default(),
             links,
             source,
             loaded,
@@ -80,15 +84,21 @@ impl Revision {
         }
     }
 
-    /// The same revision, whose component of so many bytes is not compiled; 0: it is.
-    pub(super) fn with_uncompiled(self, bytes: u64) -> Self {
-        Self { uncompiled: bytes.into(), ..self }
+    /// The same revision, of a component that takes so much and whose bytes are not compiled; 0: they are.
+    pub(super) fn of_size(self, footprint: Footprint, uncompiled: u64) -> Self {
+        Self { footprint, uncompiled: uncompiled.into(), ..self }
+    }
+
+    /// Its code, if that is in memory.
+    pub(super) fn code_in_memory(&self) -> Option<Arc<Code>> {
+        self.loaded.get().map(|loaded| Arc::clone(&loaded.code))
     }
 
     /// A revision of the same code that reaches the data of `bucket` and nothing else.
     pub(crate) fn confined_to(&self, bucket: Bucket) -> Self {
         let (grants, contract) = (Arc::new(self.grants.confined_to(bucket)), Arc::clone(&self.contract));
         Self::new(self.digest, self.slots, grants, contract, self.links.clone(), self.source.clone(), None)
+            .of_size(self.footprint, 0)
     }
 
     /// The bytes of its component, if that is not compiled yet.

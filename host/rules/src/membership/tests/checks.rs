@@ -66,6 +66,16 @@ impl World {
         self.newest = self.newest.max(fence);
     }
 
+    /// One order of all that was asked of the leader's lease, and of all that was done as its holder, explains every
+    /// answer.
+    pub(super) fn explain(&mut self) {
+        let history = self.lease.history();
+        self.report.operations = history.len();
+        if !history.linearizes(None) {
+            self.broke(Promise::History, "what was answered about the leader's lease has no order");
+        }
+    }
+
     /// All was well for some leases.
     pub(super) fn agree(&mut self) {
         let living: Vec<_> = (0..NODES).filter(|node| self.nodes[*node].alive).map(name).collect();

@@ -95,6 +95,20 @@ fn while_the_registry_is_away_and_a_lease_after_it_nobody_goes() {
 }
 
 #[test]
+fn while_the_registry_takes_no_writes_and_a_lease_after_it_nobody_goes() {
+    let (mut table, mut now) = table(3);
+    // Its leader is dead: news would come, and there are none. Then the next leader ends all leases at once.
+    now += TICK;
+    table.unwritten(now);
+    (1..=3).for_each(|node| table.lease_ended(&name(node), now));
+    assert!(pass(&mut table, &mut now, LEASE - TICK).is_empty());
+    assert_eq!(known(&table).len(), 4);
+    assert!(!table.view().stale, "the registry tells what it knows");
+    (1..=2).for_each(|node| table.lease(&name(node), Incarnation(1)));
+    assert_eq!(pass(&mut table, &mut now, LEASE), [name(3)], "who does not come back goes");
+}
+
+#[test]
 fn a_process_that_slept_asks_anew_before_it_evicts_anybody() {
     let (mut table, mut now) = table(3);
     now += LEASE;

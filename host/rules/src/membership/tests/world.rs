@@ -1,6 +1,7 @@
 //! The nodes, the registry between them, and what breaks.
 
 use super::fleet::{name, row};
+use super::lease_history::{LeaseAction, LeaseRecorder};
 use super::registry::{Outcome, Registry};
 use super::sim_rng::SimRng;
 use crate::membership::{Campaign, EvictionRule, Incarnation, LeaseClaim, LeaseTerms, MemberTable, Standing};
@@ -48,6 +49,7 @@ pub(super) enum Promise {
     Living,
     Dead,
     Agreement,
+    History,
 }
 
 /// What a run was like.
@@ -60,6 +62,8 @@ pub(super) struct Report {
     /// Writes of leaders that were taken, and that were refused.
     pub(super) writes: u64,
     pub(super) refused: u64,
+    /// What was asked of the leader's lease and answered.
+    pub(super) operations: usize,
     /// A digest of each step.
     pub(super) trace: u64,
 }
@@ -151,6 +155,7 @@ pub(super) struct World {
     /// The newest fence of a write that was taken.
     pub(super) newest: u64,
     pub(super) report: Report,
+    pub(super) lease: LeaseRecorder,
 }
 
 impl World {
@@ -168,10 +173,13 @@ impl World {
             world.report.trace = digest;
             world.step(step);
             if world.report.broken.len() > 3 {
-                return world.report;
+                break;
             }
         }
-        world.agree();
+        if world.report.broken.len() <= 3 {
+            world.agree();
+        }
+        world.explain();
         world.report
     }
 
@@ -203,7 +211,8 @@ impl World {
         };
         let nodes = (0..NODES).map(node).collect();
         let (steps, registry, report) = (BinaryHeap::new(), Registry::new(), Report::default());
-        Self { rules, rng, base, now: 0, steps, number: 0, nodes, registry, terms, rule, newest: 0, report }
+        let (now, number, newest, lease) = (0, 0, 0, LeaseRecorder::default());
+        Self { rules, rng, base, now, steps, number, nodes, registry, terms, rule, newest, report, lease }
     }
 
     pub(super) fn at(&mut self, at: u64, step: Step) {
@@ -263,7 +272,11 @@ impl World {
                 (0..VIEWERS).for_each(|viewer| self.lose(viewer));
             }
             Step::StoreBack => {
+                let led = self.registry.leases.get(&LEADER).map(|lease| (lease.node, lease.life));
                 self.registry.back(self.now);
+                if let Some(led) = led.filter(|_| !self.registry.leases.contains_key(&LEADER)) {
+                    self.lease.at_once(self.now, LeaseAction::Ended(led));
+                }
                 (0..VIEWERS).for_each(|viewer| self.reconnect(viewer));
             }
             Step::Reconnect(viewer, connection) => self.list(viewer, connection),
@@ -292,6 +305,9 @@ impl World {
         }
         claim.sending(now);
         let expected = claim.revision();
+        if key == LEADER {
+            self.lease.asked((node, life), expected.is_none(), self.now);
+        }
         if self.rng.percent(1) {
             self.after(ANSWER, Step::Answer { node, life, key, outcome: Outcome::Unknown });
         } else {
@@ -312,9 +328,12 @@ impl World {
             self.at(ends, Step::Expiry { key, revision });
             if key != LEADER {
                 self.tell(News::Lease(node, life));
-            } else if self.now < FAULTS_END && self.rng.percent(3) {
-                // It stops between a renewal and the answer to it.
-                self.after(0, Step::Sleep(node, self.now + 2 * LEASE));
+            } else {
+                self.lease.stored((node, life));
+                if self.now < FAULTS_END && self.rng.percent(3) {
+                    // It stops between a renewal and the answer to it.
+                    self.after(0, Step::Sleep(node, self.now + 2 * LEASE));
+                }
             }
         }
         let (wait, outcome) = if self.rng.percent(2) { (ANSWER, Outcome::Unknown) } else { (self.latency(), outcome) };
@@ -326,6 +345,9 @@ impl World {
         let this = &mut self.nodes[node];
         if !this.alive || this.life != life {
             return;
+        }
+        if key == LEADER {
+            self.lease.answered((node, life), outcome, self.now);
         }
         let claim = if key == LEADER { &mut this.leads } else { &mut this.claim };
         let had = claim.revision();
@@ -352,8 +374,12 @@ impl World {
     }
 
     fn expire(&mut self, key: usize, revision: u64) {
-        if self.registry.expire(key, revision) && key != LEADER {
-            self.tell(News::Ended(key));
+        let holder = self.registry.leases.get(&key).map(|lease| (lease.node, lease.life));
+        if self.registry.expire(key, revision) {
+            match holder {
+                Some(holder) if key == LEADER => self.lease.at_once(self.now, LeaseAction::Ended(holder)),
+                _ => self.tell(News::Ended(key)),
+            }
         }
     }
 
@@ -424,6 +450,7 @@ impl World {
         let wait = self.rng.between(50..=400);
         self.after(wait, Step::Decision(node));
         let Some(fence) = self.leads(node) else { return };
+        self.lease.at_once(self.now, LeaseAction::Kept((node, self.nodes[node].life)));
         self.look_at_holders();
         // A collector of garbage, a full disk, SIGSTOP: the write comes later than the decision.
         let late = if self.rng.percent(12) { self.rng.between(1_000..=3 * LEASE) } else { self.latency() };

@@ -4,30 +4,36 @@ use crate::base::ServiceName;
 use crate::cluster::Cluster;
 use crate::membership::{ClusterView, Incarnation, NodeName, NodeRow, ServiceRow, ZoneName};
 use crate::mesh::Distance;
-use crate::peer::{PeerClient, PeerTls};
+use crate::peer::{PeerClient, PeerProtocol, PeerTls};
 use crate::rollout::{PeerPlace, PeerPlaces, Rollout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The other nodes, with the connections to each.
-pub(super) struct PeerDirectory {
+pub struct PeerDirectory {
     /// This node's zone.
     zone: Option<ZoneName>,
     tls: PeerTls,
     cluster: Arc<Cluster>,
     /// The most bytes of a typed call's arguments, and of its result.
     longest: usize,
+    /// The newest version of the wire that this node speaks.
+    newest: PeerProtocol,
     known: BTreeMap<NodeName, (Incarnation, Arc<PeerClient>)>,
 }
 
 impl PeerDirectory {
     /// Nobody is known yet.
-    pub(super) fn new(cluster: Arc<Cluster>, zone: Option<ZoneName>, (tls, longest): (PeerTls, usize)) -> Self {
-        Self { zone, tls, cluster, longest, known: BTreeMap::new() }
+    pub fn new(
+        cluster: Arc<Cluster>,
+        zone: Option<ZoneName>,
+        (tls, longest, newest): (PeerTls, usize, PeerProtocol),
+    ) -> Self {
+        Self { zone, tls, cluster, longest, newest, known: BTreeMap::new() }
     }
 
     /// Gives the services of `rollout` the endpoints that each view has for them. It ends with the views.
-    pub(super) async fn follow(mut self, rollout: &Rollout) {
+    pub async fn follow(mut self, rollout: &Rollout) {
         let mut views = self.cluster.view();
         loop {
             let view = Arc::clone(&views.borrow_and_update());
@@ -57,7 +63,7 @@ impl PeerDirectory {
     }
 
     fn client(&mut self, row: &NodeRow) -> Arc<PeerClient> {
-        let (cluster, tls, name) = (&self.cluster, &self.tls, &row.name);
+        let (cluster, tls, name, newest) = (&self.cluster, &self.tls, &row.name, self.newest);
         let (_, client) = self.known.entry(name.clone()).or_insert_with(|| {
             // Who was reached lives, and who was not does not, whatever the registry says.
             let (table, probed) = (Arc::downgrade(cluster), name.clone());
@@ -67,7 +73,7 @@ impl PeerDirectory {
                 }
             };
             let client = PeerClient::new(name.as_str(), &row.address, tls.clone(), Box::new(told));
-            (row.incarnation, Arc::new(client))
+            (row.incarnation, Arc::new(client.speaking(newest)))
         });
         Arc::clone(client)
     }

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 const STARTING: Duration = Duration::from_secs(2);
 
 /// The task that follows the cluster.
-pub(super) struct SwapFollower {
+pub struct SwapFollower {
     cluster: Arc<Cluster>,
     rollout: Arc<Rollout>,
     duties: Arc<NodeDuties>,
@@ -31,13 +31,14 @@ pub(super) struct SwapFollower {
 }
 
 impl SwapFollower {
-    pub(super) fn new(cluster: Arc<Cluster>, rollout: Arc<Rollout>, duties: Arc<NodeDuties>) -> Self {
+    /// A node that has followed nothing yet.
+    pub fn new(cluster: Arc<Cluster>, rollout: Arc<Rollout>, duties: Arc<NodeDuties>) -> Self {
         let (voter, failed, followed) = (SwapVoter::default(), BTreeMap::new(), BTreeMap::new());
         Self { cluster, rollout, duties, voter, failed, followed }
     }
 
     /// Takes what the cluster wants before this node serves. Without NATS it serves what it has.
-    pub(super) async fn begin(&mut self) {
+    pub async fn begin(&mut self) {
         let mut boards = self.cluster.swaps();
         let whole = timeout(STARTING, boards.wait_for(|board| board.is_whole)).await;
         let Ok(Ok(board)) = whole.map(|board| board.map(|board| Arc::clone(&board))) else {
@@ -51,7 +52,7 @@ impl SwapFollower {
     }
 
     /// Follows the cluster. It ends with it.
-    pub(super) async fn follow(mut self) {
+    pub async fn follow(mut self) {
         let mut boards = self.cluster.swaps();
         loop {
             let board = Arc::clone(&boards.borrow_and_update());

@@ -25,10 +25,13 @@ const PAUSE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// The task that keeps the services of this node.
-pub(super) struct ServicePlaces {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) rollout: Arc<Rollout>,
-    pub(super) duties: Arc<NodeDuties>,
+pub struct ServicePlaces {
+    /// Its view says which nodes there are.
+    pub cluster: Arc<Cluster>,
+    /// Begins and ends the instances.
+    pub rollout: Arc<Rollout>,
+    /// What others are told.
+    pub duties: Arc<NodeDuties>,
 }
 
 /// What the task remembers of a service.
@@ -42,7 +45,7 @@ struct ServiceMove {
 
 impl ServicePlaces {
     /// Follows the views. It ends with them.
-    pub(super) async fn follow(self) {
+    pub async fn follow(self) {
         let (mut views, mut moves) = (self.cluster.view(), BTreeMap::<ServiceName, ServiceMove>::new());
         loop {
             views.mark_unchanged();
@@ -129,7 +132,7 @@ impl ServicePlaces {
 
 /// Waits until the services that this node has alone stand elsewhere, as long as somebody is there to take them: this
 /// node has said that it drains.
-pub(super) async fn handed_over(cluster: &Cluster, rollout: &Rollout) {
+pub async fn handed_over(cluster: &Cluster, rollout: &Rollout) {
     let waits = |view: &ClusterView| {
         let placed = rollout.placed();
         placed.into_iter().any(|one| {

@@ -6,6 +6,7 @@
 use crate::listen::{ClientCertificate, SubjectName};
 use crate::membership::{ClusterView, NodeName};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub struct KnownNodes {
 #[derive(Debug, Default)]
 struct NodeNames {
     nodes: BTreeSet<NodeName>,
-    /// Whom the certificates of callers were for that waited in vain. Their next calls do not wait.
+    /// Whom the certificates of callers were for that waited in vain, whose next calls do not wait; and the addresses
+    /// of those whose certificate was refused.
     strangers: BTreeSet<String>,
 }
 
@@ -54,12 +56,12 @@ impl KnownNodes {
     }
 
     /// Nobody is known yet; callers that are refused are counted there.
-    pub(super) fn counted_by(refused: Arc<AtomicU64>) -> Self {
+    pub fn counted_by(refused: Arc<AtomicU64>) -> Self {
         Self { refused, ..Self::default() }
     }
 
     /// Learns the nodes of each view. It ends with the views.
-    pub(super) async fn follow(self, mut views: watch::Receiver<Arc<ClusterView>>) {
+    pub async fn follow(self, mut views: watch::Receiver<Arc<ClusterView>>) {
         loop {
             let view = Arc::clone(&views.borrow_and_update());
             self.learn(view.nodes.keys().cloned());
@@ -73,7 +75,7 @@ impl KnownNodes {
     ///
     /// # Errors
     /// It is not: the text says whom it is for.
-    pub(super) async fn admit(&self, certificate: Option<&ClientCertificate>) -> Result<(), String> {
+    pub async fn admit(&self, certificate: Option<&ClientCertificate>) -> Result<(), String> {
         let shown: Vec<&str> = certificate.map(dns_names).unwrap_or_default();
         let is_node = |known: &NodeNames| {
             shown.iter().any(|name| NodeName::new(name).is_ok_and(|name| known.nodes.contains(&name)))
@@ -96,6 +98,16 @@ impl KnownNodes {
             "the certificate of the caller is for {names}, which is no node that this one knows: the cluster's \
              authority has signed it, and a node's certificate is for its name"
         ))
+    }
+
+    /// A caller's certificate is of another authority, or none was shown: TLS has refused the connection.
+    pub fn refuse_handshake(&self, caller: SocketAddr, why: &str) {
+        self.refused.fetch_add(1, Relaxed);
+        let address = caller.ip().to_string();
+        if !self.names.borrow().strangers.contains(&address) {
+            self.remember(&address);
+            tracing::warn!(caller = address, why, "a caller is refused: its certificate is not of the cluster");
+        }
     }
 
     fn remember(&self, stranger: &str) {
@@ -165,6 +177,17 @@ mod tests {
         }
         known.learn([node("billing")]);
         known.admit(Some(&stranger)).await.unwrap();
+    }
+
+    #[test]
+    fn a_refused_handshake_counts_like_a_refused_call() {
+        let refused = Arc::new(AtomicU64::new(0));
+        let known = KnownNodes::counted_by(Arc::clone(&refused));
+        for port in [1, 2] {
+            known.refuse_handshake(SocketAddr::from(([192, 0, 2, 7], port)), "UnknownIssuer");
+        }
+        assert_eq!(refused.load(Relaxed), 2);
+        assert_eq!(known.names.borrow().strangers.len(), 1, "one address is one line of the log");
     }
 
     #[tokio::test(start_paused = true)]
