@@ -11,7 +11,6 @@ use crate::membership::{
     ClusterView, Incarnation, NodeVote, SwapBoard, SwapId, SwapProposal, SwapVoter, Tally, VoteWord, WantedRevision,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 pub(super) const NODES: usize = 4;
 const LEASE: u64 = 6_000;
