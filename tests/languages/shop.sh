@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the shop of examples/languages by the tools of its languages, and fills the cache of the tests with its compiled
-# code: the largest of its components takes the host longer than a test waits. `just languages-shop`.
+# Builds the shop of examples/languages by the tools of its languages, and fills the cache of the tests with its
+# compiled code: the largest of its components takes the host longer than a test waits. `just languages-shop`.
 #
 #   tests/languages/shop.sh ATOLL
 set -eu

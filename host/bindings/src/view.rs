@@ -146,9 +146,12 @@ pub(crate) fn wide_integer(resolve: &Resolve, world: WorldId) -> Option<String> 
     items.find_map(|(key, item)| match item {
         WorldItem::Interface { id, .. } => {
             let interface = &resolve.interfaces[*id];
-            // The platform's numbers are small by what they count: versions of commits, times.
+            // The platform's numbers are small by what they count: versions of commits, times. Those of `atomics` are
+            // the service's own, and those of random bits have all 64.
             let package = interface.package.map(|package| &resolve.packages[package].name);
-            if package.is_some_and(platform::offers) {
+            let is_any_number =
+                matches!(interface.name.as_deref(), Some("atomics" | "random" | "insecure" | "insecure-seed"));
+            if package.is_some_and(platform::offers) && !is_any_number {
                 return None;
             }
             let name = resolve.name_world_key(key);

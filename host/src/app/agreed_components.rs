@@ -13,7 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The digest on which the nodes have agreed, of each service; none without a cluster.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(super) struct AgreedComponents(BTreeMap<ServiceName, Digest>);
 
 impl AgreedComponents {

@@ -189,7 +189,7 @@ impl Applier {
 
     /// Lets `next` serve. What can fail comes first.
     async fn replace(&self, now: &mut AppliedManifest, next: NextManifest) -> Result<(), OperationError> {
-        let NextManifest { in_use, mut assembly, places, files, changes, .. } = next;
+        let NextManifest { in_use, mut assembly, places, files, changes, agreed } = next;
         let manifest = &in_use.manifest;
         let same_policies = now.in_use.tree.agrees(&in_use.tree, &["auth"]);
         let policies = if same_policies {
@@ -206,6 +206,10 @@ impl Applier {
         }
         let same = |name: &ServiceName| now.in_use.agrees_on_service(&in_use, name);
         let exchange = self.exchange(&mut assembly, same).await?;
+        // Compiling has taken its time: what was agreed on meanwhile is not taken back.
+        if agreed != AgreedComponents::of(self.parts.cluster.as_deref()) {
+            return Err(moved());
+        }
         let names = manifest.services.iter().map(|service| service.spec.name.clone());
         let health: Vec<_> = names.zip(std::mem::take(&mut assembly.health_checks)).collect();
         let kept = now.in_use.kept_routes(&in_use);

@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long a row is kept that nobody writes again: the garbage of nodes that never come back. A node writes its own
 /// four times in that time.
 const ROW_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How many leases without a renewal that is taken count as an election of NATS; it takes some seconds.
+const ELECTION: u32 = 3;
 
 /// Keeps this node in the registry, for as long as the host runs.
 pub(super) struct NodeKeeper {
@@ -54,7 +56,7 @@ impl NodeKeeper {
     pub(super) async fn run(self) {
         // The revision that a free key has: of its marker, or 0.
         let (mut free, mut due) = (Some(0), Instant::now());
-        let mut written = WrittenRow::default();
+        let (mut written, mut failing) = (WrittenRow::default(), None);
         loop {
             let began = Instant::now();
             let renews = began >= due;
@@ -62,15 +64,15 @@ impl NodeKeeper {
                 due = began + self.terms.renewal();
                 let had = self.claim(|claim| claim.holds(began));
                 match timeout(self.terms.renewal(), self.renew(&mut free)).await {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(())) => failing = None,
                     Ok(Err(ClusterError::Overtaken)) => due = began + LOOK,
                     Ok(Err(error)) => {
                         tracing::debug!(%error, "the lease of this node was not renewed");
-                        self.table.change(MemberTable::unwritten);
+                        self.hold_evictions(&mut failing, began);
                     }
                     Err(_) => {
                         tracing::debug!("the registry did not answer in time");
-                        self.table.change(MemberTable::unwritten);
+                        self.hold_evictions(&mut failing, began);
                     }
                 }
                 let has = self.claim(|claim| claim.holds(Instant::now()));
@@ -82,6 +84,14 @@ impl NodeKeeper {
             }
             self.tell(&mut written, renews).await;
             sleep(LOOK.saturating_sub(began.elapsed())).await;
+        }
+    }
+
+    /// Evicts nobody for a lease: a registry that did not take this renewal need not have taken anybody's. If it takes
+    /// none for longer than an election lasts, the fault is this node's own, and what the registry says counts again.
+    fn hold_evictions(&self, failing: &mut Option<Instant>, now: Instant) {
+        if now.saturating_duration_since(*failing.get_or_insert(now)) < self.terms.length * ELECTION {
+            self.table.change(MemberTable::unwritten);
         }
     }
 
