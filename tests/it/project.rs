@@ -85,7 +85,7 @@ async fn a_new_service_implements_a_contract_that_is_there() {
     let contract = contract.to_str().unwrap();
     let folder = home.manifest().parent().unwrap().to_owned();
     for (language, code, parts) in [
-        ("rust", "src/lib.rs", ["async fn reserve_one(_id: u64,", "products::Error::Unavailable("]),
+        ("rust", "src/lib.rs", ["async fn reserve_one(_id: products::ProductId,", "products::Error::Unavailable("]),
         ("js", "src/service.js", ["async reserveOne(id, key, reservation) {", "a 64-bit integer is\n// a BigInt"]),
     ] {
         let made = home.output(&["new", language, "--lang", language, "--contract", contract]).await;

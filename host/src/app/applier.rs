@@ -159,10 +159,11 @@ impl Applier {
         let assembly = assembled.map_err(wrong)?;
         let text = draft.text().to_owned();
         let in_use = ManifestInUse::new(&text, draft.manifest);
-        let mut changes = now.in_use.tree.changes(&in_use.tree);
+        // What is said of a swap counts before what is said of its key.
+        let mut changes = self.swaps(now, &in_use, &assembly, &agreed);
+        changes.extend(now.in_use.tree.changes(&in_use.tree));
         let assets = HostAssets { store: self.parts.store.is_some(), history: archive.is_some() };
         changes.extend(now.in_use.unwritten_changes(&in_use, assets));
-        changes.extend(self.swaps(now, &in_use, &assembly, &agreed));
         changes.sort_by(|one, other| one.key.cmp(&other.key));
         changes.dedup_by(|one, other| one.key == other.key && one.class == other.class);
         Ok(NextManifest { in_use, assembly, places, files, changes, agreed })

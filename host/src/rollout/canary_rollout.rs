@@ -383,12 +383,13 @@ impl Rollout {
         let revision = Arc::clone(&run.revision);
         let ready = self.run_migration(deployment, &revision).await?;
         let swapped = self.make_stable(deployment, &mut history, (revision, ready), Clients::MustNotNotice).await?;
-        deployment.end_canary(&self.registry, run);
         deployment.traffic.metrics.swapped();
         swapped.log(deployment, "promoted");
         let numbers = format!("{numbers}; {way_back}");
         let verdict = by.map_or_else(|| numbers.clone(), |(by, _)| format!("promoted by {by}; {numbers}"));
+        // Whoever asks for the rollouts finds it under way until it has its entry.
         self.record_end(deployment, run.entry(RolloutOutcome::Promoted, verdict)).await;
+        deployment.end_canary(&self.registry, run);
         Ok(swapped)
     }
 
@@ -443,13 +444,15 @@ impl Rollout {
     /// There is no such service.
     pub fn rollouts(&self, name: &str) -> Result<RolloutHistory, SwapError> {
         let deployment = &*self.find(name)?;
+        // First the one under way: if it ends meanwhile, it is among those that have ended.
+        let open = deployment.canary().map(|run| run.state());
         let mut ended = match &self.archive {
             Some(archive) => archive.record(&deployment.spec.name).entries,
             None => deployment.ended().clone(),
         };
         ended.reverse();
         let serving = self.serving().get(name).map(|revision| revision.digest());
-        let open = deployment.canary().map(|run| run.state());
+        let open = open.filter(|open| ended.iter().all(|entry| entry.id != open.id));
         Ok(RolloutHistory { open, ended, serving, manifest: deployment.manifest() })
     }
 }

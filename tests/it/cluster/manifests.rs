@@ -30,7 +30,7 @@ async fn a_nodes_own_file_is_applied_on_after_a_swap_of_all_nodes_and_gives_none
         let unchanged = fs::read_to_string(fleet.homes[node].manifest()).unwrap();
         for arguments in [&["apply", "--dry-run"][..], &["apply", "--yes"]] {
             let (code, text) = said(&fleet, node, arguments).await;
-            assert_eq!((code, text.as_str()), (0, "nothing to change\n"));
+            assert!(code == 0 && text.starts_with("nothing to change\n"), "{code} {text}");
         }
         let (code, text) = said(&fleet, node, &["diff"]).await;
         let agreed = format!("hello: {revision} was agreed on by all nodes and serves in place");

@@ -43,7 +43,7 @@ struct RunningNode {
 
 impl RunningNode {
     async fn start(home: &Home, name: &str) -> Self {
-        let host = home.start_with(&[("ATOLL_NODE", name), ("ATOLL_LOG", "debug")]).await;
+        let host = home.start_with(&[("ATOLL_NODE", name), ("ATOLL_LOG", "debug,h2=off")]).await;
         Self { host, http: Http::default() }
     }
 
