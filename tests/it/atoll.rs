@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,12 +99,16 @@ impl Home {
         Atoll::spawn(command).await
     }
 
-    /// Starts a host that may end by itself before it listens; `None`: it has.
-    pub async fn start_or_end(&self, variables: &[(&str, &str)]) -> Option<Atoll> {
+    /// Starts a host that may be killed before it listens; `None`: it was, by SIGKILL.
+    pub async fn start_or_kill(&self, variables: &[(&str, &str)]) -> Option<Atoll> {
         self.link_cache();
         let mut command = self.command(&["run", "atoll.toml", "--log-format", "json"]);
         command.envs(variables.iter().copied());
-        Atoll::try_spawn(command).await.ok()
+        match Atoll::try_spawn(command).await {
+            Ok(atoll) => Some(atoll),
+            Err((Some(status), _)) if status.signal() == Some(9) => None,
+            Err((status, log)) => panic!("the host was not killed ({status:?}), and did not start:\n{log}"),
+        }
     }
 
     /// Starts the host with more arguments.
@@ -174,11 +179,11 @@ pub struct Atoll {
 
 impl Atoll {
     async fn spawn(command: Command) -> Self {
-        Self::try_spawn(command).await.unwrap_or_else(|log| panic!("the host did not start:\n{log}"))
+        Self::try_spawn(command).await.unwrap_or_else(|(_, log)| panic!("the host did not start:\n{log}"))
     }
 
-    /// Starts the host; its log, if it ends before it listens.
-    async fn try_spawn(mut command: Command) -> Result<Self, String> {
+    /// Starts the host; how it has ended and its log, if it does not listen.
+    async fn try_spawn(mut command: Command) -> Result<Self, (Option<ExitStatus>, String)> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (log, errors) = (Arc::default(), child.stderr.take().unwrap());
         let reader = read_lines(errors, Arc::clone(&log));
@@ -191,19 +196,24 @@ impl Atoll {
         Self::listening(child, Arc::default(), unread, None).await.expect("the host starts")
     }
 
-    /// Waits until the host prints the addresses on which it listens; its log, if it ends before that.
+    /// Waits until the host prints the addresses on which it listens. If it does not: how it has ended, `None` if it
+    /// runs on, and its log.
     async fn listening(
         mut child: Child,
         log: Arc<Mutex<Vec<String>>>,
         unread: Option<ChildStderr>,
         reader: Option<JoinHandle<()>>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, (Option<ExitStatus>, String)> {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut found, mut secure) = (HashMap::new(), String::new());
         let started = Instant::now();
         while found.len() < 2 {
             let line = tokio::time::timeout(TIMEOUT.saturating_sub(started.elapsed()), lines.next_line()).await;
-            let Ok(Ok(Some(line))) = line else { return Err(log.lock().unwrap().join("\n")) };
+            let Ok(Ok(Some(line))) = line else {
+                let left = TIMEOUT.saturating_sub(started.elapsed());
+                let status = tokio::time::timeout(left, child.wait()).await.ok().and_then(Result::ok);
+                return Err((status, log.lock().unwrap().join("\n")));
+            };
             match line.split_once(" listening on ") {
                 Some(("gateway", address)) if address.starts_with("https:") => secure = address.to_owned(),
                 Some((edge, address)) => _ = found.insert(edge.to_owned(), address.to_owned()),

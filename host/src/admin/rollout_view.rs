@@ -62,8 +62,8 @@ pub struct CanaryView {
     pub evidence: EvidenceView,
     /// Above how many milliseconds a call is slow. None: not known before 2,000 calls of the stable revision.
     pub slow_above_ms: Option<f64>,
-    /// Above how many bytes a call needs much memory. Of kept instances: above what
-    /// growth since the call before. None: not known, as for slow calls.
+    /// Above how many bytes a call needs much memory. None: not known, as for slow calls,
+    /// or instances are kept, whose growth is compared at the same age.
     #[serde(default)]
     pub heavy_above_bytes: Option<u64>,
 }

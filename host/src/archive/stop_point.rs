@@ -12,6 +12,9 @@ pub(super) struct StopPoint {
 
 impl StopPoint {
     pub(super) fn new(at: Option<u64>) -> Self {
+        if let Some(at) = at {
+            tracing::warn!(at, "a test's kill switch is set: the host ends itself at a moment of its writes");
+        }
         Self { at, passed: AtomicU64::new(0) }
     }
 

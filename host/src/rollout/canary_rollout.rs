@@ -133,12 +133,27 @@ impl Rollout {
         begun
     }
 
-    /// Ends the canary under way, since another component takes its place. False if there is none.
-    pub(super) async fn supersede(&self, deployment: &Deployment, by: &Revision) -> bool {
-        let Some(run) = deployment.canary() else { return false };
-        let verdict = format!("{} was swapped in meanwhile", by.digest().short());
-        self.take_back(deployment, &run, RolloutOutcome::Superseded, verdict).await;
-        true
+    /// Ends the canary under way, if there is one, since another component takes its place.
+    pub(super) async fn supersede(&self, deployment: &Deployment, by: &Revision) {
+        let Some(run) = deployment.canary() else { return };
+        self.take_back(deployment, &run, RolloutOutcome::Superseded, superseded_by(by.digest())).await;
+    }
+
+    /// The same, for rollout `id` of `digest`, which the record has as the next one from the same moment on.
+    ///
+    /// # Errors
+    /// The disk takes nothing: nothing has changed.
+    pub(super) async fn supersede_for(
+        &self,
+        deployment: &Deployment,
+        digest: Digest,
+        (id, order): (u64, &RolloutOrder),
+    ) -> Result<(), SwapError> {
+        let Some(run) = deployment.canary() else { return Ok(()) };
+        let (outcome, verdict) = (RolloutOutcome::Superseded, superseded_by(digest));
+        self.record_successor(deployment, run.entry(outcome, verdict.clone()), digest, (id, order)).await?;
+        self.leave_table(deployment, &run, outcome, &verdict);
+        Ok(())
     }
 
     async fn begin_canary(
@@ -355,6 +370,11 @@ impl Rollout {
         if ended.is_err() {
             tracing::error!(service = %deployment.spec.name, "the disk is too slow for the end of a rollout");
         }
+        self.leave_table(deployment, run, outcome, &verdict);
+    }
+
+    /// Takes a canary out of the table, whose end is written down.
+    fn leave_table(&self, deployment: &Deployment, run: &Arc<CanaryRun>, outcome: RolloutOutcome, verdict: &str) {
         if !deployment.end_canary(&self.registry, run) {
             return;
         }
@@ -455,4 +475,9 @@ impl Rollout {
         let open = open.filter(|open| ended.iter().all(|entry| entry.id != open.id));
         Ok(RolloutHistory { open, ended, serving, manifest: deployment.manifest() })
     }
+}
+
+/// The verdict of a canary in whose place `digest` was swapped in.
+fn superseded_by(digest: Digest) -> String {
+    format!("{} was swapped in meanwhile", digest.short())
 }

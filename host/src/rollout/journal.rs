@@ -44,19 +44,26 @@ impl Rollout {
         .map(Option::unwrap_or_default)
     }
 
-    /// Writes down once more that `digest` is about to be deployed: the canary that was under way at its beginning has
-    /// ended. A crash after the promotion would otherwise leave a revision that serves, and nothing that tells of it.
+    /// Writes down that a canary has ended, and once more that `digest` is about to be deployed, which has ended it. A
+    /// crash after the promotion would otherwise leave a revision that serves, and nothing that tells of it.
     ///
     /// # Errors
-    /// The disk takes nothing.
-    pub(super) async fn record_intent_again(
+    /// The disk takes nothing: the record is as it was.
+    pub(super) async fn record_successor(
         &self,
         deployment: &Deployment,
+        ended: HistoryEntry,
         digest: Digest,
         (id, order): (u64, &RolloutOrder),
     ) -> Result<(), SwapError> {
-        let open = OpenRollout { id, ..intent(digest, order) };
-        self.record(deployment, move |record| record.open = Some(open)).await
+        let (open, entry) = (OpenRollout { id, ..intent(digest, order) }, ended.clone());
+        self.record(deployment, move |record| {
+            record.open = Some(open);
+            record.entries.push(entry);
+        })
+        .await?;
+        deployment.remember(ended);
+        Ok(())
     }
 
     /// Changes the record of a service. Without history nothing happens.

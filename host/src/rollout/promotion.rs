@@ -22,9 +22,7 @@ impl Rollout {
     ) -> Result<Swapped, SwapError> {
         let digest = revision.digest();
         let ready = self.run_migration(deployment, &revision).await?;
-        if self.supersede(deployment, &revision).await {
-            self.record_intent_again(deployment, digest, (id, order)).await?;
-        }
+        self.supersede_for(deployment, digest, (id, order)).await?;
         let swapped = self.make_stable(deployment, history, (revision, ready), Clients::MustNotNotice).await?;
         deployment.traffic.metrics.swapped();
         swapped.log(deployment, "swapped");

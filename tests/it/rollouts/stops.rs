@@ -11,6 +11,7 @@ use super::*;
 use host::archive::{OpenRollout, RolloutOutcome, ServiceRecord};
 use host::base::Digest;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
 /// Of the story. A stop of one moment in so many, coprime to the three moments of a write, sees all three.
@@ -149,9 +150,9 @@ fn record(home: &Home) -> ServiceRecord {
     }
 }
 
-/// Starts the host, which ends at this moment of its writes; `None`: it has ended before it listened.
+/// Starts the host, which ends at this moment of its writes; `None`: it was killed before it listened.
 async fn start(home: &Home, moment: usize) -> Option<Atoll> {
-    home.start_or_end(&[("ATOLL_TEST_HISTORY_STOP", &moment.to_string())]).await
+    home.start_or_kill(&[("ATOLL_TEST_HISTORY_STOP", &moment.to_string())]).await
 }
 
 /// Starts the host after it was killed, and kills it at each moment of what it writes then.
@@ -231,7 +232,8 @@ async fn a_kill_between_any_two_writes_of_the_record_leaves_what_it_explains() {
         if story(&Client { http: &http, atoll: &atoll }, &mut ledger).await.is_some() {
             break;
         }
-        atoll.wait().await;
+        let status = atoll.wait().await;
+        assert_eq!(status.signal(), Some(9), "moment {moment}: {status}");
         stops += 1;
         let record = record(&home);
         let atoll = restart(&home).await;

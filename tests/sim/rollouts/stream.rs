@@ -1,7 +1,7 @@
 //! A stream of calls of a service with two revisions.
 
 use super::SimRng;
-use host::verdict::CallOutcome;
+use host::verdict::{CallMemory, CallOutcome};
 use std::ops::Range;
 
 /// How a revision fares.
@@ -112,7 +112,7 @@ impl CallStream {
         let micros = 300.0 * log.exp() * conduct.slower;
         // Most calls fit in 17 pages of 64 KiB, and some need more, by the size of what they are about.
         let pages = 17 + conduct.heavier + (self.unit().powi(8) * 12.0) as u64;
-        CallOutcome::Answered { micros: micros as u64, memory: Some(pages << 16) }
+        CallOutcome::Answered { micros: micros as u64, memory: Some(CallMemory::Needed(pages << 16)) }
     }
 
     fn unit(&mut self) -> f64 {

@@ -2,6 +2,7 @@
 
 use super::evidence::Evidence;
 use super::excluded_harm::{ExcludedHarm, highest_share};
+use super::growth_match::GrowthMatch;
 use super::limit_evidence::LimitEvidence;
 use super::symptom::Symptom;
 use super::threshold::Threshold;
@@ -24,8 +25,8 @@ pub enum CallOutcome {
     Answered {
         /// How long that took, in microseconds.
         micros: u64,
-        /// The memory that it needed, in bytes, or what its kept instance had grown by; `None` if nobody knows.
-        memory: Option<u64>,
+        /// The memory that it is answerable for; `None` if nobody knows.
+        memory: Option<CallMemory>,
     },
     /// The service failed it.
     Failed {
@@ -34,6 +35,20 @@ pub enum CallOutcome {
     },
     /// It says nothing of the service: a refusal, an answer of 4xx, a client that went away.
     Neutral,
+}
+
+/// The memory that a call is answerable for, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallMemory {
+    /// What the instance had that served this call alone.
+    Needed(u64),
+    /// What an instance that is kept between calls had grown by.
+    Grown {
+        /// Since the call before.
+        bytes: u64,
+        /// The number of the call among those of the instance, from 1.
+        age: u32,
+    },
 }
 
 /// What one revision had.
@@ -45,7 +60,7 @@ pub struct SideCounts {
     pub failed: u64,
     /// Calls that were slow.
     pub slow: u64,
-    /// Calls that needed much memory.
+    /// Calls that needed much memory, or whose kept instance had grown more than others of its age.
     pub heavy: u64,
 }
 
@@ -57,6 +72,7 @@ pub struct Judge {
     limit: Option<LimitEvidence>,
     slow: Threshold,
     memory: Threshold,
+    growth: GrowthMatch,
     /// The keys that have had an event of each kind in this step.
     failed_keys: HashSet<u64>,
     slow_keys: HashSet<u64>,
@@ -102,7 +118,7 @@ pub struct JudgeReport {
     /// Above how many microseconds a call is slow; `None` before 2,000 calls of the stable revision.
     pub slow_above: Option<u64>,
     /// Above how many bytes a call needs much memory; `None` before 2,000 calls of the stable revision of which that is
-    /// known.
+    /// known, and where instances are kept.
     pub heavy_above: Option<u64>,
     /// Failures are less than so many times as frequent at the canary, at 99 %.
     pub excluded: Option<f64>,
@@ -120,6 +136,7 @@ impl Judge {
             limit: limit.map(LimitEvidence::new),
             slow: Threshold::default(),
             memory: Threshold::default(),
+            growth: GrowthMatch::default(),
             failed_keys: HashSet::new(),
             slow_keys: HashSet::new(),
             heavy_keys: HashSet::new(),
@@ -159,8 +176,8 @@ impl Judge {
                     self.side(toss.canary).slow += 1;
                     self.add(Symptom::SlowCalls, toss);
                 }
-                let heavy = memory.and_then(|bytes| self.memory.exceeds(bytes, toss.canary));
-                if heavy == Some(true) && first(&mut self.heavy_keys, toss.key) {
+                let heavy = memory.and_then(|memory| self.heavy_call(toss, memory));
+                if let Some(toss) = heavy.filter(|heavy| first(&mut self.heavy_keys, heavy.key)) {
                     self.side(toss.canary).heavy += 1;
                     self.add(Symptom::Memory, toss);
                 }
@@ -183,6 +200,14 @@ impl Judge {
                     }
                 }
             }
+        }
+    }
+
+    /// The call that is heavy by what is known now, which may have been before this one, with its odds.
+    fn heavy_call(&mut self, toss: Toss, memory: CallMemory) -> Option<Toss> {
+        match memory {
+            CallMemory::Needed(bytes) => (self.memory.exceeds(bytes, toss.canary) == Some(true)).then_some(toss),
+            CallMemory::Grown { bytes, age } => self.growth.note(toss, bytes, age),
         }
     }
 

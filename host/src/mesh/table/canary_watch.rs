@@ -2,7 +2,7 @@
 
 use crate::base::{CallContext, ErrorKind, MemoryNote};
 use crate::breaker::Verdict;
-use crate::verdict::{CallOutcome, Coin, CoinKey, Judge, Toss};
+use crate::verdict::{CallMemory, CallOutcome, Coin, CoinKey, Judge, Toss};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,6 +87,12 @@ impl CanaryWatch {
     }
 }
 
+/// What the judge is told of a call's memory.
+fn memory_of(note: &MemoryNote) -> Option<CallMemory> {
+    let bytes = note.most()?;
+    Some(note.age().map_or(CallMemory::Needed(bytes), |age| CallMemory::Grown { bytes, age }))
+}
+
 impl TossedCall {
     /// The same for one try, and where the memory of its instance is to be noted.
     pub(crate) fn for_try(&self) -> (Box<Self>, Arc<MemoryNote>) {
@@ -111,7 +117,7 @@ impl TossedCall {
         let outcome = match verdict {
             Verdict::Success => {
                 let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                CallOutcome::Answered { micros, memory: self.memory.as_ref().and_then(|note| note.most()) }
+                CallOutcome::Answered { micros, memory: self.memory.as_deref().and_then(memory_of) }
             }
             Verdict::EndpointFault | Verdict::RequestFault => CallOutcome::Failed { trap: self.crash },
             Verdict::Throttled | Verdict::Neutral => CallOutcome::Neutral,

@@ -48,7 +48,7 @@ impl MemoryLimit {
         let grown = self.used - std::mem::replace(&mut self.before, self.used);
         self.calls = self.calls.saturating_add(1);
         if let Some(note) = note.filter(|_| self.calls > WARM) {
-            note.has(grown);
+            note.has_grown(grown, self.calls);
         }
     }
 
@@ -113,10 +113,11 @@ mod tests {
             memory.begin_call(Some(&note));
             assert!(memory.memory_growing(used, used + grows, None).unwrap());
             used += grows;
-            note.most()
+            note.most().zip(note.age())
         };
         assert!((0..WARM).all(|_| call(5).is_none()), "what it loads and caches is no growth");
-        assert_eq!([call(0), call(7), call(0), call(0)], [Some(5), Some(0), Some(7), Some(0)]);
+        let ages = [(5, 101), (0, 102), (7, 103), (0, 104)];
+        assert_eq!([call(0), call(7), call(0), call(0)], ages.map(Some));
     }
 
     #[test]

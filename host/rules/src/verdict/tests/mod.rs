@@ -1,6 +1,9 @@
 //! The parts of the room against naive models. The whole is in the seeded simulation, `tests/sim/rollouts`.
 
-use super::{CallOutcome, Coin, CoinKey, Evidence, Judge, RollbackReason, Symptom, TOLERATED, Toss, highest_share};
+use super::{
+    CallMemory, CallOutcome, Coin, CoinKey, Evidence, Judge, JudgeReport, RollbackReason, Symptom, TOLERATED, Toss,
+    highest_share,
+};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -182,7 +185,7 @@ fn slow_is_what_95_percent_of_2000_stable_calls_were_faster_than() {
 /// Calls take whole pages of 64 KiB: what 95 % of the stable calls stay at or below is the bound.
 #[test]
 fn a_canary_that_needs_more_memory_is_found_and_one_that_needs_the_same_is_not() {
-    let page = |pages: u64| CallOutcome::Answered { micros: 10, memory: Some(pages << 16) };
+    let page = |pages: u64| CallOutcome::Answered { micros: 10, memory: Some(CallMemory::Needed(pages << 16)) };
     let run = |more: u64| {
         let mut judge = Judge::new(None);
         for key in 0..2000 {
@@ -206,6 +209,61 @@ fn a_canary_that_needs_more_memory_is_found_and_one_that_needs_the_same_is_not()
     let mut judge = Judge::new(None);
     (0..9000).for_each(|key| judge.note(toss(key % 20 == 0, key), answered(1)));
     assert_eq!((judge.report().heavy_above, judge.report().evidence[Symptom::Memory as usize]), (None, 1.0));
+}
+
+fn grown(bytes: u64, age: u32) -> CallOutcome {
+    CallOutcome::Answered { micros: 10, memory: Some(CallMemory::Grown { bytes, age }) }
+}
+
+/// What old instances of the stable revision do not do says nothing of young ones, however often they do it.
+#[test]
+fn growth_is_compared_at_one_age_alone() {
+    let mut judge = Judge::new(None);
+    for key in 0..20_000 {
+        let age = 101 + u32::try_from(key % 800).unwrap();
+        judge.note(toss(true, key), grown(1 << 16, age));
+        judge.note(toss(false, key), grown(0, age + 9_000));
+        // Too old to be compared, on both sides.
+        judge.note(toss(true, key), grown(1 << 16, age + 9_000));
+    }
+    assert_eq!((judge.report().evidence[Symptom::Memory as usize], judge.report().canary.heavy), (1.0, 0));
+    let mut keys = 20_000..;
+    let found = (101..=900).find(|age| {
+        judge.note(toss(false, keys.next().unwrap()), grown(0, *age));
+        judge.verdict().is_some()
+    });
+    // At each age one call of the canary waits for it. 14 events of one against one are enough.
+    assert_eq!(found, Some(114), "{:?}", judge.report());
+    assert_eq!(judge.report().stable.heavy, 0);
+}
+
+/// A call has one that has grown most, or none, and its odds are those of how many were compared.
+#[test]
+fn the_call_that_has_grown_most_counts_by_how_many_it_was_compared_with() {
+    let run = |stable: &[u64], canary: u64| {
+        let mut judge = Judge::new(None);
+        stable.iter().zip(0..).for_each(|(bytes, key)| judge.note(toss(false, key), grown(*bytes, 200)));
+        judge.note(toss(true, 99), grown(canary, 200));
+        let JudgeReport { evidence, stable, canary, .. } = judge.report();
+        (evidence[Symptom::Memory as usize], stable.heavy, canary.heavy)
+    };
+    let expected = |canary: bool, calls: f64| naive(&[(canary, 1.0 / calls)]);
+    for (stable, canary, (winner, calls)) in [
+        (&[0, 3][..], 5, (Some(true), 3.0)),
+        (&[0, 3], 1, (Some(false), 3.0)),
+        (&[3, 0], 1, (Some(false), 3.0)),
+        (&[0, 3], 3, (None, 3.0)),
+        (&[3, 3], 1, (None, 3.0)),
+        (&[], 9, (None, 1.0)),
+        // The four that came last are compared.
+        (&[9, 0, 0, 0, 0], 1, (Some(true), 5.0)),
+    ] {
+        let (evidence, of_stable, of_canary) = run(stable, canary);
+        let heavy = (u64::from(winner == Some(false)), u64::from(winner == Some(true)));
+        assert_eq!((of_stable, of_canary), heavy, "{stable:?} and {canary}");
+        let expected = winner.map_or(1.0, |winner| expected(winner, calls));
+        assert!((evidence - expected).abs() < 1e-9, "{stable:?} and {canary}: {evidence}");
+    }
 }
 
 #[test]
