@@ -27,8 +27,8 @@ const SHARED: &str = "shared";
 const SETTLE: Duration = Duration::from_secs(5);
 /// The time between two tries.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long a holder may be without a connection. It opens another one after a second at most, as after a restart of the
-/// server; one that was killed does not.
+/// How long a holder may be without a connection. It opens another one after a second at most, as after a restart of
+/// the server; one that was killed does not.
 const UNCONNECTED: Duration = Duration::from_secs(2);
 /// How many keys one part of an erasure looks at.
 const ERASED_AT_ONCE: &str = "1000";
