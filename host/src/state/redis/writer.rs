@@ -173,7 +173,7 @@ impl RedisWriter {
         }
     }
 
-    /// Deletes a bucket, or a part of it while somebody reads a moment. `part`: the one that follows.
+    /// Deletes a bucket, or a part of it while somebody reads a moment or writes. `part`: the one that follows.
     ///
     /// # Errors
     /// As [`Self::write`].
@@ -193,7 +193,11 @@ impl RedisWriter {
         let WriteAnswer::Written(answer) = self.apply(session, &script::ERASE, &arguments).await? else {
             return Err(super::failure::away(&self.servers.place, "other hosts have the data now"));
         };
-        // Where the answer was lost, and the part is there, it may have been the last one or not: the next one tells.
+        // Where the answer was lost, and the part is there, it may have been the last one or not: the same part tells.
+        // Commits may have come between: so it looks at the version of each key.
+        if let Ok(version) = pages::number(answer.get(3)) {
+            self.tenure.written(version);
+        }
         let count = pages::number(answer.get(1)).unwrap_or(1);
         let after = match answer.get(2) {
             Some(RespReply::Text(after)) => after.clone(),

@@ -1,7 +1,8 @@
--- Deletes a bucket at once; or, while somebody reads a moment, some keys of it, of which each is kept for that moment.
+-- Deletes a bucket at once, if nobody has written since the erasure began, and nobody reads a moment; or else some keys
+-- of it, without those that were written since: each is kept for the moments that are read.
 -- ARGV: prefix, holder, writer, number of the batch, lease in ms, bucket; then, for the parts: the latest version that
 -- is deleted, where the part begins, how many keys it looks at.
--- Answers how many were deleted, and the key after which the next part begins, if there is one.
+-- Answers how many were deleted, the key after which the next part begins, if there is one, and the version afterwards.
 local p, holder, writer, number, lease, bucket, latest, from, most = unpack(ARGV)
 local found = facts(p)
 if found[2] ~= holder then
@@ -10,8 +11,8 @@ end
 if is_late(p, writer, number) then
   return {'late'}
 end
-local live, count, last = moments(p), 0, ''
-if #live == 0 then
+local live, count, last, version = moments(p), 0, '', found[1]
+if #live == 0 and version == latest then
   count = redis.call('HLEN', p .. 'values:' .. bucket)
   redis.call('UNLINK', p .. 'values:' .. bucket, p .. 'keys:' .. bucket)
 else
@@ -28,6 +29,10 @@ else
     last = keys[#keys]
   end
 end
+if count > 0 then
+  -- A server that lacks the erasure has an older version, and is known by it.
+  version = string.format('%.0f', redis.call('HINCRBY', p .. 'meta', 'version', 1))
+end
 note(p, writer, number)
 renew(p, holder, writer, lease)
-return {'ok', tostring(count), last}
+return {'ok', tostring(count), last, version}

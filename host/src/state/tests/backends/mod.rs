@@ -4,6 +4,7 @@
 mod outages;
 mod postgres_server;
 mod promises;
+mod redis_commits;
 mod redis_hosts;
 mod redis_server;
 mod servers;

@@ -1,6 +1,7 @@
 //! A real Redis or Valkey, which a test kills, stops, pauses and starts again.
 
 use super::postgres_server::TIMEOUT;
+use crate::state::redis::RedisScript;
 use crate::state::{BackendPassword, RemoteKind, RemoteSettings, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -171,6 +172,12 @@ impl RedisServer {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let answer = answer.strip_prefix("+OK\r\n").unwrap_or(&answer);
         Ok(answer.strip_suffix("+OK\r\n").unwrap_or(answer).to_owned())
+    }
+
+    /// What a script answers, without the lengths.
+    pub(super) async fn run(&self, script: &RedisScript, arguments: &[&str]) -> String {
+        let answer = self.ask(&[&["EVAL", script.text(), "0"], arguments].concat()).await;
+        answer.lines().filter(|line| !line.starts_with(['*', '$'])).collect::<Vec<_>>().join(" ")
     }
 
     /// A connection of this name.
