@@ -21,6 +21,7 @@ macro_rules! script {
     };
 }
 
+pub(super) static RIGHTS: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/rights.lua");
 pub(super) static CLAIM: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/claim.lua");
 pub(super) static RELEASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/release.lua");
 pub(super) static LOOK: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/look.lua");

@@ -1,6 +1,7 @@
 //! The session that writes: what a batch depends on is read, the batch is reckoned, and one script writes it if nothing
 //! has been written since.
 
+use super::failure;
 use super::pages::{self, VERSION_BYTES};
 use super::resp::{RespArguments, RespReply};
 use super::script::{self, RedisScript};
@@ -164,7 +165,7 @@ impl RedisWriter {
                 return Ok(planned.answers);
             }
             if Instant::now() >= until {
-                return Err(super::failure::away(&self.servers.place, "other hosts have written all the time"));
+                return Err(failure::away(&self.servers.place, "other hosts have written all the time"));
             }
             if self.shared {
                 // Whoever comes again at once meets the same others.
@@ -191,7 +192,7 @@ impl RedisWriter {
         let arguments = self.begin_write().with(LEASE).with(bucket.as_str());
         let arguments = arguments.with(part.latest.to_string()).with(from).with(ERASED_AT_ONCE);
         let WriteAnswer::Written(answer) = self.apply(session, &script::ERASE, &arguments).await? else {
-            return Err(super::failure::away(&self.servers.place, "other hosts have the data now"));
+            return Err(failure::away(&self.servers.place, "other hosts have the data now"));
         };
         // Where the answer was lost, and the part is there, it may have been the last one or not: the same part tells.
         // Commits may have come between: so it looks at the version of each key.
@@ -293,9 +294,21 @@ impl RedisWriter {
                     self.session = Some(session);
                     return Ok(WriteAnswer::Moved);
                 }
+                b"unfit" => return Err(self.unfit(answer)),
                 _ => return Err(self.servers.odd_answer()),
             },
-            Ok(Err(error @ SessionError::Refused(_))) => return Err(self.servers.error(error)),
+            // What it has done until then is not taken back.
+            Ok(Err(SessionError::Refused(text))) if failure::is_of_running_script(&text) => {
+                let problem = "the server has ended the script that writes while it ran: the commit may be there in \
+                               part";
+                let source = Some(StorageCause::new(self.servers.error(SessionError::Refused(text))));
+                return Err(StateError::Io { path: self.servers.place.clone().into(), problem, source });
+            }
+            Ok(Err(SessionError::Refused(text))) => {
+                // A full server is still the same one.
+                self.session = Some(session).filter(|_| failure::leaves_the_session(&text));
+                return Err(self.servers.error(SessionError::Refused(text)));
+            }
             Ok(Err(error)) => self.servers.error(error),
             Err(_) => self.servers.silent(),
         };
@@ -362,6 +375,13 @@ impl RedisWriter {
         format!("{}/{}", self.tenure.id(), self.number).into_bytes()
     }
 
+    /// A script has found, before its first write, that it could not do all of it.
+    fn unfit(&self, answer: Vec<RespReply>) -> StateError {
+        let problem = answer.into_iter().nth(1).and_then(RespReply::text).unwrap_or_default();
+        let problem = String::from_utf8_lossy(&problem).into_owned();
+        StateError::Unfit { place: self.servers.place.clone(), problem }
+    }
+
     /// The session, for one batch with the next number.
     async fn take_session(&mut self) -> Result<RedisSession, StateError> {
         self.number += 2;
@@ -385,6 +405,10 @@ impl RedisWriter {
         // It may be refused: then this host's end is noticed by the end of its lease.
         let name = client_name(self.tenure.id());
         let _ = timeout(LONGEST, session.ask(&[b"CLIENT", b"SETNAME", name.as_bytes()])).await;
+        let rights = self.answer(&session, &script::RIGHTS, &self.servers.arguments()).await?;
+        if pages::status(&rights) != b"ok" {
+            return Err(self.unfit(rights));
+        }
         let arguments = self.lease_arguments().with(FORMAT).with(claims).with(&self.gone);
         let answer = self.answer(&session, &script::CLAIM, &arguments).await?;
         match pages::status(&answer) {

@@ -245,31 +245,6 @@ async fn a_wrong_password_is_said_at_once_and_not_shown() {
     assert!(matches!(refused, StateError::Unfit { .. }), "{refused:?}");
 }
 
-/// The rights are those of docs/state-backends.md.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_with_the_rights_that_are_named_for_it_will_do() {
-    let Some(server) = RedisServer::any(&[]).await else { return };
-    let rights = ["~acl:*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+info"];
-    let user = [&["ACL", "SETUSER", "shop", "on", ">pw"][..], &rights].concat();
-    assert_eq!(server.ask(&user).await, "+OK\r\n");
-    let settings = changed(server.settings("acl"), |remote| {
-        remote.user = "shop".into();
-        remote.password = Some(BackendPassword::new("pw".into()));
-    });
-    let refused = Store::connect(&settings).await.unwrap_err();
-    assert!(refused.to_string().contains("+config|get"), "{refused}");
-    assert_eq!(server.ask(&["ACL", "SETUSER", "shop", "+config|get"]).await, "+OK\r\n");
-    let store = Store::connect(&settings).await.unwrap();
-    let mut export = BucketExport::begin(&store.bucket(&name("users")), ValueForm::Plain).await.unwrap();
-    write(&store, "1").await.unwrap();
-    while export.next().await.unwrap().is_some() {}
-    assert_eq!(store.erase(&name("users")).await, Ok(true));
-    closed(store).await;
-    let elsewhere = changed(settings, |remote| remote.namespace = "other".into());
-    let refused = Store::connect(&elsewhere).await.unwrap_err();
-    assert!(matches!(refused, StateError::Unfit { .. }), "{refused:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_servers_the_one_that_takes_writes_is_used() {
     let (Some(primary), Some(replica)) = (RedisServer::any(&[]).await, RedisServer::any(&[]).await) else { return };

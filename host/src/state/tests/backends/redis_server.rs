@@ -160,9 +160,14 @@ impl RedisServer {
     }
 
     async fn try_ask(&self, command: &[&str]) -> std::io::Result<String> {
+        self.try_ask_as(&["AUTH", PASSWORD], command).await
+    }
+
+    /// As [`RedisServer::ask`], with another login.
+    pub(super) async fn try_ask_as(&self, login: &[&str], command: &[&str]) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
         let mut request = String::new();
-        for words in [&["AUTH", PASSWORD][..], command, &["QUIT"]] {
+        for words in [login, command, &["QUIT"]] {
             request += &format!("*{}\r\n", words.len());
             words.iter().for_each(|word| request += &format!("${}\r\n{word}\r\n", word.len()));
         }
