@@ -153,7 +153,7 @@ impl RemoteDatabase for RedisDatabase {
     fn probe(&self) -> BackendFuture<'_, ()> {
         Box::pin(async move {
             self.is_open()?;
-            let read = self.line.ask(&[b"PING"]).await.map(drop);
+            let read = self.line.probe().await;
             // Whoever has it writes, and so learns what there is to learn.
             let Ok(mut writer) = self.writer.try_lock() else { return read };
             // Also if nothing can be read: its session may be one of before the server was told to promise less.
