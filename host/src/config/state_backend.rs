@@ -94,8 +94,9 @@ const POSTGRES_QUERY: &str = "write ?sslmode=require, which checks the server's 
                               connection without TLS";
 const REDIS_QUERY: &str = "leave it out; rediss:// in place of redis:// is a connection with TLS";
 /// Why there is no state on NATS.
-const NO_NATS: &str = "NATS cannot change several keys in one commit under conditions (docs/state-backends.md says more): \
-                       use postgres:// or redis://, or leave `backend` out: then the data are in the host's own file";
+const NO_NATS: &str = "NATS cannot change several keys in one commit under conditions (docs/state-backends.md says \
+                       more): use postgres:// or redis://, or leave `backend` out: then the data are in the host's \
+                       own file";
 
 /// What is wrong with an address.
 enum AddressProblem {
@@ -178,8 +179,9 @@ impl ValueKind for NamespaceKind {
 static BACKEND: ManifestKey<BackendAddressKind> = ManifestKey::without_default(
     "backend",
     BackendAddressKind,
-    "A database server that has the data of all services, in place of the file: PostgreSQL 14, Redis 7.0 or Valkey \
-     7.2, or later. docs/state-backends.md says what each promises. Several hosts may be named, of which one takes writes.",
+    "A database server that has the data of all services, in place of the file: PostgreSQL 14, Redis 7.0 or \
+     Valkey 7.2, or later. docs/state-backends.md says what each promises. Several hosts may be named, of which one \
+     takes writes.",
 );
 static USER: ManifestKey<TextKind> = ManifestKey::without_default(
     "user",

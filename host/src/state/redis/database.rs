@@ -153,15 +153,16 @@ impl RemoteDatabase for RedisDatabase {
     fn probe(&self) -> BackendFuture<'_, ()> {
         Box::pin(async move {
             self.is_open()?;
-            self.line.ask(&[b"PING"]).await?;
+            let read = self.line.probe().await;
             // Whoever has it writes, and so learns what there is to learn.
-            let Ok(mut writer) = self.writer.try_lock() else { return Ok(()) };
+            let Ok(mut writer) = self.writer.try_lock() else { return read };
+            // Also if nothing can be read: its session may be one of before the server was told to promise less.
             let probed = writer.probe().await;
             drop(writer);
             if self.is_open().is_err() {
                 self.close_writer();
             }
-            probed
+            if matches!(probed, Err(StateError::Superseded { .. })) { probed } else { read.and(probed) }
         })
     }
 

@@ -6,7 +6,7 @@ use crate::state::error::StateError;
 const LASTING: [&str; 8] =
     ["NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT", "ERR DB index is out of range"];
 
-/// An error that the server has answered: nothing was applied.
+/// An error that the server has answered. Nothing was applied, unless it is [of a running script](is_of_running_script).
 pub(super) fn refused(place: &str, text: &str) -> StateError {
     // Beyond this the server repeats what it was sent, values too.
     let problem = text.split(", with args").next().unwrap_or_default().to_owned();
@@ -26,6 +26,16 @@ pub(super) fn refused(place: &str, text: &str) -> StateError {
     StateError::Unavailable { place, problem, cause }
 }
 
+/// Whether a script was under way: its errors say where in it they were. All others are of before its beginning.
+pub(super) fn is_of_running_script(text: &str) -> bool {
+    text.contains("@user_script") || text.contains("SCRIPT KILL")
+}
+
+/// Whether the session may go on after an error: the server is the same one, and lacks only room.
+pub(super) fn leaves_the_session(text: &str) -> bool {
+    ["OOM ", "MISCONF ", "NOREPLICAS "].iter().any(|word| text.starts_with(word))
+}
+
 /// The connection has ended, or there was none to be had.
 pub(super) fn away(place: &str, problem: impl ToString) -> StateError {
     StateError::Unavailable { place: place.into(), problem: problem.to_string(), cause: "away" }
@@ -39,6 +49,15 @@ pub(super) fn silent(place: &str, seconds: u64) -> StateError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_a_running_script_is_known_from_one_before_its_beginning() {
+        let during = "WRONGTYPE Operation against a key script: 5f1c, on @user_script:80.";
+        assert!(is_of_running_script(during) && !leaves_the_session(during));
+        let before = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
+        assert!(!is_of_running_script(before) && leaves_the_session(before));
+        assert!(!leaves_the_session("READONLY You can't write against a read only replica."));
+    }
 
     #[test]
     fn an_error_is_lasting_or_has_its_cause_and_shows_no_argument() {

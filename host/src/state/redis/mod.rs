@@ -20,4 +20,4 @@ mod writer;
 
 pub(super) use database::RedisDatabase;
 #[cfg(test)]
-pub(super) use script::WRITE;
+pub(super) use script::{ERASE, FREEZE, RedisScript, THAW, WRITE};

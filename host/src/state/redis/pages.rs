@@ -69,6 +69,10 @@ pub(super) fn entries(answer: Vec<RespReply>) -> Result<Page<Entry>, OddAnswer> 
         .into_iter()
         .map(|(key, stored)| Ok(Entry { key, value: versioned(&stored)? }))
         .collect::<Result<Vec<_>, OddAnswer>>()?;
+    if more && items.is_empty() {
+        // A key without a value: an end here would keep all that follows from whoever reads.
+        return Err(OddAnswer);
+    }
     let next = items.last().filter(|_| more).map(|entry| entry.key.clone());
     Ok(Page { items, next })
 }
@@ -169,6 +173,12 @@ mod tests {
         assert_eq!(walked(&[], &before, 1), [(2, 2), (3, 3), (5, 5)], "all is erased since");
         assert_eq!(walked(&live, &[(1, None)], 2).len(), 6, "one is new");
         assert_eq!(entries_of_moment(vec![RespReply::Nil; 5], 1), Err(OddAnswer));
+    }
+
+    #[test]
+    fn a_page_that_has_nothing_although_more_follow_is_none() {
+        assert_eq!(entries(vec![RespReply::Text(b"1".into())]), Err(OddAnswer));
+        assert_eq!(entries(vec![RespReply::Text(b"0".into())]), Ok(Page { items: Vec::new(), next: None }));
     }
 
     #[test]

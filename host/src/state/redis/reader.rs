@@ -57,6 +57,19 @@ impl RedisReader {
         self.read(RedisRead::Command(command)).await
     }
 
+    /// Asks the server whether it still may be read: it may have been told to follow another one, which cuts nobody off.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn probe(&self) -> Result<(), StateError> {
+        let session = self.session().await?;
+        let admitted = timeout(LONGEST, self.servers.admit(&session)).await;
+        let Err(error) = admitted.map_err(|_| self.servers.silent()).flatten() else { return Ok(()) };
+        self.remove(&session);
+        // It may have ended since it was used last.
+        if session.is_closed() { self.session().await.map(drop) } else { Err(error) }
+    }
+
     /// Closes the session.
     pub(super) fn close(&self) {
         *self.lock() = None;
@@ -92,7 +105,7 @@ impl RedisReader {
         if let Some(session) = self.usable() {
             return Ok(session);
         }
-        let session = Arc::new(self.servers.open().await?);
+        let session = Arc::new(self.servers.open_where_written().await?);
         *self.lock() = Some(Arc::clone(&session));
         Ok(session)
     }

@@ -21,18 +21,19 @@ macro_rules! script {
     };
 }
 
+pub(super) static RIGHTS: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/rights.lua");
 pub(super) static CLAIM: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/claim.lua");
 pub(super) static RELEASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/release.lua");
 pub(super) static LOOK: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/look.lua");
 pub(super) static BEFORE: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/before.lua");
 pub(in crate::state) static WRITE: LazyLock<RedisScript> = script!("", "scripts/write.lua");
 /// It makes room.
-pub(super) static ERASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/erase.lua");
+pub(in crate::state) static ERASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/erase.lua");
 pub(super) static SETTLE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/settle.lua");
 pub(super) static GET: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/get.lua");
 pub(super) static SCAN: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/scan.lua");
-pub(super) static FREEZE: LazyLock<RedisScript> = script!("", "scripts/freeze.lua");
-pub(super) static THAW: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/thaw.lua");
+pub(in crate::state) static FREEZE: LazyLock<RedisScript> = script!("", "scripts/freeze.lua");
+pub(in crate::state) static THAW: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/thaw.lua");
 pub(super) static FROZEN_GET: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/frozen_get.lua");
 pub(super) static FROZEN_SCAN: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/frozen_scan.lua");
 
@@ -49,6 +50,11 @@ impl RedisScript {
     /// The digest by which the server knows it.
     pub(in crate::state) fn digest(&self) -> &str {
         &self.digest
+    }
+
+    #[cfg(test)]
+    pub(in crate::state) fn text(&self) -> &'static str {
+        self.text
     }
 
     /// The request that runs it by its digest, with these arguments.

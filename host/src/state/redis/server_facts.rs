@@ -2,6 +2,7 @@
 
 use super::resp::RespReply;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The oldest server: the scripts' first line is of Redis 7.0.
 const OLDEST: u32 = 7;
@@ -43,6 +44,11 @@ impl ServerFacts {
     /// Whether it takes writes: of several servers the one that does is used.
     pub(super) fn is_primary(&self) -> bool {
         self.info("role") == "master"
+    }
+
+    /// How long it runs.
+    pub(super) fn uptime(&self) -> Duration {
+        Duration::from_secs(self.info("uptime_in_seconds").parse().unwrap_or(0))
     }
 
     /// Why it will not do. `durable`: whether it must have on its disk what it acknowledges.

@@ -10,7 +10,7 @@ use crate::state::remote::{RetryGate, tls_settings};
 use crate::state::remote_settings::{BackendPassword, RemoteSettings};
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -25,6 +25,10 @@ pub(super) struct RedisSession {
     connection: RespConnection,
     /// That of its opening.
     pub(super) era: u64,
+    /// Which of the servers it leads to.
+    pub(super) server: usize,
+    /// How long the server has run, at the opening.
+    pub(super) uptime: Duration,
 }
 
 /// Why a question has no answer.
@@ -47,6 +51,10 @@ pub(super) struct RedisServers {
     /// Whether it was said that the server promises less than a disk.
     told: AtomicBool,
     gate: RetryGate,
+    /// That of sessions that read. They are of one server, and must not keep the writer from looking at the others.
+    read_gate: RetryGate,
+    /// The server to which the session that writes leads.
+    written_at: AtomicUsize,
     /// Raised when the session that writes is opened. Sessions that read are of one era: an earlier one may have led
     /// to another server.
     era: AtomicU64,
@@ -73,6 +81,8 @@ impl RedisServers {
             durable: settings.durable,
             told: AtomicBool::new(false),
             gate: RetryGate::default(),
+            read_gate: RetryGate::default(),
+            written_at: AtomicUsize::new(0),
             era: AtomicU64::new(0),
             runtime: Handle::current(),
             prefix: format!("{}:", settings.namespace),
@@ -85,13 +95,32 @@ impl RedisServers {
     /// # Errors
     /// [`StateError::Unavailable`]; [`StateError::Unfit`] where waiting would not help.
     pub(super) async fn open(&self) -> Result<RedisSession, StateError> {
-        if let Some(problem) = self.gate.closed(Instant::now()) {
+        self.through(&self.gate, self.open_any()).await
+    }
+
+    /// Opens a session to the server that the writer writes to: another one may lack what was acknowledged.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) async fn open_where_written(&self) -> Result<RedisSession, StateError> {
+        // Before the server: a session of another server has an earlier era, and is not used.
+        let era = self.era();
+        let opened = self.through(&self.read_gate, self.open_one(self.written_at.load(SeqCst))).await?;
+        Ok(RedisSession { era, ..opened })
+    }
+
+    async fn through(
+        &self,
+        gate: &RetryGate,
+        opening: impl Future<Output = Result<RedisSession, StateError>>,
+    ) -> Result<RedisSession, StateError> {
+        if let Some(problem) = gate.closed(Instant::now()) {
             return Err(failure::away(&self.place, problem));
         }
-        let opened = timeout(LONGEST, self.open_any()).await.unwrap_or_else(|_| Err(self.silent()));
+        let opened = timeout(LONGEST, opening).await.unwrap_or_else(|_| Err(self.silent()));
         match &opened {
-            Ok(_) => self.gate.succeeded(),
-            Err(error) => self.gate.failed(Instant::now(), &error.problem()),
+            Ok(_) => gate.succeeded(),
+            Err(error) => gate.failed(Instant::now(), &error.problem()),
         }
         opened
     }
@@ -99,8 +128,8 @@ impl RedisServers {
     /// To the first of the servers that will do. The error is that of the last one.
     async fn open_any(&self) -> Result<RedisSession, StateError> {
         let (mut last, each) = (None, LONGEST / u32::try_from(self.servers.len()).unwrap_or(1).max(1));
-        for (host, port) in &self.servers {
-            match timeout(each, self.open_one(host, *port)).await.unwrap_or_else(|_| Err(self.silent())) {
+        for server in 0..self.servers.len() {
+            match timeout(each, self.open_one(server)).await.unwrap_or_else(|_| Err(self.silent())) {
                 Ok(session) => return Ok(session),
                 Err(error) => last = Some(error),
             }
@@ -108,19 +137,20 @@ impl RedisServers {
         Err(last.unwrap_or_else(|| self.silent()))
     }
 
-    async fn open_one(&self, host: &str, port: u16) -> Result<RedisSession, StateError> {
+    async fn open_one(&self, server: usize) -> Result<RedisSession, StateError> {
+        let (host, port) = &self.servers[server];
         let away = |error: std::io::Error| failure::away(&self.place, error);
         let era = self.era();
-        let stream = TcpStream::connect((host, port)).await.map_err(away)?;
+        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(away)?;
         stream.set_nodelay(true).map_err(away)?;
         let connection = match &self.tls {
             None => RespConnection::over(stream, &self.runtime),
             Some(tls) => {
-                let name = ServerName::try_from(host.to_owned()).map_err(|error| failure::away(&self.place, error))?;
+                let name = ServerName::try_from(host.clone()).map_err(|error| failure::away(&self.place, error))?;
                 RespConnection::over(tls.connect(name, stream).await.map_err(away)?, &self.runtime)
             }
         };
-        let session = RedisSession { connection, era };
+        let mut session = RedisSession { connection, era, server, uptime: Duration::ZERO };
         if let Some(password) = &self.password {
             let login = [b"AUTH", self.user.as_bytes(), password.expose().as_bytes()];
             session.ask(&login).await.map_err(|error| self.error(error))?;
@@ -130,7 +160,7 @@ impl RedisServers {
         }
         // A name for whoever looks at the list of clients; it may be refused.
         let _ = session.ask(&[b"CLIENT", b"SETNAME", b"atoll"]).await;
-        self.admit(&session).await?;
+        session.uptime = self.admit(&session).await?.uptime();
         Ok(session)
     }
 
@@ -138,7 +168,7 @@ impl RedisServers {
     ///
     /// # Errors
     /// [`StateError::Unfit`]; [`StateError::Unavailable`].
-    pub(super) async fn admit(&self, session: &RedisSession) -> Result<(), StateError> {
+    pub(super) async fn admit(&self, session: &RedisSession) -> Result<ServerFacts, StateError> {
         let info = session.ask(&[b"INFO"]).await.map_err(|error| self.error(error))?;
         let wanted: [&[u8]; 5] = [b"CONFIG", b"GET", b"appendonly", b"appendfsync", b"no-appendfsync-on-rewrite"];
         let config = match session.ask(&wanted).await {
@@ -158,15 +188,17 @@ impl RedisServers {
         if let Some(lost) = facts.lost().filter(|_| !self.told.swap(true, Relaxed)) {
             tracing::warn!(target: "store", place, "{lost}");
         }
-        Ok(())
+        Ok(facts)
     }
 
-    pub(super) fn begin_era(&self) {
-        self.era.fetch_add(1, Relaxed);
+    /// The writer has opened a session, to this server.
+    pub(super) fn begin_era(&self, server: usize) {
+        self.written_at.store(server, SeqCst);
+        self.era.fetch_add(1, SeqCst);
     }
 
     pub(super) fn era(&self) -> u64 {
-        self.era.load(Relaxed)
+        self.era.load(SeqCst)
     }
 
     /// The arguments of a script, which all begin with the prefix.

@@ -1,6 +1,7 @@
 //! The session that writes: what a batch depends on is read, the batch is reckoned, and one script writes it if nothing
 //! has been written since.
 
+use super::failure;
 use super::pages::{self, VERSION_BYTES};
 use super::resp::{RespArguments, RespReply};
 use super::script::{self, RedisScript};
@@ -21,15 +22,15 @@ const FORMAT: &str = "1";
 /// How long the data stay this host's after it was heard of last, in milliseconds. A start waits for longer. It keeps
 /// nobody from writing: that does the name of the holder, which each script compares.
 const LEASE: &str = "10000";
+/// How long after the server's start the data stay the holder's, whatever its lease says: it could not renew it
+/// meanwhile, and opens another session after 3 s at most.
+const YOUNG: Duration = Duration::from_secs(10);
 /// The name of the holder while several hosts share the data.
 const SHARED: &str = "shared";
 /// How long the writer tries to learn what has become of a commit whose answer was lost.
 const SETTLE: Duration = Duration::from_secs(5);
 /// The time between two tries.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long a holder may be without a connection. It opens another one after a second at most, as after a restart of the
-/// server; one that was killed does not.
-const UNCONNECTED: Duration = Duration::from_secs(2);
 /// How many keys one part of an erasure looks at.
 const ERASED_AT_ONCE: &str = "1000";
 
@@ -47,8 +48,6 @@ pub(super) struct RedisWriter {
     session: Option<RedisSession>,
     /// Version and mark of the data as this host has left them, while nobody else can have written.
     left: Option<DataMark>,
-    /// A holder that has gone without giving its lease back.
-    gone: String,
 }
 
 /// Where the data stand.
@@ -86,42 +85,9 @@ impl RedisWriter {
     pub(super) async fn open(servers: Arc<RedisServers>, namespace: &str, shared: bool) -> Result<Self, StateError> {
         let tenure = DataTenure::new(&servers.place, shared);
         let namespace = namespace.to_owned();
-        let mut writer =
-            Self { servers, shared, namespace, tenure, number: 0, session: None, left: None, gone: String::new() };
-        let opened = match writer.open_session().await {
-            Err(taken @ StateError::Taken { .. }) => match writer.unconnected_holder().await {
-                Some(gone) => {
-                    writer.gone = gone;
-                    writer.open_session().await
-                }
-                None => Err(taken),
-            },
-            opened => opened,
-        };
-        writer.session = Some(opened?);
+        let mut writer = Self { servers, shared, namespace, tenure, number: 0, session: None, left: None };
+        writer.session = Some(writer.open_session().await?);
         Ok(writer)
-    }
-
-    /// Whoever has the lease, if that host has no connection for a while. Where the server does not show its clients,
-    /// the end of the lease is awaited.
-    async fn unconnected_holder(&self) -> Option<String> {
-        let session = self.servers.open().await.ok()?;
-        let first = self.unconnected(&session).await?;
-        sleep(UNCONNECTED).await;
-        self.unconnected(&session).await.filter(|holder| *holder == first)
-    }
-
-    /// Whoever has the lease, if that host has no connection now.
-    async fn unconnected(&self, session: &RedisSession) -> Option<String> {
-        let lock = format!("{}lock", self.servers.prefix);
-        let asked = async {
-            let holder = session.ask(&[b"GET", lock.as_bytes()]).await.ok()?.text()?;
-            let clients = session.ask(&[b"CLIENT", b"LIST"]).await.ok()?.text()?;
-            Some((String::from_utf8(holder).ok()?, clients))
-        };
-        let (holder, clients) = timeout(LONGEST, asked).await.ok()??;
-        let shown = format!("name={} ", client_name(&holder));
-        (!String::from_utf8_lossy(&clients).contains(&shown)).then_some(holder)
     }
 
     /// Closes the session. The lease stays until it ends.
@@ -134,7 +100,12 @@ impl RedisWriter {
     /// # Errors
     /// The server's: then the lease ends by itself.
     pub(super) async fn release(&mut self) -> Result<(), StateError> {
-        let Some(session) = self.session.take() else { return Ok(()) };
+        self.tenure.is_on()?;
+        // A probe that was ended has taken its session along.
+        let session = match self.session.take().filter(|open| !open.is_closed()) {
+            Some(open) => open,
+            None => self.servers.open().await?,
+        };
         let arguments = self.servers.arguments().with(self.tenure.id());
         self.answer(&session, &script::RELEASE, &arguments).await.map(drop)
     }
@@ -164,7 +135,7 @@ impl RedisWriter {
                 return Ok(planned.answers);
             }
             if Instant::now() >= until {
-                return Err(super::failure::away(&self.servers.place, "other hosts have written all the time"));
+                return Err(failure::away(&self.servers.place, "other hosts have written all the time"));
             }
             if self.shared {
                 // Whoever comes again at once meets the same others.
@@ -173,7 +144,7 @@ impl RedisWriter {
         }
     }
 
-    /// Deletes a bucket, or a part of it while somebody reads a moment. `part`: the one that follows.
+    /// Deletes a bucket, or a part of it while somebody reads a moment or writes. `part`: the one that follows.
     ///
     /// # Errors
     /// As [`Self::write`].
@@ -191,9 +162,13 @@ impl RedisWriter {
         let arguments = self.begin_write().with(LEASE).with(bucket.as_str());
         let arguments = arguments.with(part.latest.to_string()).with(from).with(ERASED_AT_ONCE);
         let WriteAnswer::Written(answer) = self.apply(session, &script::ERASE, &arguments).await? else {
-            return Err(super::failure::away(&self.servers.place, "other hosts have the data now"));
+            return Err(failure::away(&self.servers.place, "other hosts have the data now"));
         };
-        // Where the answer was lost, and the part is there, it may have been the last one or not: the next one tells.
+        // Where the answer was lost, and the part is there, it may have been the last one or not: the same part tells.
+        // Commits may have come between: so it looks at the version of each key.
+        if let Ok(version) = pages::number(answer.get(3)) {
+            self.tenure.written(version);
+        }
         let count = pages::number(answer.get(1)).unwrap_or(1);
         let after = match answer.get(2) {
             Some(RespReply::Text(after)) => after.clone(),
@@ -238,6 +213,7 @@ impl RedisWriter {
         }
         let answer = self.answer(session, &script::BEFORE, &arguments).await?;
         let found = self.check(&answer)?;
+        self.tenure.written(found.version);
         let mut before = BTreeMap::<BucketKey<'a>, Before>::new();
         for (((bucket, key), is_value), reply) in needs.into_iter().zip(answer.into_iter().skip(3)) {
             let RespReply::Text(stored) = reply else { continue };
@@ -253,7 +229,9 @@ impl RedisWriter {
     async fn look(&mut self, session: &RedisSession) -> Result<DataMark, StateError> {
         let arguments = self.lease_arguments();
         let answer = self.answer(session, &script::LOOK, &arguments).await?;
-        self.check(answer.get(1..).unwrap_or_default())
+        let found = self.check(answer.get(1..).unwrap_or_default())?;
+        self.tenure.written(found.version);
+        Ok(found)
     }
 
     /// Holds version, holder and mark against what this host knows.
@@ -289,9 +267,21 @@ impl RedisWriter {
                     self.session = Some(session);
                     return Ok(WriteAnswer::Moved);
                 }
+                b"unfit" => return Err(self.unfit(answer)),
                 _ => return Err(self.servers.odd_answer()),
             },
-            Ok(Err(error @ SessionError::Refused(_))) => return Err(self.servers.error(error)),
+            // What it has done until then is not taken back.
+            Ok(Err(SessionError::Refused(text))) if failure::is_of_running_script(&text) => {
+                let problem = "the server has ended the script that writes while it ran: the commit may be there in \
+                               part";
+                let source = Some(StorageCause::new(self.servers.error(SessionError::Refused(text))));
+                return Err(StateError::Io { path: self.servers.place.clone().into(), problem, source });
+            }
+            Ok(Err(SessionError::Refused(text))) => {
+                // A full server is still the same one.
+                self.session = Some(session).filter(|_| failure::leaves_the_session(&text));
+                return Err(self.servers.error(SessionError::Refused(text)));
+            }
             Ok(Err(error)) => self.servers.error(error),
             Err(_) => self.servers.silent(),
         };
@@ -358,6 +348,13 @@ impl RedisWriter {
         format!("{}/{}", self.tenure.id(), self.number).into_bytes()
     }
 
+    /// A script has found, before its first write, that it could not do all of it.
+    fn unfit(&self, answer: Vec<RespReply>) -> StateError {
+        let problem = answer.into_iter().nth(1).and_then(RespReply::text).unwrap_or_default();
+        let problem = String::from_utf8_lossy(&problem).into_owned();
+        StateError::Unfit { place: self.servers.place.clone(), problem }
+    }
+
     /// The session, for one batch with the next number.
     async fn take_session(&mut self) -> Result<RedisSession, StateError> {
         self.number += 2;
@@ -378,13 +375,19 @@ impl RedisWriter {
         self.left = None;
         let session = self.servers.open().await?;
         let claims = if self.tenure.must_claim() { "1" } else { "0" };
-        // It may be refused: then this host's end is noticed by the end of its lease.
+        // For whoever looks at the list of clients; it may be refused.
         let name = client_name(self.tenure.id());
         let _ = timeout(LONGEST, session.ask(&[b"CLIENT", b"SETNAME", name.as_bytes()])).await;
-        let arguments = self.lease_arguments().with(FORMAT).with(claims).with(&self.gone);
+        let rights = self.answer(&session, &script::RIGHTS, &self.servers.arguments()).await?;
+        if pages::status(&rights) != b"ok" {
+            return Err(self.unfit(rights));
+        }
+        let arguments = self.lease_arguments().with(FORMAT).with(claims);
+        let arguments = arguments.with(if session.uptime < YOUNG { "1" } else { "0" });
         let answer = self.answer(&session, &script::CLAIM, &arguments).await?;
         match pages::status(&answer) {
             b"ok" if claims == "1" => {
+                self.check(answer.get(1..).unwrap_or_default())?;
                 self.tenure.claimed(pages::number(answer.get(1)).map_err(|_| self.servers.odd_answer())?);
             }
             b"ok" | b"moved" => drop(self.check(answer.get(1..).unwrap_or_default())?),
@@ -400,7 +403,7 @@ impl RedisWriter {
             _ => return Err(self.servers.odd_answer()),
         }
         // The server may be another one now, of several: reads must not stay with the one before.
-        self.servers.begin_era();
+        self.servers.begin_era(session.server);
         Ok(session)
     }
 }

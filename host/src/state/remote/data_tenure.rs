@@ -46,6 +46,10 @@ impl DataTenure {
 
     /// The name is written, and the data have this version.
     pub(in crate::state) fn claimed(&mut self, version: u64) {
+        if version < self.latest {
+            let problem = GONE_BACK;
+            let _ = self.over.set(StateError::Superseded { place: self.place.clone(), problem });
+        }
         (self.has_begun, self.latest) = (true, version);
     }
 
@@ -66,7 +70,8 @@ impl DataTenure {
     /// As [`Self::is_on`].
     pub(in crate::state) fn check(&self, version: u64, holder: &str) -> Result<(), StateError> {
         let problem = match () {
-            () if self.shared => None,
+            // Others write too, and versions only grow.
+            () if self.shared => (version < self.latest).then_some(GONE_BACK),
             // There is nobody's name: the data are gone.
             () if holder.is_empty() => Some(GONE_BACK),
             () if holder != self.id => Some(TAKEN_OVER),
@@ -112,6 +117,11 @@ mod tests {
         let mut tenure = DataTenure::new("postgres://db:5432/shop", true);
         tenure.claimed(7);
         assert!(tenure.must_claim());
-        assert_eq!(tenure.check(6, "another"), Ok(()));
+        assert_eq!((tenure.check(7, "another"), tenure.check(9, "another")), (Ok(()), Ok(())));
+        assert!(tenure.check(6, "another").is_err(), "versions only grow, whoever writes");
+        let mut tenure = DataTenure::new("postgres://db:5432/shop", true);
+        tenure.claimed(7);
+        tenure.claimed(6);
+        assert!(tenure.is_on().is_err());
     }
 }

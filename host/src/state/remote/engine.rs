@@ -234,10 +234,11 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
 
     fn close(&self) {
         self.closing.store(true, Ordering::Release);
+        // First: a probe would have the session that gives the data back.
+        self.prober.abort();
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
-            self.prober.abort();
             // The writer does not panic. If it did, the queue is closed all the same.
             let _ = writer.join();
             self.database.close();

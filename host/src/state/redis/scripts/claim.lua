@@ -1,16 +1,18 @@
 -- Takes the lease, if nobody else has it, and writes the name of whoever has the data.
--- ARGV: prefix, holder (the writer, or 'shared'), writer, lease in ms, format, whether the name is written, and a
--- writer whose lease counts no longer, if there is one.
-local p, holder, writer, lease, format, claims, gone = unpack(ARGV)
+-- ARGV: prefix, holder (the writer, or 'shared'), writer, lease in ms, format, whether the name is written, and whether
+-- the server was started just now. A lease may have ended while the server was away: then the holder comes first.
+local p, holder, writer, lease, format, claims, young = unpack(ARGV)
 local found = redis.call('HGET', p .. 'meta', 'format')
 if found and found ~= format then
   return {'format', found}
 end
 local lock, time = redis.call('GET', p .. 'lock'), now()
 redis.call('ZREMRANGEBYSCORE', p .. 'sharers', '-inf', time)
-if lock and lock == gone and claims == '1' then
-  redis.call('DEL', p .. 'lock')
-elseif lock and lock ~= writer then
+if lock and lock ~= writer then
+  return {'taken'}
+end
+local had, released = unpack(redis.call('HMGET', p .. 'meta', 'holder', 'released'))
+if young == '1' and had and had ~= '' and had ~= holder and had ~= released then
   return {'taken'}
 end
 if holder ~= 'shared' and redis.call('ZCARD', p .. 'sharers') > 0 then
@@ -18,7 +20,7 @@ if holder ~= 'shared' and redis.call('ZCARD', p .. 'sharers') > 0 then
 end
 local now_there = facts(p)
 if claims == '1' then
-  redis.call('HSET', p .. 'meta', 'format', format, 'holder', holder, 'version', now_there[1])
+  redis.call('HSET', p .. 'meta', 'format', format, 'holder', holder, 'version', now_there[1], 'released', '')
 elseif now_there[2] ~= holder then
   return moved(now_there)
 end

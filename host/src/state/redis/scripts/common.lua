@@ -23,10 +23,9 @@ local function is_late(p, writer, number)
   return noted and tonumber(noted) >= tonumber(number)
 end
 
--- Notes a batch. Nobody asks for it after a month.
+-- Notes a batch, once it is done. Nobody asks for it after a month.
 local function note(p, writer, number)
   redis.call('SET', p .. 'batch:' .. writer, number, 'EX', 2592000)
-  redis.call('HSET', p .. 'meta', 'mark', writer .. '/' .. number)
 end
 
 -- Renews the lease, before it is old: each renewal is a write, and is synced.
@@ -85,4 +84,52 @@ end
 local function delete(p, bucket, key)
   redis.call('HDEL', p .. 'values:' .. bucket, key)
   redis.call('ZREM', p .. 'keys:' .. bucket, key)
+end
+
+-- What the scripts do with each key, or with those whose names go on.
+local uses = {
+  {'meta', 'HGET', 'HSET', 'HMGET', 'HINCRBY'},
+  {'lock', 'GET', 'SET', 'DEL', 'PTTL'},
+  {'batch:', 'GET', 'SET'},
+  {'sharers', 'ZADD', 'ZREM', 'ZCARD', 'ZSCORE', 'ZREMRANGEBYSCORE'},
+  {'frozen', 'ZADD', 'ZREM', 'ZCARD', 'ZRANGE', 'ZSCORE'},
+  {'before:', 'HGET', 'HSET', 'HLEN', 'HEXISTS', 'UNLINK'},
+  {'changed:', 'ZADD', 'ZCARD', 'ZRANGE', 'UNLINK'},
+  {'values:', 'HGET', 'HSET', 'HDEL', 'HLEN', 'HSTRLEN', 'UNLINK'},
+  {'keys:', 'ZADD', 'ZREM', 'ZCARD', 'ZRANGE', 'UNLINK'},
+}
+
+-- What the user may not do, or the server does not know. What a script has done before it fails is not taken back: so
+-- each one that writes asks this first.
+local function lacking(p)
+  for _, use in ipairs(uses) do
+    for i = 2, #use do
+      local known, may = pcall(redis.acl_check_cmd, use[i], p .. use[1])
+      if not known or not may then
+        return 'the user may not do ' .. use[i] .. ' on ' .. p .. use[1] .. ' (ACL)'
+      end
+    end
+  end
+  if not redis.acl_check_cmd('TIME') then
+    return 'the user may not do TIME (ACL)'
+  end
+end
+
+-- Why keys of these buckets cannot be written: a right is missing, or somebody else has put something in their place.
+local function unfit(p, buckets)
+  local problem = lacking(p)
+  if problem then
+    return problem
+  end
+  local looks = {{'HLEN', 'meta'}, {'ZCARD', 'sharers'}, {'ZCARD', 'frozen'}}
+  for bucket in pairs(buckets) do
+    looks[#looks + 1] = {'HLEN', 'values:' .. bucket}
+    looks[#looks + 1] = {'ZCARD', 'keys:' .. bucket}
+  end
+  for _, look in ipairs(looks) do
+    local found = redis.pcall(look[1], p .. look[2])
+    if type(found) == 'table' and found.err then
+      return 'what is at ' .. p .. look[2] .. ' is not of Atoll: ' .. found.err
+    end
+  end
 end

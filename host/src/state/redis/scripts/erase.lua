@@ -1,8 +1,13 @@
--- Deletes a bucket at once; or, while somebody reads a moment, some keys of it, of which each is kept for that moment.
+-- Deletes a bucket at once, if nobody has written since the erasure began, and nobody reads a moment; or else some keys
+-- of it, without those that were written since: each is kept for the moments that are read.
 -- ARGV: prefix, holder, writer, number of the batch, lease in ms, bucket; then, for the parts: the latest version that
 -- is deleted, where the part begins, how many keys it looks at.
--- Answers how many were deleted, and the key after which the next part begins, if there is one.
+-- Answers how many were deleted, the key after which the next part begins, if there is one, and the version afterwards.
 local p, holder, writer, number, lease, bucket, latest, from, most = unpack(ARGV)
+local problem = unfit(p, {[bucket] = true})
+if problem then
+  return {'unfit', problem}
+end
 local found = facts(p)
 if found[2] ~= holder then
   return moved(found)
@@ -10,24 +15,35 @@ end
 if is_late(p, writer, number) then
   return {'late'}
 end
-local live, count, last = moments(p), 0, ''
-if #live == 0 then
+local live, doomed, count, last, version = moments(p), {}, 0, '', found[1]
+local at_once = #live == 0 and version == latest
+if at_once then
   count = redis.call('HLEN', p .. 'values:' .. bucket)
-  redis.call('UNLINK', p .. 'values:' .. bucket, p .. 'keys:' .. bucket)
 else
   local keys = redis.call('ZRANGE', p .. 'keys:' .. bucket, from, '+', 'BYLEX', 'LIMIT', 0, tonumber(most))
   for _, key in ipairs(keys) do
     local value = redis.call('HGET', p .. 'values:' .. bucket, key)
-    if not value or struct.unpack('>I8', value) <= tonumber(latest) then
-      keep(p, live, bucket, key)
-      delete(p, bucket, key)
-      count = count + 1
+    if not value or #value < 8 or struct.unpack('>I8', value) <= tonumber(latest) then
+      doomed[#doomed + 1] = key
     end
   end
+  count = #doomed
   if #keys == tonumber(most) then
     last = keys[#keys]
   end
 end
+if count > 0 then
+  -- A server that lacks the erasure has an older version, and is known by it.
+  version = string.format('%.0f', redis.call('HINCRBY', p .. 'meta', 'version', 1))
+end
+redis.call('HSET', p .. 'meta', 'mark', writer .. '/' .. number)
+if at_once then
+  redis.call('UNLINK', p .. 'values:' .. bucket, p .. 'keys:' .. bucket)
+end
+for _, key in ipairs(doomed) do
+  keep(p, live, bucket, key)
+  delete(p, bucket, key)
+end
 note(p, writer, number)
 renew(p, holder, writer, lease)
-return {'ok', tostring(count), last}
+return {'ok', tostring(count), last, version}

@@ -2,6 +2,14 @@
 -- ARGV: prefix, holder, writer, number of the batch, mark, version afterwards, lease in ms;
 -- then 'p' or 'd', bucket, key, value for each key.
 local p, holder, writer, number, mark, version, lease = unpack(ARGV, 1, 7)
+local buckets = {}
+for i = 8, #ARGV, 4 do
+  buckets[ARGV[i + 1]] = true
+end
+local problem = unfit(p, buckets)
+if problem then
+  return {'unfit', problem}
+end
 local found = facts(p)
 if found[2] ~= holder or found[3] ~= mark then
   return moved(found)
@@ -10,6 +18,8 @@ if is_late(p, writer, number) then
   return {'late'}
 end
 local live = moments(p)
+-- First, so that no version is given to two values, whatever should happen.
+redis.call('HSET', p .. 'meta', 'version', version, 'mark', writer .. '/' .. number)
 for i = 8, #ARGV, 4 do
   local bucket, key = ARGV[i + 1], ARGV[i + 2]
   keep(p, live, bucket, key)
@@ -19,7 +29,6 @@ for i = 8, #ARGV, 4 do
     delete(p, bucket, key)
   end
 end
-redis.call('HSET', p .. 'meta', 'version', version)
 note(p, writer, number)
 renew(p, holder, writer, lease)
 return {'ok', '0', ''}

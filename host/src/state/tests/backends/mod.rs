@@ -4,7 +4,9 @@
 mod outages;
 mod postgres_server;
 mod promises;
+mod redis_commits;
 mod redis_hosts;
+mod redis_rights;
 mod redis_server;
 mod servers;
 mod severing_proxy;

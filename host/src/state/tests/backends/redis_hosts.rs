@@ -25,12 +25,16 @@ async fn value(store: &Store) -> Vec<u8> {
     store.bucket(&name("users")).get(vec!["a".into()]).await.unwrap().remove(0).unwrap().value
 }
 
+/// Gives the data back, in the holder's place.
+const FREES: &str = "redis.call('DEL', ARGV[1] .. 'lock') redis.call('HSET', ARGV[1] .. 'meta', 'released', \
+                     redis.call('HGET', ARGV[1] .. 'meta', 'holder'))";
+
 /// A second store over the data that another one has, as if that one had been silent for longer than its lease: it is
 /// ended by force. That one may have it back before; then it is tried again.
 async fn taken_over(server: &RedisServer, namespace: &str, settings: &Settings) -> Store {
     let until = Instant::now() + TIMEOUT;
     loop {
-        server.ask(&["DEL", &format!("{namespace}:lock")]).await;
+        server.ask(&["EVAL", FREES, "0", &format!("{namespace}:")]).await;
         if let Ok(Ok(store)) = timeout(Duration::from_secs(2), Store::connect(settings)).await {
             return store;
         }
@@ -67,11 +71,10 @@ async fn one_host_alone_has_the_data_and_gives_them_back_at_its_end() {
 
 /// As `kill -9` of the host does it: its connections end, and the lease is not given back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_data_of_a_host_that_was_killed_are_free_before_its_lease_ends() {
+async fn the_data_of_a_host_that_was_killed_are_free_when_its_lease_ends() {
     let Some(server) = RedisServer::any(&[]).await else { return };
     let first = Store::connect(&server.settings("killed")).await.unwrap();
     write(&first, "1").await.unwrap();
-    server.ask(&["PEXPIRE", "killed:lock", "3600000"]).await;
     drop(first);
     let second = Store::connect(&server.settings("killed")).await.unwrap();
     assert_eq!(value(&second).await, b"1");
@@ -245,31 +248,6 @@ async fn a_wrong_password_is_said_at_once_and_not_shown() {
     assert!(matches!(refused, StateError::Unfit { .. }), "{refused:?}");
 }
 
-/// The rights are those of docs/state-backends.md.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_with_the_rights_that_are_named_for_it_will_do() {
-    let Some(server) = RedisServer::any(&[]).await else { return };
-    let rights = ["~acl:*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+info"];
-    let user = [&["ACL", "SETUSER", "shop", "on", ">pw"][..], &rights].concat();
-    assert_eq!(server.ask(&user).await, "+OK\r\n");
-    let settings = changed(server.settings("acl"), |remote| {
-        remote.user = "shop".into();
-        remote.password = Some(BackendPassword::new("pw".into()));
-    });
-    let refused = Store::connect(&settings).await.unwrap_err();
-    assert!(refused.to_string().contains("+config|get"), "{refused}");
-    assert_eq!(server.ask(&["ACL", "SETUSER", "shop", "+config|get"]).await, "+OK\r\n");
-    let store = Store::connect(&settings).await.unwrap();
-    let mut export = BucketExport::begin(&store.bucket(&name("users")), ValueForm::Plain).await.unwrap();
-    write(&store, "1").await.unwrap();
-    while export.next().await.unwrap().is_some() {}
-    assert_eq!(store.erase(&name("users")).await, Ok(true));
-    closed(store).await;
-    let elsewhere = changed(settings, |remote| remote.namespace = "other".into());
-    let refused = Store::connect(&elsewhere).await.unwrap_err();
-    assert!(matches!(refused, StateError::Unfit { .. }), "{refused:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_servers_the_one_that_takes_writes_is_used() {
     let (Some(primary), Some(replica)) = (RedisServer::any(&[]).await, RedisServer::any(&[]).await) else { return };
@@ -360,4 +338,72 @@ async fn with_tls_the_certificate_of_the_server_is_checked() {
     closed(store).await;
     let refused = Store::connect(&with(&other_ca)).await.unwrap_err();
     assert!(refused.to_string().contains("certificate"), "{refused}");
+}
+
+/// Also if the lease has ended while the server was away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_waits_gets_nothing_by_a_restart_of_the_server() {
+    let Some(mut server) = RedisServer::any(&[]).await else { return };
+    let first = Store::connect(&server.settings("waits")).await.unwrap();
+    write(&first, "1").await.unwrap();
+    for number in ["2", "3"] {
+        let settings = server.settings("waits");
+        let second = tokio::spawn(async move { Store::connect(&settings).await.map(drop) });
+        server.stop();
+        server.start_again().await;
+        server.ask(&["DEL", "waits:lock"]).await;
+        eventually("the first one writes", async || write(&first, number).await.is_ok()).await;
+        assert!(!second.is_finished(), "the data stay where they were");
+        second.abort();
+    }
+    closed(first).await;
+    // Those that were given back are free at once.
+    server.stop();
+    server.start_again().await;
+    let began = Instant::now();
+    closed(Store::connect(&server.settings("waits")).await.unwrap()).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+/// As after a failover, when the server that was cut off is there again and does not know it yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_are_of_the_server_that_is_written_to_also_if_another_one_says_it_is_the_primary() {
+    let (Some(mut first), Some(second)) = (RedisServer::any(&[]).await, RedisServer::any(&[]).await) else { return };
+    second.ask(&["CONFIG", "SET", "masterauth", "s3cret-of-the-test"]).await;
+    second.ask(&["REPLICAOF", "127.0.0.1", &first.port().to_string()]).await;
+    let both = changed(first.settings("two"), |remote| remote.servers.push(("127.0.0.1".into(), second.port())));
+    let store = Store::connect(&both).await.unwrap();
+    write(&store, "1").await.unwrap();
+    eventually("the replica has it", async || second.ask(&["EXISTS", "two:keys:users"]).await == ":1\r\n").await;
+    first.kill();
+    second.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    eventually("it writes there", async || write(&store, "2").await.is_ok()).await;
+    first.start_again().await;
+    for _ in 0..20 {
+        assert_eq!(value(&store).await, b"2", "not what the other one has");
+        let clients = second.ask(&["CLIENT", "LIST"]).await;
+        let reads = clients.lines().find(|line| line.contains("name=atoll ")).unwrap();
+        let id = reads.trim_start_matches("id=").split(' ').next().unwrap();
+        assert_eq!(second.ask(&["CLIENT", "KILL", "ID", id]).await, ":1\r\n");
+    }
+    closed(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_share_see_too_that_a_commit_or_an_erasure_is_gone() {
+    let Some(server) = RedisServer::any(&[]).await else { return };
+    let settings = changed(server.settings("sharing"), |remote| remote.shared = true);
+    for erases in [false, true] {
+        let store = Store::connect(&settings).await.unwrap();
+        write(&store, "1").await.unwrap();
+        let before = server.ask(&["HGET", "sharing:meta", "version"]).await;
+        if erases {
+            store.erase(&name("users")).await.unwrap();
+        } else {
+            write(&store, "2").await.unwrap();
+        }
+        server.ask(&["HSET", "sharing:meta", "version", before.lines().nth(1).unwrap()]).await;
+        is_superseded(&store, "older than what this host was told").await;
+        closed(store).await;
+    }
 }

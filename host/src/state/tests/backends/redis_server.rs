@@ -1,6 +1,7 @@
 //! A real Redis or Valkey, which a test kills, stops, pauses and starts again.
 
 use super::postgres_server::TIMEOUT;
+use crate::state::redis::RedisScript;
 use crate::state::{BackendPassword, RemoteKind, RemoteSettings, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -159,9 +160,14 @@ impl RedisServer {
     }
 
     async fn try_ask(&self, command: &[&str]) -> std::io::Result<String> {
+        self.try_ask_as(&["AUTH", PASSWORD], command).await
+    }
+
+    /// As [`RedisServer::ask`], with another login.
+    pub(super) async fn try_ask_as(&self, login: &[&str], command: &[&str]) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
         let mut request = String::new();
-        for words in [&["AUTH", PASSWORD][..], command, &["QUIT"]] {
+        for words in [login, command, &["QUIT"]] {
             request += &format!("*{}\r\n", words.len());
             words.iter().for_each(|word| request += &format!("${}\r\n{word}\r\n", word.len()));
         }
@@ -171,6 +177,12 @@ impl RedisServer {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let answer = answer.strip_prefix("+OK\r\n").unwrap_or(&answer);
         Ok(answer.strip_suffix("+OK\r\n").unwrap_or(answer).to_owned())
+    }
+
+    /// What a script answers, without the lengths.
+    pub(super) async fn run(&self, script: &RedisScript, arguments: &[&str]) -> String {
+        let answer = self.ask(&[&["EVAL", script.text(), "0"], arguments].concat()).await;
+        answer.lines().filter(|line| !line.starts_with(['*', '$'])).collect::<Vec<_>>().join(" ")
     }
 
     /// A connection of this name.

@@ -1,10 +1,11 @@
 //! A proxy that cuts a connection at the commit, which it knows by some of its bytes: before the server has got it,
-//! or before the client gets the answer.
+//! before the client gets the answer, or so that the server gets it much later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 /// What the proxy does at the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Cut {
     Answer,
     /// As `Answer`, and from then on nobody gets through.
     AnswerAndAllLater,
+    /// The client's connection ends, and the server gets it at [`SeveringProxy::deliver`].
+    Delay,
 }
 
 /// The message of the client that ends a transaction: `Q`, its length, its text (PostgreSQL, "Message Formats").
@@ -27,6 +30,8 @@ pub(super) struct SeveringProxy {
     cut: Arc<AtomicU8>,
     /// Set when the proxy has let nobody through since.
     shut: Arc<AtomicU8>,
+    /// What was delayed: its connection to the server, and its bytes.
+    delayed: mpsc::UnboundedReceiver<(TcpStream, Vec<u8>)>,
 }
 
 impl SeveringProxy {
@@ -36,14 +41,15 @@ impl SeveringProxy {
         let port = listener.local_addr().unwrap().port();
         let (cut, shut) = (Arc::<AtomicU8>::default(), Arc::<AtomicU8>::default());
         let both = (Arc::clone(&cut), Arc::clone(&shut));
+        let (delay, delayed) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if both.1.load(SeqCst) == 0 {
-                    tokio::spawn(forward(client, (server, Arc::clone(&commit)), both.clone()));
+                    tokio::spawn(forward(client, (server, Arc::clone(&commit)), both.clone(), delay.clone()));
                 }
             }
         });
-        Self { port, cut, shut }
+        Self { port, cut, shut, delayed }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -53,6 +59,20 @@ impl SeveringProxy {
     /// What it does at the next commit.
     pub(super) fn cut_next(&self, cut: Cut) {
         self.cut.store(cut as u8, SeqCst);
+    }
+
+    /// Whether the cut that was asked for has been made.
+    pub(super) fn has_cut(&self) -> bool {
+        self.cut.load(SeqCst) == Cut::Never as u8
+    }
+
+    /// Hands over what was delayed. Returns the server's answer.
+    pub(super) async fn deliver(&mut self) -> String {
+        let (mut server, question) = self.delayed.recv().await.unwrap();
+        server.write_all(&question).await.unwrap();
+        let mut answer = vec![0; 1 << 16];
+        let length = server.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
     }
 
     /// Lets everybody through again.
@@ -66,6 +86,7 @@ async fn forward(
     mut client: TcpStream,
     (server, commit): (u16, Arc<[u8]>),
     (cut, shut): (Arc<AtomicU8>, Arc<AtomicU8>),
+    delay: mpsc::UnboundedSender<(TcpStream, Vec<u8>)>,
 ) {
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
@@ -77,6 +98,10 @@ async fn forward(
                 let is_commit = question.windows(commit.len()).any(|part| part == &*commit);
                 let due = if is_commit { cut.swap(Cut::Never as u8, SeqCst) } else { Cut::Never as u8 };
                 if due == Cut::Question as u8 {
+                    return;
+                }
+                if due == Cut::Delay as u8 {
+                    let _ = delay.send((server, question.to_vec()));
                     return;
                 }
                 if server.write_all(question).await.is_err() {
