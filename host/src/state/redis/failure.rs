@@ -6,7 +6,8 @@ use crate::state::error::StateError;
 const LASTING: [&str; 8] =
     ["NOAUTH", "WRONGPASS", "NOPERM", "MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT", "ERR DB index is out of range"];
 
-/// An error that the server has answered. Nothing was applied, unless it is [of a running script](is_of_running_script).
+/// An error that the server has answered. Nothing was applied, unless it is
+/// [of a running script](is_of_running_script).
 pub(super) fn refused(place: &str, text: &str) -> StateError {
     // Beyond this the server repeats what it was sent, values too.
     let problem = text.split(", with args").next().unwrap_or_default().to_owned();

@@ -57,7 +57,7 @@ impl RedisReader {
         self.read(RedisRead::Command(command)).await
     }
 
-    /// Asks the server whether it still may be read: it may have been told to follow another one, which cuts nobody off.
+    /// Asks the server whether it may still be read: it may have been told to follow another, which cuts nobody off.
     ///
     /// # Errors
     /// The server's.

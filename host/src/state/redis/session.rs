@@ -105,8 +105,12 @@ impl RedisServers {
     pub(super) async fn open_where_written(&self) -> Result<RedisSession, StateError> {
         // Before the server: a session of another server has an earlier era, and is not used.
         let era = self.era();
-        let opened = self.through(&self.read_gate, self.open_one(self.written_at.load(SeqCst))).await?;
-        Ok(RedisSession { era, ..opened })
+        let opened = self.through(&self.read_gate, self.open_one(self.written_at.load(SeqCst))).await;
+        if self.era() != era {
+            // The writer has got there meanwhile.
+            self.read_gate.succeeded();
+        }
+        Ok(RedisSession { era, ..opened? })
     }
 
     async fn through(
@@ -195,6 +199,8 @@ impl RedisServers {
     pub(super) fn begin_era(&self, server: usize) {
         self.written_at.store(server, SeqCst);
         self.era.fetch_add(1, SeqCst);
+        // Whoever reads need not wait any longer.
+        self.read_gate.succeeded();
     }
 
     pub(super) fn era(&self) -> u64 {

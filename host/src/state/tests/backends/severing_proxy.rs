@@ -75,6 +75,11 @@ impl SeveringProxy {
         String::from_utf8_lossy(&answer[..length]).into_owned()
     }
 
+    /// Lets nobody through any more who comes from now on.
+    pub(super) fn shut(&self) {
+        self.shut.store(1, SeqCst);
+    }
+
     /// Lets everybody through again.
     pub(super) fn open(&self) {
         self.shut.store(0, SeqCst);
