@@ -48,6 +48,7 @@ impl RedisServer {
         self.child = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         while !self.answers() {
             assert!(began.elapsed() < TIMEOUT, "the server does not start");
+            #[expect(clippy::disallowed_methods, reason = "nothing else runs in the test before its server")]
             std::thread::sleep(Duration::from_millis(20));
         }
     }

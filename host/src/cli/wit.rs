@@ -100,19 +100,22 @@ impl From<BindingLanguageArg> for BindingLanguage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ComponentToolArg {
     /// JavaScript by StarlingMonkey
-    ComponentizeJs,
+    #[value(name = "componentize-js")]
+    Js,
     /// Python
-    ComponentizePy,
+    #[value(name = "componentize-py")]
+    Py,
     /// JavaScript by QuickJS
-    ComponentizeQjs,
+    #[value(name = "componentize-qjs")]
+    Qjs,
 }
 
 impl From<ComponentToolArg> for ComponentTool {
     fn from(tool: ComponentToolArg) -> Self {
         match tool {
-            ComponentToolArg::ComponentizeJs => Self::ComponentizeJs,
-            ComponentToolArg::ComponentizePy => Self::ComponentizePy,
-            ComponentToolArg::ComponentizeQjs => Self::ComponentizeQjs,
+            ComponentToolArg::Js => Self::ComponentizeJs,
+            ComponentToolArg::Py => Self::ComponentizePy,
+            ComponentToolArg::Qjs => Self::ComponentizeQjs,
         }
     }
 }

@@ -423,7 +423,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mut services = service::read_all(&mut root, (folder, own), env, &topics);
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
-    let history = rollout::history(&mut root, (folder, &runtime.cache, env), wanted);
+    let history = rollout::history(&mut root, (folder, &runtime.cache), env, wanted);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();

@@ -180,7 +180,8 @@ const STOP_VARIABLE: &str = "ATOLL_TEST_HISTORY_STOP";
 /// Reads `[history]`. `wanted`: whether a service has a `rollout`. `None`: nothing is kept.
 pub(super) fn history(
     root: &mut Section<'_>,
-    (folder, cache, env): (&Path, &Path, &dyn Fn(&str) -> Option<String>),
+    (folder, cache): (&Path, &Path),
+    env: &dyn Fn(&str) -> Option<String>,
     wanted: bool,
 ) -> Option<archive::Settings> {
     let there = root.has("history");

@@ -64,7 +64,7 @@ async fn a_nodes_own_file_is_applied_on_after_a_swap_of_all_nodes_and_gives_none
         // With the component of before, it is the manifest that is served.
         fs::write(fleet.homes[node].manifest(), &slower).unwrap();
         let (code, text) = said(&fleet, node, &["apply", "--yes"]).await;
-        assert_eq!((code, text.as_str()), (0, "nothing to change\n"));
+        assert!(code == 0 && text.starts_with("nothing to change\n"), "{code} {text}");
     }
 
     // Nobody has to ask NATS for that.

@@ -87,7 +87,8 @@ async fn after_calls(http: &Http, atoll: &Atoll, wanted: u64) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_leaks_in_instances_that_are_kept_is_taken_back_by_what_they_grow_by() {
     let home = Home::new(&manifest(
-        "isolation = \"reuse\"\nreuse = { idle_timeout = \"1h\", max_requests = 400 }\nrollout = { canary = [\"50%\"], step = \"1h\" }",
+        "isolation = \"reuse\"\nreuse = { idle_timeout = \"1h\", max_requests = 400 }\n\
+         rollout = { canary = [\"50%\"], step = \"1h\" }",
     ));
     let (atoll, http) = (home.start().await, Http::default());
     let load = Load::begin(&atoll);

@@ -16,8 +16,8 @@
 //! Never: it reads a clock, draws by itself (its seed comes from outside), or knows what a revision is.
 //!
 //! From the top: `judge` → `symptom` → `evidence`, `threshold`, `growth_match`; `judge` → `limit_evidence`,
-//! `excluded_harm`; `coin` stands apart, and all use `toss`. Tests: `tests/` holds the parts against naive models, and the whole against
-//! seeded streams of calls, beside the rules of Kayenta and Flagger.
+//! `excluded_harm`; `coin` stands apart, and all use `toss`. Tests: `tests/` holds the parts against naive models, and
+//! the whole against seeded streams of calls, beside the rules of Kayenta and Flagger.
 
 mod coin;
 mod evidence;

@@ -31,7 +31,7 @@ pub(super) struct SeveringProxy {
     /// Set when the proxy has let nobody through since.
     shut: Arc<AtomicU8>,
     /// What was delayed: its connection to the server, and its bytes.
-    delayed: mpsc::UnboundedReceiver<(TcpStream, Vec<u8>)>,
+    delayed: mpsc::Receiver<(TcpStream, Vec<u8>)>,
 }
 
 impl SeveringProxy {
@@ -41,7 +41,7 @@ impl SeveringProxy {
         let port = listener.local_addr().unwrap().port();
         let (cut, shut) = (Arc::<AtomicU8>::default(), Arc::<AtomicU8>::default());
         let both = (Arc::clone(&cut), Arc::clone(&shut));
-        let (delay, delayed) = mpsc::unbounded_channel();
+        let (delay, delayed) = mpsc::channel(16);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if both.1.load(SeqCst) == 0 {
@@ -91,7 +91,7 @@ async fn forward(
     mut client: TcpStream,
     (server, commit): (u16, Arc<[u8]>),
     (cut, shut): (Arc<AtomicU8>, Arc<AtomicU8>),
-    delay: mpsc::UnboundedSender<(TcpStream, Vec<u8>)>,
+    delay: mpsc::Sender<(TcpStream, Vec<u8>)>,
 ) {
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
@@ -106,7 +106,7 @@ async fn forward(
                     return;
                 }
                 if due == Cut::Delay as u8 {
-                    let _ = delay.send((server, question.to_vec()));
+                    let _ = delay.send((server, question.to_vec())).await;
                     return;
                 }
                 if server.write_all(question).await.is_err() {
