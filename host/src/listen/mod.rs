@@ -27,7 +27,8 @@
 //!
 //! Some answers are written here or by hyper and not by the service, because no request was parsed: 408 for a header
 //! section that does not end, and hyper's own 400, 414 and 431 for a header section that cannot be parsed or is beyond
-//! the parser's ceilings. [`Listener::on_unparsed`] tells of each.
+//! the parser's ceilings. [`Listener::on_unparsed`] tells of each, but for the 431 by which h2 itself answers a header
+//! list beyond its bound.
 //!
 //! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
