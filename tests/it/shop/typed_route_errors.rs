@@ -163,7 +163,7 @@ async fn a_refusal_points_to_every_wrong_field_parameter_or_payload() {
     assert_eq!((&taken["detail"], &taken["payload"]), (&json!("the SKU mug is taken"), &taken["detail"]));
     let invalid = stocked.send(&post, &[JSON], MUG.replace("mug", "m u g")).await;
     assert_eq!((pointers(&invalid), &invalid.problem()["case"]), (vec!["/sku".to_owned()], &json!("invalid")));
-    assert_eq!(invalid.problem()["payload"], invalid.problem()["errors"]);
+    assert_eq!(invalid.problem().get("payload"), None, "the list is in `errors`");
 
     // The manifest allows bodies of 2 MiB. A larger body is refused from its announced length, before it is sent.
     let head = |length: &str| format!("POST {PRODUCTS} HTTP/1.1\r\nHost: a\r\n{JSON}\r\n{length}\r\n\r\n");

@@ -80,8 +80,7 @@ impl<'a, V: Value> TypedError<'a, V> {
         };
         let problem = Problem::of_case(status, self.case.to_owned(), detail);
         let Some(json) = &self.json else { return problem };
-        let problem = if self.lists_violations { problem.with_member("errors", json) } else { problem };
-        problem.with_member("payload", json)
+        problem.with_member(if self.lists_violations { "errors" } else { "payload" }, json)
     }
 
     /// The problem for a failure of the service: what the service says about it is logged for its operators, and not
