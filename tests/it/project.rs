@@ -97,6 +97,11 @@ async fn a_new_service_implements_a_contract_that_is_there() {
         let copied = fs::read_to_string(folder.join(language).join("wit/deps/shop-products-1.0.0.wit")).unwrap();
         assert!(copied.contains("reserve: async func(") && copied.contains("/// Takes the pieces"), "{copied}");
     }
+    // A view in the folder of its own source would take its place.
+    let view = ["wit", "view", "--tool", "componentize-js", "--wit", "rust/wit", "--out", "rust/wit"];
+    let in_place = home.output(&view).await;
+    let said = String::from_utf8_lossy(&in_place.stderr).into_owned();
+    assert!(!in_place.status.success() && said.contains("is no view: name a folder"), "{said}");
     let refused = home.output(&["new", "other", "--lang", "c", "--contract", contract]).await;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("in rust and js"), "{refused:?}");
     let both = home.output(&["new", "other", "--http", "--contract", contract]).await;

@@ -145,6 +145,7 @@ pub(super) fn execute(verb: WitVerb) -> anyhow::Result<()> {
         }
         WitVerb::View { world, tool, out } => {
             let files = world.read()?.view(tool.into())?;
+            refuse_sources(&out)?;
             remove_stale(&out, &files)?;
             for (path, bytes) in &files {
                 write_changed(&out.join(path), bytes)?;
@@ -169,6 +170,18 @@ pub(super) fn begin(path: &Path, name: &ServiceName, language: Language) -> anyh
     let code = if language == Language::JavaScript { StubLanguage::JavaScript } else { StubLanguage::Rust };
     let ServiceStub { wit, code, wide } = ServiceStub::of(path, name.as_str(), code)?;
     Ok(ServiceFace::Contract(ContractCode { wit: wit.into_iter().collect(), code, narrow: !wide }))
+}
+
+/// Refuses a folder that has WIT which no view has made: the view would take its place, or be read together with it.
+fn refuse_sources(out: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(out).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_wit = path.extension().is_some_and(|extension| extension == "wit");
+        if is_wit && !fs::read(&path).is_ok_and(|text| text.starts_with(VIEW_MARK.as_bytes())) {
+            anyhow::bail!("{} is no view: name a folder for views alone with --out", path.display());
+        }
+    }
+    Ok(())
 }
 
 /// Removes what an earlier view wrote and this one does not have: a package with two versions of itself, or one that

@@ -26,6 +26,115 @@ pub struct NewService {
     pub manifest: String,
 }
 
+/// Words of WIT (its grammar, `wit-parser` 0.262) and of the languages that have templates: none of them may be a name
+/// in all of these places.
+const KEYWORDS: [&str; 104] = [
+    "and",
+    "as",
+    "assert",
+    "async",
+    "await",
+    "bool",
+    "borrow",
+    "break",
+    "case",
+    "catch",
+    "char",
+    "class",
+    "const",
+    "constructor",
+    "continue",
+    "crate",
+    "def",
+    "default",
+    "del",
+    "delete",
+    "do",
+    "dyn",
+    "elif",
+    "else",
+    "enum",
+    "except",
+    "export",
+    "extends",
+    "extern",
+    "f32",
+    "f64",
+    "false",
+    "finally",
+    "flags",
+    "fn",
+    "for",
+    "from",
+    "func",
+    "function",
+    "future",
+    "global",
+    "go",
+    "goto",
+    "if",
+    "impl",
+    "import",
+    "in",
+    "include",
+    "interface",
+    "is",
+    "lambda",
+    "let",
+    "list",
+    "loop",
+    "map",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "new",
+    "nonlocal",
+    "not",
+    "null",
+    "option",
+    "or",
+    "own",
+    "package",
+    "pass",
+    "pub",
+    "raise",
+    "record",
+    "ref",
+    "resource",
+    "result",
+    "return",
+    "self",
+    "static",
+    "stream",
+    "string",
+    "struct",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "trait",
+    "true",
+    "try",
+    "tuple",
+    "type",
+    "typeof",
+    "union",
+    "unsafe",
+    "use",
+    "var",
+    "variant",
+    "void",
+    "where",
+    "while",
+    "with",
+    "world",
+    "yield",
+    "u32",
+    "s32",
+    "u64",
+];
+
 /// Why no service was made.
 #[derive(Debug, Error)]
 pub enum TemplateError {
@@ -35,6 +144,9 @@ pub enum TemplateError {
          empty"
     )]
     Name(ServiceName),
+    /// Contracts and languages have the word for themselves.
+    #[error("`{0}` is a word of WIT or of a language and can name nothing there; add another, as in `{0}-service`")]
+    Keyword(ServiceName),
     /// The language has no template of this face.
     #[error(
         "there is no template of a service that speaks HTTP in this language, but in rust, js and python; without \
@@ -67,6 +179,9 @@ pub fn create(
     face: &ServiceFace,
     place: &Path,
 ) -> Result<NewService, TemplateError> {
+    if KEYWORDS.contains(&name.as_str()) {
+        return Err(TemplateError::Keyword(name.clone()));
+    }
     let names = SpelledName::of(name).ok_or_else(|| TemplateError::Name(name.clone()))?;
     let (about, code): (&[TemplateFile], _) = match face {
         ServiceFace::Typed => (&[("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE)], language.files()),
@@ -238,6 +353,10 @@ mod tests {
         let lacking = create(&name, Language::Go, &ServiceFace::Http, place.path());
         assert!(matches!(lacking, Err(TemplateError::NoHttp)), "{lacking:?}");
         assert!(!place.path().join("face").exists());
+        for word in ["list", "fn", "class"] {
+            let made = create(&ServiceName::new(word).unwrap(), Language::Rust, &ServiceFace::Typed, place.path());
+            assert!(matches!(made, Err(TemplateError::Keyword(_))) && !place.path().join(word).exists(), "{made:?}");
+        }
         let name = ServiceName::new("mailer-2").unwrap();
         assert!(matches!(
             create(&name, Language::Rust, &ServiceFace::Typed, place.path()),
