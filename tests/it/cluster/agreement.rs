@@ -12,7 +12,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-const SERVICE: &str = r#"
+/// A service without data, on two nodes.
+pub(super) const SERVICE: &str = r#"
 [service.hello]
 component = "{component:fixture-hello}"
 node_count = 2

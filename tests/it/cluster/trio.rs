@@ -3,6 +3,7 @@
 use super::super::atoll::{Answer, Home, Http, eventually};
 use super::super::components::shop_manifest;
 use super::super::topics::nats_server::NatsServer;
+use super::agreement::SERVICE;
 use super::{LEASE, NAMES, RunningNode, names};
 use bytes::Bytes;
 use host::app::{NodeFiles, certify_node, init_cluster};
@@ -15,15 +16,6 @@ use std::time::{Duration, Instant};
 
 /// The stream of the nodes' bucket.
 const BUCKET: &str = "KV_atoll_trio";
-/// A service without data, on two of the three nodes.
-const HELLO: &str = r#"
-[service.hello]
-component = "{component:fixture-hello}"
-node_count = 2
-[[route]]
-prefix = "/hello"
-service = "hello"
-"#;
 
 /// Three servers of one JetStream, with three copies of all.
 pub(super) struct NatsTrio {
@@ -117,7 +109,7 @@ impl SpreadShop {
             Home::new(&format!(
                 "[cluster]\nnats = '{addresses}'\nname = 'trio'\nreplicas = 3\nlease = '{lease}s'\nzone = 'z{at}'\n\
                  listen = '127.0.0.1:0'\nauthority = {authority:?}\ncertificate = {certificate:?}\nkey = {key:?}\n\
-                 {shop}\n{HELLO}"
+                 {shop}\n{SERVICE}"
             ))
         };
         let homes: Vec<_> = NAMES.iter().enumerate().map(home).collect();
