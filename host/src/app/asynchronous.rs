@@ -1,14 +1,14 @@
 //! What a host does without a request: it delivers events, keeps the times of schedules, and drives sagas.
 
+use super::assembly::event_plan::EventPlan;
+use super::assembly::saga_plans::SagaPlans;
+use super::assembly::schedule_plan::SchedulePlan;
 use super::event_handler::EventHandler;
-use super::event_plan::EventPlan;
 use super::host_parts::HostParts;
 use super::operations::HostOperations;
-use super::saga_operations::{HostSagas, SagaSamples};
-use super::saga_plans::SagaPlans;
-use super::schedule_operations::ScheduleSamples;
-use super::schedule_plan::SchedulePlan;
-use super::topic_operations::DeliverySamples;
+use super::operations::saga_operations::{HostSagas, SagaSamples};
+use super::operations::schedule_operations::ScheduleSamples;
+use super::operations::topic_operations::DeliverySamples;
 use crate::broker;
 use crate::config::{BridgeConfig, Manifest};
 use crate::delivery::{Bridge, MeshHandler};

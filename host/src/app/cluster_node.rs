@@ -1,8 +1,8 @@
 //! This host as a node that calls others: its edge towards them, and its services' endpoints there.
 
+use super::edge::peer_edge::PeerEdge;
 use super::host_parts::HostParts;
-use super::node_operations;
-use super::peer_edge::PeerEdge;
+use super::operations::node_operations;
 use crate::cluster::{Cluster, Settings};
 use crate::config::{ClusterCalls, Manifest};
 use crate::listen::Drain;

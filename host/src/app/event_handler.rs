@@ -1,6 +1,6 @@
 //! Who handles the events of a subscription: a function of a service, or the start of a saga.
 
-use super::saga_operations::HostSagas;
+use crate::app::operations::saga_operations::HostSagas;
 use crate::base::HandledEvent;
 use crate::contract::Names;
 use crate::coordinator::SagaError;
@@ -9,11 +9,11 @@ use crate::events::EventRecord;
 use std::sync::{Arc, OnceLock};
 
 /// Hands events to services, and starts sagas by them.
-pub(super) struct EventHandler {
-    pub(super) mesh: MeshHandler,
+pub(in crate::app) struct EventHandler {
+    pub(in crate::app) mesh: MeshHandler,
     /// They begin after the deliveries.
-    pub(super) sagas: Arc<OnceLock<HostSagas>>,
-    pub(super) names: Names,
+    pub(in crate::app) sagas: Arc<OnceLock<HostSagas>>,
+    pub(in crate::app) names: Names,
 }
 
 impl Handle for EventHandler {

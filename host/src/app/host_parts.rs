@@ -1,17 +1,17 @@
 //! What lives as long as the process, and what it makes of a manifest.
 
-use super::api_description::{LiveDescription, now};
-use super::apply_manifest::ApplyManifest;
 use super::assembly::Assembly;
-use super::audited_operations::AuditedOperations;
-use super::auth_policies::AuthPolicies;
+use super::assembly::api_description::{LiveDescription, now};
 use super::discovery_samples::DiscoverySamples;
-use super::edge_tls::EdgeTls;
-use super::guards::Guards;
-use super::node_operations::ClusterSamples;
+use super::edge::auth_policies::AuthPolicies;
+use super::edge::edge_tls::EdgeTls;
 use super::operations::HostOperations;
-use super::saga_operations::{HostSagaDoor, HostSagas};
-use super::snapshot_folder::SnapshotFolder;
+use super::operations::apply_manifest::ApplyManifest;
+use super::operations::audited_operations::AuditedOperations;
+use super::operations::guards::Guards;
+use super::operations::node_operations::ClusterSamples;
+use super::operations::saga_operations::{HostSagaDoor, HostSagas};
+use super::operations::snapshot_folder::SnapshotFolder;
 use crate::admin::Admin;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;

@@ -7,7 +7,7 @@ use crate::runtime::LoadError;
 use std::collections::BTreeMap;
 
 /// The findings, each with the service or the route that cannot be served for it.
-pub(super) struct LateFindings<'a> {
+pub(in crate::app) struct LateFindings<'a> {
     draft: &'a Draft,
     services: Vec<(ServiceName, Finding)>,
     /// By the route's index in the manifest.
@@ -57,7 +57,7 @@ impl<'a> LateFindings<'a> {
     }
 
     /// Adds what is wrong with an edge.
-    pub(super) fn edge(&mut self, finding: Finding) {
+    pub(in crate::app) fn edge(&mut self, finding: Finding) {
         if !self.is_told(&finding) {
             self.edges.push(finding);
         }

@@ -8,8 +8,8 @@
 
 use super::cluster_node::ServingEdge;
 use super::operations::HostOperations;
-use super::otlp_export::OtlpExporters;
-use super::saga_operations::HostSagas;
+use super::operations::saga_operations::HostSagas;
+use super::otlp::otlp_export::OtlpExporters;
 use crate::cluster::Cluster;
 use crate::listen::Drain;
 use crate::node::handed_over;

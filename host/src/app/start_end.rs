@@ -1,7 +1,7 @@
 //! The last part of a start, which goes on while the host serves already: components are compiled, and the lines are
 //! printed for which operators and programs wait.
 
-use super::kept_revisions::KeptRevisions;
+use super::apply::kept_revisions::KeptRevisions;
 use super::operations::HostOperations;
 use crate::base::{ServiceName, counted};
 use crate::config::Finding;
