@@ -128,11 +128,10 @@ conformance-metrics: setup
 [group("verify")]
 lint: setup
     cargo fmt --all --check
-    cargo clippy -p host -p bindings -p rules -p bench -p loom-models --all-targets -- -D warnings
+    @command -v c++ >/dev/null || { echo "lint: the fuzz targets need a C++ compiler, which is missing" >&2; exit 1; }
+    cargo clippy -p host -p bindings -p rules -p bench -p loom-models -p fuzz --all-targets -- -D warnings
     cargo clippy --lib --tests $(components/build.sh --packages components) -- -D warnings
     cargo clippy --target wasm32-wasip2 $(components/build.sh --packages) -- -D warnings
-    @command -v c++ >/dev/null || { echo "lint: the fuzz targets need a C++ compiler, which is missing" >&2; exit 1; }
-    cargo clippy -p fuzz --all-targets -- -D warnings
 
 # Build the documentation of the code, broken links as errors
 [group("verify")]
