@@ -7,6 +7,7 @@ use crate::contract::testing::SampleValue;
 use crate::listen::wire_client::{WireAnswer, WireClient, within};
 use crate::listen::{self, Drain, Listener};
 use crate::route::{RoutingTable, Rule};
+use crate::telemetry::log_of_this_thread;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request, Response};
@@ -420,7 +421,7 @@ impl Log {
         let (sender, lines) = mpsc::channel(64);
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || Lines(sender.clone()));
-        Self { lines, _guard: tracing::subscriber::set_default(subscriber.finish()) }
+        Self { lines, _guard: log_of_this_thread(subscriber.finish()) }
     }
 
     /// The next line for which `wanted` holds.

@@ -56,6 +56,8 @@ mod slow_threshold;
 mod status_slot;
 mod store_metrics;
 mod switched_format;
+#[cfg(any(test, feature = "testing"))]
+mod test_log;
 mod tls_metrics;
 mod trace_collector;
 mod trace_memory;
@@ -95,6 +97,8 @@ pub use schedule_metrics::{ScheduleSample, ScheduleSource};
 pub use service_metrics::ServiceMetrics;
 pub use slow_threshold::SlowThreshold;
 pub use store_metrics::StoreMetrics;
+#[cfg(any(test, feature = "testing"))]
+pub use test_log::log_of_this_thread;
 pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};
 pub use trace_memory::TraceQuery;
 pub use trace_queue::TraceQueue;

@@ -4,6 +4,7 @@ use super::super::WaitedTopic;
 use super::super::topic_tail::TopicTail;
 use super::waits::MemoryLog;
 use crate::events::PayloadType;
+use crate::telemetry::log_of_this_thread;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -53,7 +54,7 @@ async fn each_time_that_events_cannot_be_read_is_told_once() {
     let (log, lines) = (Arc::<MemoryLog>::default(), LineCount::default());
     let made = Mutex::new(lines.clone());
     let subscriber = tracing_subscriber::fmt().with_writer(move || made.lock().unwrap().clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let _guard = log_of_this_thread(subscriber.finish());
     let reading = tokio::spawn(tail(&log).run(|| None));
     for told in 1..=2 {
         log.is_away.store(true, Ordering::Relaxed);
