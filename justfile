@@ -276,6 +276,12 @@ limits-in-traffic SECONDS="40": build-components
     cargo build --release --bin atoll
     @exec bench/limits.py target/release/atoll "$1"
 
+# Measure other clients beside 300 that upload or read slowly, of each kind: `just slow-clients`, `just slow-clients 5`
+[group("verify")]
+slow-clients SECONDS="10": setup
+    cargo build --release --bin atoll
+    @exec bench/slow_clients.py target/release/atoll "$1"
+
 # Abuse the gateway's HTTP/2 with frames, ten seconds for each kind: `just abuse-http2`, `just abuse-http2 2`
 [group("verify")]
 abuse-http2 SECONDS="10": build-components

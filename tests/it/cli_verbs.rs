@@ -40,8 +40,15 @@ impl Terminal {
     async fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(output.stderr.is_empty(), "{output:?}");
+        // What needs no host names none.
+        let host = if arguments == ["--help"] { String::new() } else { self.note("ATOLL_ADMIN") };
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), host, "{arguments:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What a verb says of the host that it asks, whose address it has by this.
+    fn note(&self, by: &str) -> String {
+        format!("host: the admin at {} (by {by})\n", self.atoll.admin)
     }
 
     /// The error text of a verb that is refused.
@@ -161,6 +168,7 @@ async fn ps_and_routes_list_what_serves_and_help_lists_every_verb() {
     let url = format!("--admin={}", terminal.atoll.admin);
     let by_flag = terminal.home.output(&["routes", &url]).await;
     assert_eq!(String::from_utf8(by_flag.stdout).unwrap(), routes, "`--admin` must do the same as ATOLL_ADMIN");
+    assert_eq!(String::from_utf8(by_flag.stderr).unwrap(), terminal.note("--admin"));
     let gateway = format!("--admin={}", terminal.atoll.gateway);
     assert!(terminal.refused(&["ps", &gateway]).await.contains("--admin"));
     assert_eq!(
@@ -272,4 +280,40 @@ async fn the_verbs_reach_the_host_of_the_manifest_in_this_folder_and_say_which_t
     assert_eq!(ps().await.0, Some(0));
     atoll.stop().await;
     assert!(!home.folder.path().join(".atoll/admin").exists(), "a host that ends takes its address away");
+}
+
+/// Two hosts of two folders, which have the same services: a swap that meets the wrong one harms somebody else.
+#[tokio::test]
+async fn a_swap_and_a_rollback_reach_the_host_of_their_folder_or_the_one_that_is_named_and_no_other() {
+    let [own, other] = [Terminal::open().await, Terminal::open().await];
+    let new = hello_revision(b"revision-003-ddd", own.home.folder.path());
+    let swap = ["swap", "hello", new.to_str().unwrap()];
+    let said = async |home: &Home, arguments: &[&str]| {
+        let output = home.output(arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said(&own.home, &swap).await, own.note(".atoll/admin"));
+    assert_eq!([own.hello().await, other.hello().await], ["revision-003-ddd", "revision-000-aaa"]);
+    assert_eq!(said(&own.home, &["rollback", "hello"]).await, own.note(".atoll/admin"));
+    assert_eq!([own.hello().await, other.hello().await], ["revision-000-aaa", "revision-000-aaa"]);
+
+    // Whoever names a host reaches it from any folder, and is told so.
+    let flag = format!("--admin={}", other.atoll.admin);
+    assert_eq!(said(&own.home, &[&swap[..], &[&flag]].concat()).await, other.note("--admin"));
+    assert_eq!([own.hello().await, other.hello().await], ["revision-000-aaa", "revision-003-ddd"]);
+    assert_eq!(other.run(&["rollback", "hello"]).await.stderr, other.note("ATOLL_ADMIN").into_bytes());
+    let by_variable = own.home.command(&swap).env("ATOLL_ADMIN", &other.atoll.admin).output().await.unwrap();
+    assert_eq!(by_variable.stderr, other.note("ATOLL_ADMIN").into_bytes());
+    assert_eq!([own.hello().await, other.hello().await], ["revision-000-aaa", "revision-003-ddd"]);
+
+    // Where no host runs, nobody is asked.
+    let own_home = own.home;
+    own.atoll.stop().await;
+    let nobody = super::plain_server::DeadAddress::new();
+    own_home.write(&format!("[admin]\nlisten = \"{}\"\n{MANIFEST}", nobody.address()));
+    let refused = own_home.command(&swap).env_remove("ATOLL_ADMIN_LISTEN").output().await.unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(complaint.starts_with(&format!("host: the admin at http://{} (by [admin]", nobody.address())));
+    assert_eq!((refused.status.code(), complaint.contains("cannot reach the admin")), (Some(1), true), "{complaint}");
 }

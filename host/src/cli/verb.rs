@@ -80,8 +80,8 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
 }
 
 /// The admin's address: that of the flag; otherwise that of the variable if it is not empty; otherwise that of the
-/// manifest in this folder and its host, which `known` finds; otherwise the default. If the user has not named the
-/// host, a line on standard error says which one is meant.
+/// manifest in this folder and its host, which `known` finds; otherwise the default. A line on standard error says
+/// which one is meant, and by what: a variable that was set long ago must not lead to a stranger's host in silence.
 ///
 /// Only the verbs that need the admin read the variable, so that a wrong one does not stop the other verbs.
 pub(super) fn admin(
@@ -89,18 +89,16 @@ pub(super) fn admin(
     variable: Option<String>,
     known: impl FnOnce() -> Option<KnownAdmin>,
 ) -> Result<AdminAddress, CliError> {
-    match (flag, variable.filter(|text| !text.is_empty())) {
-        (Some(flag), _) => Ok(flag),
-        (None, Some(text)) => text.parse().map_err(CliError::Address),
-        (None, None) => {
-            let (address, source) = match known() {
-                Some(known) => (AdminAddress::on(known.address, known.secure), known.source.to_string()),
-                None => (AdminAddress::by_default(), format!("by default: {}", why_unknown(Path::new(MANIFEST)))),
-            };
-            terminal::note(&format!("host: the admin at {address} ({source})"));
-            Ok(address)
-        }
-    }
+    let (address, source) = match (flag, variable.filter(|text| !text.is_empty())) {
+        (Some(flag), _) => (flag, "by --admin".to_owned()),
+        (None, Some(text)) => (text.parse().map_err(CliError::Address)?, "by ATOLL_ADMIN".to_owned()),
+        (None, None) => match known() {
+            Some(known) => (AdminAddress::on(known.address, known.secure), known.source.to_string()),
+            None => (AdminAddress::by_default(), format!("by default: {}", why_unknown(Path::new(MANIFEST)))),
+        },
+    };
+    terminal::note(&format!("host: the admin at {address} ({source})"));
+    Ok(address)
 }
 
 /// The file of the flag, or of the variable if it is not empty.

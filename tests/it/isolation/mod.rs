@@ -10,6 +10,7 @@ mod after_the_answer;
 mod marks_guest;
 mod request;
 mod reuse;
+mod setters;
 mod the_end_of_a_body;
 mod what_a_guest_is_told;
 
