@@ -96,6 +96,7 @@ mod spooled_data;
 mod stand_ins;
 mod start_end;
 mod state_refusals;
+mod stop_point;
 mod swap_refusal;
 mod test_bench;
 mod test_order;
