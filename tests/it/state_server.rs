@@ -2,7 +2,7 @@
 
 use super::atoll::Home;
 use super::postgres_server::{self, PostgresServer};
-use super::redis_server::{self, RedisServer};
+use super::redis_server::RedisServer;
 
 /// A real server.
 pub enum StateServer {
@@ -62,10 +62,10 @@ impl StateServer {
     }
 
     /// What must not be shown.
-    pub fn password(&self) -> &'static str {
+    pub fn password(&self) -> &str {
         match self {
             Self::Postgres(_) => postgres_server::PASSWORD,
-            Self::Redis(_) => redis_server::PASSWORD,
+            Self::Redis(server) => server.password(),
         }
     }
 }

@@ -68,7 +68,7 @@ impl PostgresDatabase {
 }
 
 impl RemoteDatabase for PostgresDatabase {
-    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>> {
+    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: &'a [Key]) -> BackendFuture<'a, Vec<Option<Versioned>>> {
         Box::pin(async move {
             let params: [&(dyn ToSql + Sync); 3] = [&bucket.as_str(), &keys, &(limit::BYTES as i64)];
             let found = self.rows(ReadKind::Get, &params).await?;
@@ -79,12 +79,12 @@ impl RemoteDatabase for PostgresDatabase {
     fn scan<'a>(
         &'a self,
         bucket: &'a ServiceName,
-        prefix: Key,
-        after: Option<Key>,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>> {
         Box::pin(async move {
-            let (from, end) = key_range(&prefix, after.as_deref());
+            let (from, end) = key_range(prefix, after);
             let (most, bytes) = (rows::one_more(limit), limit::PAGE_BYTES as i64);
             let params: [&(dyn ToSql + Sync); 5] = [&bucket.as_str(), &from, &end, &most, &bytes];
             let found = self.rows(ReadKind::Scan, &params).await?;
@@ -95,12 +95,12 @@ impl RemoteDatabase for PostgresDatabase {
     fn keys<'a>(
         &'a self,
         bucket: &'a ServiceName,
-        prefix: Key,
-        after: Option<Key>,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>> {
         Box::pin(async move {
-            let ((from, end), most) = (key_range(&prefix, after.as_deref()), rows::one_more(limit));
+            let ((from, end), most) = (key_range(prefix, after), rows::one_more(limit));
             let params: [&(dyn ToSql + Sync); 4] = [&bucket.as_str(), &from, &end, &most];
             let found = self.rows(ReadKind::Keys, &params).await?;
             rows::keys(&found, limit).map_err(|error| self.sessions.error(&error))
@@ -145,19 +145,24 @@ impl RemoteDatabase for PostgresDatabase {
         })
     }
 
-    fn probe(&self) -> BackendFuture<'_, ()> {
+    fn probe_reads(&self) -> BackendFuture<'_, ()> {
         Box::pin(async move {
             let nothing: [Key; 0] = [];
             let params: [&(dyn ToSql + Sync); 3] = [&"", &nothing.as_slice(), &0_i64];
-            self.rows(ReadKind::Get, &params).await?;
-            // Whoever has it writes, and so learns what there is to learn.
-            let Ok(mut writer) = self.writer.try_lock() else { return Ok(()) };
+            self.rows(ReadKind::Get, &params).await.map(drop)
+        })
+    }
+
+    fn probe_writes(&self) -> BackendFuture<'_, Option<()>> {
+        Box::pin(async move {
+            self.is_open()?;
+            let Ok(mut writer) = self.writer.try_lock() else { return Ok(None) };
             let probed = writer.probe().await;
             drop(writer);
             if self.is_open().is_err() {
                 self.close_writer();
             }
-            probed
+            probed.map(Some)
         })
     }
 

@@ -70,7 +70,10 @@ impl Sessions {
             config.host(host).port(*port);
         }
         config.user(&settings.user).dbname(&settings.database).application_name("atoll").connect_timeout(LONGEST);
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        if settings.servers.len() > 1 {
+            // A server that is alone is read also while it takes no writes.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         config.ssl_mode(if settings.tls { SslMode::Require } else { SslMode::Disable });
         config.keepalives_idle(Duration::from_secs(5)).tcp_user_timeout(LONGEST);
         if let Some(password) = &settings.password {

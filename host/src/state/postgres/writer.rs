@@ -37,6 +37,8 @@ pub(super) struct PostgresWriter {
     batch: i64,
     /// `None`: there is none, or the one before did not end its transaction.
     session: Option<WriteSession>,
+    /// Whether the last batch was refused: then no look tells whether another one is taken.
+    is_refused: bool,
 }
 
 /// A session with the statements that write. It holds the lock on the data: the server takes it back when the
@@ -45,6 +47,7 @@ struct WriteSession {
     session: Session,
     lock: Statement,
     tenure: Statement,
+    may_write: Statement,
     before: Statement,
     put: Statement,
     delete: Statement,
@@ -68,7 +71,7 @@ impl PostgresWriter {
     /// The server's; [`StateError::Taken`] where another host has the lock.
     pub(super) async fn open(sessions: Arc<Sessions>, namespace: &str, shared: bool) -> Result<Self, StateError> {
         let (tenure, namespace) = (DataTenure::new(&sessions.place, shared), namespace.to_owned());
-        let mut writer = Self { sessions, shared, namespace, tenure, batch: 0, session: None };
+        let mut writer = Self { sessions, shared, namespace, tenure, batch: 0, session: None, is_refused: false };
         writer.session = Some(writer.open_session().await?);
         Ok(writer)
     }
@@ -83,6 +86,16 @@ impl PostgresWriter {
     /// # Errors
     /// [`StateError::Io`]: nobody knows whether it was written; any other: nothing was.
     pub(super) async fn write(
+        &mut self,
+        batch: &[(ServiceName, Transaction)],
+    ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
+        self.is_refused = true;
+        let written = self.write_now(batch).await;
+        self.is_refused = written.is_err();
+        written
+    }
+
+    async fn write_now(
         &mut self,
         batch: &[(ServiceName, Transaction)],
     ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
@@ -124,17 +137,46 @@ impl PostgresWriter {
         Ok(erased)
     }
 
-    /// Whether the server takes writes of this host: opens the session if there is none, and asks in it.
+    /// Whether the server takes writes of this host: opens the session if there is none, and asks in it. After a batch
+    /// that was refused it commits one that changes nothing.
     ///
     /// # Errors
     /// The server's; [`StateError::Taken`]; [`StateError::Superseded`].
     pub(super) async fn probe(&mut self) -> Result<(), StateError> {
         let session = self.usable_session().await?;
-        let asked = timeout(LONGEST, session.session.client.query_one(&session.tenure, &[])).await;
+        let asked = timeout(LONGEST, session.session.client.query_one(&session.may_write, &[])).await;
         let row = asked.map_err(|_| self.sessions.silent())?.map_err(|error| self.sessions.error(&error))?;
         self.check(&row)?;
+        let read = || Ok((row.try_get(2)?, row.try_get(3)?));
+        let (may_write, lacks): (bool, Option<&str>) = read().map_err(|error: Error| self.sessions.error(&error))?;
+        // It has answered, so it is as good as before.
         self.session = Some(session);
+        let place = self.sessions.place.clone();
+        if let Some(right) = lacks {
+            return Err(StateError::Unfit { place, problem: format!("the user lacks the right {right}") });
+        }
+        if !may_write {
+            let problem = "the server takes no writes now (transaction_read_only)".into();
+            return Err(StateError::Unavailable { place, problem, cause: "read-only" });
+        }
+        if self.is_refused {
+            self.write_nothing().await?;
+            self.is_refused = false;
+        }
         Ok(())
+    }
+
+    /// Commits a transaction that changes nothing.
+    async fn write_nothing(&mut self) -> Result<(), StateError> {
+        let session = self.take_session().await?;
+        let number = self.batch;
+        let noting = async {
+            let latest = self.begin(&session).await?;
+            let noted = session.session.client.execute(&session.note, &[&latest, &self.tenure.id(), &number]).await;
+            noted.map_err(|error| self.sessions.error(&error))
+        };
+        timeout(LONGEST, noting).await.map_err(|_| self.sessions.silent())??;
+        self.commit(session, number).await
     }
 
     /// Begins a transaction that keeps all others out, and looks whether this host may write. Returns the version of
@@ -274,16 +316,17 @@ impl WriteSession {
         let prepared = async {
             client.batch_execute(BEGINNING).await?;
             Ok::<_, Error>((
-                (prepare(statements.lock()).await?, prepare(statements.tenure()).await?),
+                prepare(statements.lock()).await?,
+                (prepare(statements.tenure()).await?, prepare(statements.may_write()).await?),
                 prepare(statements.before()).await?,
                 (prepare(statements.put()).await?, prepare(statements.delete()).await?),
                 (prepare(statements.erase()).await?, prepare(statements.note()).await?),
                 prepare(statements.noted()).await?,
             ))
         };
-        let ((lock, tenure), before, (put, delete), (erase, note), noted) =
+        let (lock, (tenure, may_write), before, (put, delete), (erase, note), noted) =
             prepared.await.map_err(|error| sessions.error(&error))?;
-        Ok(Self { session, lock, tenure, before, put, delete, erase, note, noted })
+        Ok(Self { session, lock, tenure, may_write, before, put, delete, erase, note, noted })
     }
 
     /// Does all of a batch between its beginning and its commit.

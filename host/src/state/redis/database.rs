@@ -67,7 +67,7 @@ impl RedisDatabase {
 }
 
 impl RemoteDatabase for RedisDatabase {
-    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>> {
+    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: &'a [Key]) -> BackendFuture<'a, Vec<Option<Versioned>>> {
         Box::pin(async move {
             self.is_open()?;
             let arguments = self.servers.arguments().with(bucket.as_str()).with(limit::BYTES.to_string());
@@ -80,13 +80,13 @@ impl RemoteDatabase for RedisDatabase {
     fn scan<'a>(
         &'a self,
         bucket: &'a ServiceName,
-        prefix: Key,
-        after: Option<Key>,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>> {
         Box::pin(async move {
             self.is_open()?;
-            let (from, to) = pages::bounds(&prefix, after.as_deref());
+            let (from, to) = pages::bounds(prefix, after);
             let (most, bytes) = (limit.to_string(), limit::PAGE_BYTES.to_string());
             let arguments = self.servers.arguments().with(bucket.as_str()).with(from).with(to).with(most).with(bytes);
             self.odd(pages::entries(self.line.run(&script::SCAN, &arguments).await?))
@@ -96,18 +96,15 @@ impl RemoteDatabase for RedisDatabase {
     fn keys<'a>(
         &'a self,
         bucket: &'a ServiceName,
-        prefix: Key,
-        after: Option<Key>,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>> {
         Box::pin(async move {
             self.is_open()?;
-            let (from, to) = pages::bounds(&prefix, after.as_deref());
-            let index = format!("{}keys:{}", self.servers.prefix, bucket.as_str());
-            let most = limit.saturating_add(1).to_string();
-            let command: [&[u8]; 8] =
-                [b"ZRANGE", index.as_bytes(), &from, &to, b"BYLEX", b"LIMIT", b"0", most.as_bytes()];
-            self.odd(pages::keys(self.line.ask(&command).await?, limit))
+            let ((from, to), most) = (pages::bounds(prefix, after), limit.saturating_add(1).to_string());
+            let arguments = self.servers.arguments().with(bucket.as_str()).with(from).with(to).with(most);
+            self.odd(pages::keys(self.line.run(&script::KEYS, &arguments).await?, limit))
         })
     }
 
@@ -150,19 +147,24 @@ impl RemoteDatabase for RedisDatabase {
         })
     }
 
-    fn probe(&self) -> BackendFuture<'_, ()> {
+    fn probe_reads(&self) -> BackendFuture<'_, ()> {
         Box::pin(async move {
             self.is_open()?;
-            let read = self.line.probe().await;
-            // Whoever has it writes, and so learns what there is to learn.
-            let Ok(mut writer) = self.writer.try_lock() else { return read };
+            self.line.probe().await
+        })
+    }
+
+    fn probe_writes(&self) -> BackendFuture<'_, Option<()>> {
+        Box::pin(async move {
+            self.is_open()?;
+            let Ok(mut writer) = self.writer.try_lock() else { return Ok(None) };
             // Also if nothing can be read: its session may be one of before the server was told to promise less.
             let probed = writer.probe().await;
             drop(writer);
             if self.is_open().is_err() {
                 self.close_writer();
             }
-            if matches!(probed, Err(StateError::Superseded { .. })) { probed } else { read.and(probed) }
+            probed.map(Some)
         })
     }
 

@@ -20,4 +20,4 @@ mod writer;
 
 pub(super) use database::RedisDatabase;
 #[cfg(test)]
-pub(super) use script::{ERASE, FREEZE, RedisScript, THAW, WRITE};
+pub(super) use script::{CLAIM, ERASE, FREEZE, RedisScript, THAW, WRITE};

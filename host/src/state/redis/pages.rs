@@ -77,9 +77,13 @@ pub(super) fn entries(answer: Vec<RespReply>) -> Result<Page<Entry>, OddAnswer> 
     Ok(Page { items, next })
 }
 
-/// A page of at most `limit` keys, where one more was asked for.
+/// A page of at most `limit` keys, where one more was asked for, after the word `ok`.
 pub(super) fn keys(answer: Vec<RespReply>, limit: usize) -> Result<Page<Key>, OddAnswer> {
-    let mut items = answer.into_iter().map(|reply| reply.text().ok_or(OddAnswer)).collect::<Result<Vec<_>, _>>()?;
+    if status(&answer) != b"ok" {
+        return Err(OddAnswer);
+    }
+    let mut items =
+        answer.into_iter().skip(1).map(|reply| reply.text().ok_or(OddAnswer)).collect::<Result<Vec<_>, _>>()?;
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| more).cloned();

@@ -16,45 +16,10 @@ pub(super) struct RedisReader {
     opening: tokio::sync::Mutex<()>,
 }
 
-/// What is read, perhaps on two sessions one after the other.
-enum RedisRead<'a> {
-    Script(&'a RedisScript, &'a RespArguments),
-    Command(&'a [&'a [u8]]),
-}
-
-impl RedisRead<'_> {
-    async fn ask(&self, session: &RedisSession) -> Result<Vec<RespReply>, SessionError> {
-        match self {
-            Self::Script(script, arguments) => session.run(script, arguments).await,
-            Self::Command(command) => Ok(session.ask(command).await?.many()),
-        }
-    }
-}
-
 impl RedisReader {
     /// Not opened yet.
     pub(super) fn new(servers: Arc<RedisServers>) -> Self {
         Self { servers, open: Mutex::default(), opening: tokio::sync::Mutex::default() }
-    }
-
-    /// What a script answers.
-    ///
-    /// # Errors
-    /// The server's.
-    pub(super) async fn run(
-        &self,
-        script: &RedisScript,
-        arguments: &RespArguments,
-    ) -> Result<Vec<RespReply>, StateError> {
-        self.read(RedisRead::Script(script, arguments)).await
-    }
-
-    /// What a command answers.
-    ///
-    /// # Errors
-    /// The server's.
-    pub(super) async fn ask(&self, command: &[&[u8]]) -> Result<Vec<RespReply>, StateError> {
-        self.read(RedisRead::Command(command)).await
     }
 
     /// Asks the server whether it may still be read: it may have been told to follow another, which cuts nobody off.
@@ -75,12 +40,20 @@ impl RedisReader {
         *self.lock() = None;
     }
 
-    /// A session that has ended since it was used last is replaced: after the server was away, the first read succeeds.
-    async fn read(&self, question: RedisRead<'_>) -> Result<Vec<RespReply>, StateError> {
+    /// What a script answers. A session that has ended since it was used last is replaced: after the server was away,
+    /// the first read succeeds.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn run(
+        &self,
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<Vec<RespReply>, StateError> {
         let mut tried = false;
         loop {
             let session = self.session().await?;
-            match timeout(LONGEST, question.ask(&session)).await {
+            match timeout(LONGEST, session.run(script, arguments)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(SessionError::Ended(problem))) => {
                     self.remove(&session);

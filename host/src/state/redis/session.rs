@@ -2,6 +2,7 @@
 
 use super::connection::{ConnectionEnd, RespConnection};
 use super::failure;
+use super::pages;
 use super::resp::{RespArguments, RespReply};
 use super::script::RedisScript;
 use super::server_facts::{ServerFacts, ServerProblem};
@@ -36,6 +37,8 @@ pub(super) struct RedisSession {
 pub(super) enum SessionError {
     /// The server has refused it: nothing was applied.
     Refused(String),
+    /// A script has found damaged data, before it has written anything.
+    Damaged(String),
     /// Nobody knows.
     Ended(String),
 }
@@ -216,6 +219,7 @@ impl RedisServers {
     pub(super) fn error(&self, error: SessionError) -> StateError {
         match error {
             SessionError::Refused(text) => failure::refused(&self.place, &text),
+            SessionError::Damaged(problem) => StateError::Damaged { place: self.place.clone(), problem },
             SessionError::Ended(problem) => failure::away(&self.place, problem),
         }
     }
@@ -227,6 +231,17 @@ impl RedisServers {
 
     pub(super) fn silent(&self) -> StateError {
         failure::silent(&self.place, LONGEST.as_secs())
+    }
+}
+
+impl SessionError {
+    /// Whether the session may go on after it.
+    pub(super) fn leaves_the_session(&self) -> bool {
+        match self {
+            Self::Refused(text) => failure::leaves_the_session(text),
+            Self::Damaged(_) => true,
+            Self::Ended(_) => false,
+        }
     }
 }
 
@@ -255,7 +270,12 @@ impl RedisSession {
             }
             other => other,
         };
-        Ok(reply?.many())
+        let answer = reply?.many();
+        if pages::status(&answer) == b"damaged" {
+            let problem = answer.into_iter().nth(1).and_then(RespReply::text).unwrap_or_default();
+            return Err(SessionError::Damaged(String::from_utf8_lossy(&problem).into_owned()));
+        }
+        Ok(answer)
     }
 
     /// Whether the connection has ended.

@@ -187,8 +187,17 @@ impl RedisWriter {
         let session = self.usable_session().await?;
         timeout(LONGEST, self.servers.admit(&session)).await.map_err(|_| self.servers.silent())??;
         self.look(&session).await?;
-        self.session = Some(session);
-        Ok(())
+        let may_write = timeout(LONGEST, session.run(&script::MAY_WRITE, &self.servers.arguments())).await;
+        match may_write.map_err(|_| self.servers.silent())? {
+            Ok(answer) => {
+                self.session = Some(session);
+                if pages::status(&answer) == b"ok" { Ok(()) } else { Err(self.unfit(answer)) }
+            }
+            Err(error) => {
+                self.session = Some(session).filter(|_| error.leaves_the_session());
+                Err(self.servers.error(error))
+            }
+        }
     }
 
     /// Reckons what a batch leaves behind, and of which state of the data.
@@ -267,9 +276,16 @@ impl RedisWriter {
                     self.session = Some(session);
                     return Ok(WriteAnswer::Moved);
                 }
-                b"unfit" => return Err(self.unfit(answer)),
+                b"unfit" => {
+                    self.session = Some(session);
+                    return Err(self.unfit(answer));
+                }
                 _ => return Err(self.servers.odd_answer()),
             },
+            Ok(Err(error @ SessionError::Damaged(_))) => {
+                self.session = Some(session);
+                return Err(self.servers.error(error));
+            }
             // What it has done until then is not taken back.
             Ok(Err(SessionError::Refused(text))) if failure::is_of_running_script(&text) => {
                 let problem = "the server has ended the script that writes while it ran: the commit may be there in \
@@ -277,10 +293,10 @@ impl RedisWriter {
                 let source = Some(StorageCause::new(self.servers.error(SessionError::Refused(text))));
                 return Err(StateError::Io { path: self.servers.place.clone().into(), problem, source });
             }
-            Ok(Err(SessionError::Refused(text))) => {
+            Ok(Err(error @ SessionError::Refused(_))) => {
                 // A full server is still the same one.
-                self.session = Some(session).filter(|_| failure::leaves_the_session(&text));
-                return Err(self.servers.error(SessionError::Refused(text)));
+                self.session = Some(session).filter(|_| error.leaves_the_session());
+                return Err(self.servers.error(error));
             }
             Ok(Err(error)) => self.servers.error(error),
             Err(_) => self.servers.silent(),

@@ -1,6 +1,7 @@
 //! The backend over a database server: one thread that writes, and reads beside it.
 
 use super::remote_database::RemoteDatabase;
+use super::remote_standing::{DamagedRead, DamagedReadKind, RemoteStanding};
 use crate::base::ServiceName;
 use crate::state::backend::Backend;
 use crate::state::backend_future::BackendFuture;
@@ -12,6 +13,7 @@ use crate::state::key_watches::KeyWatches;
 use crate::state::state_key::StateKey;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::telemetry::StoreMetrics;
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -27,10 +29,9 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 pub(in crate::state) struct RemoteBackend<D: RemoteDatabase> {
     database: Arc<D>,
     queue: Arc<CommitQueue>,
-    metrics: Arc<StoreMetrics>,
+    standing: Arc<RemoteStanding>,
     /// Nobody watches: what another host writes there cannot be seen before it can be read.
     watches: Arc<KeyWatches>,
-    superseded: Arc<SetOnce<StateError>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     prober: AbortHandle,
     /// Set by whoever closes the store, who keeps the runtime until the writer has ended.
@@ -49,18 +50,17 @@ impl<D: RemoteDatabase> RemoteBackend<D> {
         place: &str,
         (queue, max_batch): (usize, usize),
     ) -> Result<Self, StateError> {
-        let (database, metrics) = (Arc::new(database), Arc::<StoreMetrics>::default());
-        let superseded = Arc::<SetOnce<StateError>>::default();
+        let (database, standing) = (Arc::new(database), Arc::new(RemoteStanding::new(place)));
         let queue = Arc::new(CommitQueue::new(queue, max_batch));
         let closing = Arc::<AtomicBool>::default();
         let writer = {
-            let (database, queue, metrics) = (Arc::clone(&database), Arc::clone(&queue), Arc::clone(&metrics));
-            let (superseded, closing) = (Arc::clone(&superseded), Arc::clone(&closing));
+            let (database, queue) = (Arc::clone(&database), Arc::clone(&queue));
+            let (standing, closing) = (Arc::clone(&standing), Arc::clone(&closing));
             let runtime = Handle::current();
             // A thread, and no task: nothing can cancel a batch in the middle.
             let thread = std::thread::Builder::new().name("state-writer".into());
             let spawned = thread.spawn(move || {
-                write_batches(&runtime, &*database, &queue, (&metrics, &superseded));
+                write_batches(&runtime, &*database, &queue, &standing);
                 if closing.load(Ordering::Acquire) {
                     // Whatever it holds ends by itself as well.
                     let _ = runtime.block_on(database.release());
@@ -71,89 +71,93 @@ impl<D: RemoteDatabase> RemoteBackend<D> {
                 StateError::Io { path: place.into(), problem, source: Some(StorageCause::new(error)) }
             })?
         };
-        let told = (Arc::clone(&metrics), Arc::clone(&superseded));
-        let prober = tokio::spawn(probe(Arc::clone(&database), told, place.to_owned())).abort_handle();
+        let prober = tokio::spawn(probe(Arc::clone(&database), Arc::clone(&standing))).abort_handle();
         let writer = Mutex::new(Some(writer));
-        Ok(Self { database, queue, metrics, watches: Arc::default(), superseded, writer, prober, closing })
+        Ok(Self { database, queue, standing, watches: Arc::default(), writer, prober, closing })
     }
 }
 
 /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the server, the next batch
 /// gathers.
-fn write_batches<D: RemoteDatabase>(
-    runtime: &Handle,
-    database: &D,
-    queue: &CommitQueue,
-    (metrics, superseded): (&StoreMetrics, &SetOnce<StateError>),
-) {
+fn write_batches<D: RemoteDatabase>(runtime: &Handle, database: &D, queue: &CommitQueue, standing: &RemoteStanding) {
     while let Some(commits) = queue.take() {
         let (batch, callers) = commits.split();
-        let began = Instant::now();
-        let answers = match runtime.block_on(database.write(&batch)) {
-            Ok(answers) => {
-                metrics.wrote(began.elapsed(), 0);
-                answers
-            }
-            Err(error) => {
-                // Of the errors of a server, this one alone says that nobody knows.
-                let in_doubt = matches!(error, StateError::Io { .. });
-                let cause = if in_doubt { "in-doubt" } else { error.write_cause() };
-                metrics.failed(cause, batch.len());
-                metrics.set_away(in_doubt || cause == "away");
-                note_end(&error, superseded);
-                vec![Err(error); batch.len()]
-            }
-        };
+        let answers = write_batch(runtime, database, &batch, standing);
         debug_assert_eq!(answers.len(), batch.len(), "each transaction has an answer");
         callers.send(answers);
     }
 }
 
-/// Looks at the server, time and again: whether it is there, and takes writes of this host.
-async fn probe<D: RemoteDatabase>(
-    database: Arc<D>,
-    (metrics, superseded): (Arc<StoreMetrics>, Arc<SetOnce<StateError>>),
-    place: String,
-) {
-    let mut was_well = true;
-    loop {
-        tokio::time::sleep(PROBE_EVERY).await;
-        let error = database.probe().await.err();
-        match &error {
-            // Who has lost the data can read them all the same.
-            Some(error @ (StateError::Taken { .. } | StateError::Superseded { .. })) => {
-                metrics.set_read_only(true);
-                if was_well {
-                    tracing::error!(target: "store", place, error = error.with_causes(), "the store takes no writes");
-                }
-                note_end(error, &superseded);
-            }
-            Some(error) => {
-                metrics.set_away(true);
-                if was_well {
-                    tracing::error!(target: "store", place, error = error.with_causes(), "the store is away");
-                }
-            }
-            None if !was_well => {
-                metrics.set_read_only(false);
-                tracing::warn!(target: "store", place, "the store is there again");
-            }
-            None => metrics.set_away(false),
+fn write_batch<D: RemoteDatabase>(
+    runtime: &Handle,
+    database: &D,
+    batch: &[(ServiceName, Transaction)],
+    standing: &RemoteStanding,
+) -> Vec<Result<Committed, StateError>> {
+    let began = Instant::now();
+    match runtime.block_on(database.write(batch)) {
+        Ok(answers) => {
+            standing.wrote(began.elapsed());
+            answers
         }
-        was_well = error.is_none();
+        // Nothing was applied. Whose data are whole must not fail with those whose are not.
+        Err(StateError::Damaged { .. }) if batch.len() > 1 => {
+            batch.iter().flat_map(|one| write_batch(runtime, database, slice::from_ref(one), standing)).collect()
+        }
+        Err(error) => {
+            standing.not_written(&error, &batch[0].0, batch.len());
+            vec![Err(error); batch.len()]
+        }
     }
 }
 
-/// Keeps the error after which this host writes nothing more.
-fn note_end(error: &StateError, superseded: &SetOnce<StateError>) {
-    if matches!(error, StateError::Superseded { .. }) && superseded.set(error.clone()).is_ok() {
-        tracing::error!(target: "store", error = error.with_causes(), "the data are this host's no longer");
+/// Looks at the server, time and again: whether it is there, takes writes of this host, and is whole where it was not.
+async fn probe<D: RemoteDatabase>(database: Arc<D>, standing: Arc<RemoteStanding>) {
+    loop {
+        tokio::time::sleep(PROBE_EVERY).await;
+        // At the same time: a server that is silent is known as away after one question, not after two.
+        let reads = async {
+            let reads = database.probe_reads().await;
+            standing.metrics.set_away(reads.is_err());
+            reads
+        };
+        let writes = async {
+            let writes = database.probe_writes().await.transpose()?;
+            // A commit that fails just now may be forgotten by this: until the next look.
+            standing.metrics.set_read_only(writes.is_err());
+            Some(writes)
+        };
+        let (reads, writes) = tokio::join!(reads, writes);
+        let damage = match standing.damaged_read() {
+            Some(read) => Some(read_again(&*database, &read).await),
+            None => None,
+        };
+        standing.note_looks(&reads, writes.as_ref(), damage.as_ref());
+    }
+}
+
+/// Whether a read that has found damage finds it still.
+async fn read_again<D: RemoteDatabase>(database: &D, read: &DamagedRead) -> Result<(), StateError> {
+    let bucket = &read.bucket;
+    match &read.kind {
+        DamagedReadKind::Get(keys) => database.get(bucket, keys).await.map(drop),
+        DamagedReadKind::Scan { prefix, after, limit } => {
+            database.scan(bucket, prefix, after.as_deref(), *limit).await.map(drop)
+        }
+        DamagedReadKind::Keys { prefix, after, limit } => {
+            database.keys(bucket, prefix, after.as_deref(), *limit).await.map(drop)
+        }
     }
 }
 
 impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>> {
-        self.database.get(bucket, keys)
+        Box::pin(async move {
+            let found = self.database.get(bucket, &keys).await;
+            let read = || DamagedRead { bucket: bucket.clone(), kind: DamagedReadKind::Get(keys) };
+            self.standing.note_read(&found, read);
+            found
+        })
     }
 
     /// Another host may have written since.
@@ -168,7 +172,12 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
         after: Option<Key>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>> {
-        self.database.scan(bucket, prefix, after, limit)
+        Box::pin(async move {
+            let found = self.database.scan(bucket, &prefix, after.as_deref(), limit).await;
+            let kind = DamagedReadKind::Scan { prefix, after, limit };
+            self.standing.note_read(&found, || DamagedRead { bucket: bucket.clone(), kind });
+            found
+        })
     }
 
     fn keys<'a>(
@@ -178,7 +187,12 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
         after: Option<Key>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>> {
-        self.database.keys(bucket, prefix, after, limit)
+        Box::pin(async move {
+            let found = self.database.keys(bucket, &prefix, after.as_deref(), limit).await;
+            let kind = DamagedReadKind::Keys { prefix, after, limit };
+            self.standing.note_read(&found, || DamagedRead { bucket: bucket.clone(), kind });
+            found
+        })
     }
 
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed> {
@@ -210,11 +224,11 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn takes_writes(&self) -> bool {
-        !self.metrics.is_degraded()
+        self.standing.metrics.takes_writes()
     }
 
     fn metrics(&self) -> &Arc<StoreMetrics> {
-        &self.metrics
+        &self.standing.metrics
     }
 
     fn watches(&self) -> &Arc<KeyWatches> {
@@ -222,7 +236,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn superseded(&self) -> Option<&SetOnce<StateError>> {
-        Some(&self.superseded)
+        Some(&self.standing.superseded)
     }
 
     fn check_alone(&self) -> Result<(), StateError> {

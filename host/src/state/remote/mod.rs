@@ -8,8 +8,10 @@ mod data_tenure;
 mod engine;
 mod key_range;
 mod remote_database;
+mod remote_standing;
 mod retry_gate;
 mod tls;
+mod trouble_log;
 
 pub(super) use data_tenure::DataTenure;
 pub(super) use engine::RemoteBackend;

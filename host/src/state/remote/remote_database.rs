@@ -11,14 +11,14 @@ use std::sync::Arc;
 /// any of them may be dropped: it leaves no transaction and no connection in use.
 pub(in crate::state) trait RemoteDatabase: Send + Sync + 'static {
     /// As [`Backend::get`](crate::state::Backend::get).
-    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>>;
+    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: &'a [Key]) -> BackendFuture<'a, Vec<Option<Versioned>>>;
 
     /// As [`Backend::scan`](crate::state::Backend::scan).
     fn scan<'a>(
         &'a self,
         bucket: &'a ServiceName,
-        prefix: Key,
-        after: Option<Key>,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>>;
 
@@ -26,8 +26,8 @@ pub(in crate::state) trait RemoteDatabase: Send + Sync + 'static {
     fn keys<'a>(
         &'a self,
         bucket: &'a ServiceName,
-        prefix: Key,
-        after: Option<Key>,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>>;
 
@@ -45,9 +45,13 @@ pub(in crate::state) trait RemoteDatabase: Send + Sync + 'static {
     /// Deletes all values of `bucket`.
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool>;
 
-    /// Whether the server answers, and takes writes of this host. [`StateError::Taken`]: not while another host has the
-    /// data; [`StateError::Superseded`]: never again, since another one had them. Reads go on after these two.
-    fn probe(&self) -> BackendFuture<'_, ()>;
+    /// Whether the server can be read.
+    fn probe_reads(&self) -> BackendFuture<'_, ()>;
+
+    /// Whether the server takes writes of this host, in the session that writes. [`StateError::Taken`]: not while
+    /// another host has the data; [`StateError::Superseded`]: never again, since another one had them. `None`: a batch
+    /// is under way, which learns what there is to learn.
+    fn probe_writes(&self) -> BackendFuture<'_, Option<()>>;
 
     /// Gives back what the server would otherwise keep for this host for a while. The last question, before
     /// [`Self::close`]; not asked where a store is dropped without being closed.

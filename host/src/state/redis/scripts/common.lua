@@ -115,21 +115,48 @@ local function lacking(p)
   end
 end
 
--- Why keys of these buckets cannot be written: a right is missing, or somebody else has put something in their place.
-local function unfit(p, buckets)
+-- How many there are at a key; and why that cannot be said: somebody else has put something there.
+local function size(command, key)
+  local found = redis.pcall(command, key)
+  if type(found) == 'table' then
+    return 0, 'what is at ' .. key .. ' is not of Atoll: ' .. found.err
+  end
+  return found
+end
+
+-- Why nothing can be written: a right is missing, or somebody else has put something in the place of what it takes.
+local function unfit(p)
   local problem = lacking(p)
   if problem then
     return problem
   end
-  local looks = {{'HLEN', 'meta'}, {'ZCARD', 'sharers'}, {'ZCARD', 'frozen'}}
-  for bucket in pairs(buckets) do
-    looks[#looks + 1] = {'HLEN', 'values:' .. bucket}
-    looks[#looks + 1] = {'ZCARD', 'keys:' .. bucket}
-  end
-  for _, look in ipairs(looks) do
-    local found = redis.pcall(look[1], p .. look[2])
-    if type(found) == 'table' and found.err then
-      return 'what is at ' .. p .. look[2] .. ' is not of Atoll: ' .. found.err
+  for _, look in ipairs({{'HLEN', 'meta'}, {'ZCARD', 'sharers'}, {'ZCARD', 'frozen'}}) do
+    local _, foreign = size(look[1], p .. look[2])
+    if foreign then
+      return foreign
     end
   end
+end
+
+-- What is wrong with a bucket, if its keys cannot be those of its values. Who reads asks this too: a value that is gone
+-- must not look like one that was deleted.
+local function damage(p, bucket)
+  local values, keys = p .. 'values:' .. bucket, p .. 'keys:' .. bucket
+  local has, foreign = size('HLEN', values)
+  local names, other = size('ZCARD', keys)
+  if foreign or other then
+    return foreign or other
+  end
+  if has ~= names then
+    return values .. ' has ' .. has .. ' values, and ' .. keys .. ' has ' .. names .. ' keys'
+  end
+end
+
+-- What is stored at a key, with its version before it; and what is wrong with it.
+local function stored(p, bucket, key)
+  local value = redis.call('HGET', p .. 'values:' .. bucket, key)
+  if value and #value < 8 then
+    return value, 'a value in ' .. p .. 'values:' .. bucket .. ' has no version'
+  end
+  return value
 end

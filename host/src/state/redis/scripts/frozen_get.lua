@@ -4,13 +4,20 @@ if not redis.call('ZSCORE', p .. 'frozen', moment) then
   return {'gone'}
 end
 redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), moment)
+local problem = damage(p, bucket)
+if problem then
+  return {'damaged', problem}
+end
 local answer, bytes = {'ok'}, 0
 for i = 6, #ARGV do
   local value = redis.call('HGET', p .. 'before:' .. moment, bucket .. '\0' .. ARGV[i])
   if value == '' then
     value = false
   elseif not value then
-    value = redis.call('HGET', p .. 'values:' .. bucket, ARGV[i])
+    value, problem = stored(p, bucket, ARGV[i])
+  end
+  if problem then
+    return {'damaged', problem}
   end
   if value then
     bytes = bytes + #value - 8

@@ -7,6 +7,10 @@ if not redis.call('ZSCORE', p .. 'frozen', moment) then
   return {'gone'}
 end
 redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), moment)
+local problem = damage(p, bucket)
+if problem then
+  return {'damaged', problem}
+end
 limit, most = tonumber(limit), tonumber(most)
 local answer = {'ok', '0', '0', '0', '0'}
 
@@ -14,6 +18,10 @@ local function part(at, index, hash, strip, first, last)
   local keys, bytes, count = redis.call('ZRANGE', index, first, last, 'BYLEX', 'LIMIT', 0, limit + 1), 0, 0
   for i, key in ipairs(keys) do
     local value = i <= limit and redis.call('HGET', hash, key)
+    if i <= limit and (not value or (#value > 0 and #value < 8)) then
+      problem = 'a key in ' .. index .. ' has no value with a version'
+      break
+    end
     if value then
       bytes = bytes + #key + #value - strip
     end
@@ -34,4 +42,7 @@ end
 
 part(2, p .. 'keys:' .. bucket, p .. 'values:' .. bucket, 0, from, to)
 part(4, p .. 'changed:' .. moment, p .. 'before:' .. moment, #bucket + 1, within(from), within(to))
+if problem then
+  return {'damaged', problem}
+end
 return answer

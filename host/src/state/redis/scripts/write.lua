@@ -2,13 +2,17 @@
 -- ARGV: prefix, holder, writer, number of the batch, mark, version afterwards, lease in ms;
 -- then 'p' or 'd', bucket, key, value for each key.
 local p, holder, writer, number, mark, version, lease = unpack(ARGV, 1, 7)
-local buckets = {}
-for i = 8, #ARGV, 4 do
-  buckets[ARGV[i + 1]] = true
-end
-local problem = unfit(p, buckets)
+local problem, looked = unfit(p), {}
 if problem then
   return {'unfit', problem}
+end
+for i = 8, #ARGV, 4 do
+  local bucket = ARGV[i + 1]
+  problem = not looked[bucket] and damage(p, bucket)
+  if problem then
+    return {'damaged', problem}
+  end
+  looked[bucket] = true
 end
 local found = facts(p)
 if found[2] ~= holder or found[3] ~= mark then

@@ -13,14 +13,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PASSWORD: &str = "s3cret-of-the-test";
-
 /// A server with data in a folder of its own, which has on its disk what it acknowledges.
 pub(super) struct RedisServer {
     binary: PathBuf,
     folder: TempDir,
     child: Option<Child>,
     port: u16,
+    /// Its own: another server that has got its port answers nobody who asks for this one.
+    password: String,
     options: Vec<String>,
 }
 
@@ -67,7 +67,8 @@ impl RedisServer {
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self { binary, folder, child: None, port: 0, options: Vec::new() };
+        let password = format!("s3cret-{:032x}", rand::random::<u128>());
+        let mut server = Self { binary, folder, child: None, port: 0, password, options: Vec::new() };
         server.start_again().await;
         Some(server)
     }
@@ -75,7 +76,7 @@ impl RedisServer {
     /// Starts it with the data that it has, on the port that it had.
     pub(super) async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let until = Instant::now() + TIMEOUT;
+        let (until, is_new) = (Instant::now() + TIMEOUT, self.port == 0);
         loop {
             if self.port == 0 {
                 self.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -83,7 +84,7 @@ impl RedisServer {
             let port = self.port.to_string();
             let mut command = Command::new(&self.binary);
             command.current_dir(self.folder.path()).args(["--port", &port, "--bind", "127.0.0.1", "--save", ""]);
-            command.args(["--appendonly", "yes", "--appendfsync", "always", "--requirepass", PASSWORD]);
+            command.args(["--appendonly", "yes", "--appendfsync", "always", "--requirepass", &self.password]);
             command.args(&self.options);
             self.child = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
             while self.child.as_mut().unwrap().try_wait().unwrap().is_none() {
@@ -94,6 +95,10 @@ impl RedisServer {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             assert!(Instant::now() < until, "the server does not start");
+            if is_new {
+                // Another one may have got the port.
+                self.port = 0;
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -135,7 +140,7 @@ impl RedisServer {
             tls: false,
             ca: None,
             user: "default".into(),
-            password: Some(BackendPassword::new(PASSWORD.into())),
+            password: Some(BackendPassword::new(self.password.clone())),
             namespace: namespace.into(),
             shared: false,
             durable: true,
@@ -145,6 +150,18 @@ impl RedisServer {
 
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Has it follow another server, whose password it takes over, or none any more.
+    pub(super) async fn follow(&mut self, primary: Option<&Self>) {
+        if let Some(primary) = primary {
+            let password = primary.password.clone();
+            self.ask(&["CONFIG", "SET", "masterauth", &password, "requirepass", &password]).await;
+            self.password = password;
+        }
+        let port = primary.map(|primary| primary.port.to_string());
+        let whom = port.as_ref().map_or(["REPLICAOF", "NO", "ONE"], |port| ["REPLICAOF", "127.0.0.1", port]);
+        self.ask(&whom).await;
     }
 
     /// A file in the server's folder.
@@ -160,7 +177,7 @@ impl RedisServer {
     }
 
     async fn try_ask(&self, command: &[&str]) -> std::io::Result<String> {
-        self.try_ask_as(&["AUTH", PASSWORD], command).await
+        self.try_ask_as(&["AUTH", &self.password], command).await
     }
 
     /// As [`RedisServer::ask`], with another login.
@@ -188,7 +205,7 @@ impl RedisServer {
     /// A connection of this name.
     pub(super) async fn client_named(&self, name: &str) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        stream.write_all(format!("AUTH {PASSWORD}\r\nCLIENT SETNAME {name}\r\n").as_bytes()).await.unwrap();
+        stream.write_all(format!("AUTH {}\r\nCLIENT SETNAME {name}\r\n", self.password).as_bytes()).await.unwrap();
         let mut answers = [0; 10];
         stream.read_exact(&mut answers).await.unwrap();
         assert_eq!(&answers, b"+OK\r\n+OK\r\n");
