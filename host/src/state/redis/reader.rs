@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::timeout;
 
 /// The session, which is opened when it is asked for.
-pub(super) struct RedisReader {
+pub(in crate::state) struct RedisReader {
     pub(super) servers: Arc<RedisServers>,
     open: Mutex<Option<Arc<RedisSession>>>,
     /// Held by whoever opens it.
@@ -26,7 +26,7 @@ impl RedisReader {
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn probe(&self) -> Result<(), StateError> {
+    pub(super) async fn look(&self) -> Result<(), StateError> {
         let session = self.session().await?;
         let admitted = timeout(LONGEST, self.servers.admit(&session)).await;
         let Err(error) = admitted.map_err(|_| self.servers.silent()).flatten() else { return Ok(()) };
@@ -36,7 +36,7 @@ impl RedisReader {
     }
 
     /// Closes the session.
-    pub(super) fn close(&self) {
+    pub(super) fn close_session(&self) {
         *self.lock() = None;
     }
 
@@ -85,7 +85,7 @@ impl RedisReader {
 
     fn usable(&self) -> Option<Arc<RedisSession>> {
         let mut open = self.lock();
-        *open = open.take().filter(|session| session.era == self.servers.era() && !session.is_closed());
+        *open = open.take().filter(|session| session.epoch == self.servers.epoch() && !session.is_closed());
         open.clone()
     }
 

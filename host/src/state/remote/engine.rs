@@ -1,7 +1,9 @@
 //! The backend over a database server: one thread that writes, and reads beside it.
 
 use super::remote_database::RemoteDatabase;
+use super::remote_reader::{ListedRange, RemoteReader};
 use super::remote_standing::{DamagedRead, DamagedReadKind, RemoteStanding};
+use super::remote_writer::RemoteWriter;
 use crate::base::ServiceName;
 use crate::state::backend::Backend;
 use crate::state::backend_future::BackendFuture;
@@ -26,8 +28,8 @@ use tokio::task::AbortHandle;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// The services' data on a database server.
-pub(in crate::state) struct RemoteBackend<D: RemoteDatabase> {
-    database: Arc<D>,
+pub(in crate::state) struct RemoteBackend<R: RemoteReader, W: RemoteWriter> {
+    database: Arc<RemoteDatabase<R, W>>,
     queue: Arc<CommitQueue>,
     standing: Arc<RemoteStanding>,
     /// Nobody watches: what another host writes there cannot be seen before it can be read.
@@ -38,19 +40,18 @@ pub(in crate::state) struct RemoteBackend<D: RemoteDatabase> {
     closing: Arc<AtomicBool>,
 }
 
-impl<D: RemoteDatabase> RemoteBackend<D> {
+impl<R: RemoteReader, W: RemoteWriter> RemoteBackend<R, W> {
     /// Starts the writer of `database`. Must be called within a runtime, which has to run until the store is closed.
-    /// `place` is the database's name in messages; `queue` and `max_batch` are as in
-    /// [`Settings`](crate::state::Settings).
+    /// `queue` and `max_batch` are as in [`Settings`](crate::state::Settings).
     ///
     /// # Errors
     /// There is no thread to be had.
     pub(in crate::state) fn start(
-        database: D,
-        place: &str,
+        database: RemoteDatabase<R, W>,
         (queue, max_batch): (usize, usize),
     ) -> Result<Self, StateError> {
-        let (database, standing) = (Arc::new(database), Arc::new(RemoteStanding::new(place)));
+        let place = database.place().to_owned();
+        let (database, standing) = (Arc::new(database), Arc::new(RemoteStanding::new(&place)));
         let queue = Arc::new(CommitQueue::new(queue, max_batch));
         let closing = Arc::<AtomicBool>::default();
         let writer = {
@@ -79,7 +80,12 @@ impl<D: RemoteDatabase> RemoteBackend<D> {
 
 /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the server, the next batch
 /// gathers.
-fn write_batches<D: RemoteDatabase>(runtime: &Handle, database: &D, queue: &CommitQueue, standing: &RemoteStanding) {
+fn write_batches<R: RemoteReader, W: RemoteWriter>(
+    runtime: &Handle,
+    database: &RemoteDatabase<R, W>,
+    queue: &CommitQueue,
+    standing: &RemoteStanding,
+) {
     while let Some(commits) = queue.take() {
         let (batch, callers) = commits.split();
         let answers = write_batch(runtime, database, &batch, standing);
@@ -88,9 +94,9 @@ fn write_batches<D: RemoteDatabase>(runtime: &Handle, database: &D, queue: &Comm
     }
 }
 
-fn write_batch<D: RemoteDatabase>(
+fn write_batch<R: RemoteReader, W: RemoteWriter>(
     runtime: &Handle,
-    database: &D,
+    database: &RemoteDatabase<R, W>,
     batch: &[(ServiceName, Transaction)],
     standing: &RemoteStanding,
 ) -> Vec<Result<Committed, StateError>> {
@@ -112,7 +118,7 @@ fn write_batch<D: RemoteDatabase>(
 }
 
 /// Looks at the server, time and again: whether it is there, takes writes of this host, and is whole where it was not.
-async fn probe<D: RemoteDatabase>(database: Arc<D>, standing: Arc<RemoteStanding>) {
+async fn probe<R: RemoteReader, W: RemoteWriter>(database: Arc<RemoteDatabase<R, W>>, standing: Arc<RemoteStanding>) {
     loop {
         tokio::time::sleep(PROBE_EVERY).await;
         // At the same time: a server that is silent is known as away after one question, not after two.
@@ -137,20 +143,25 @@ async fn probe<D: RemoteDatabase>(database: Arc<D>, standing: Arc<RemoteStanding
 }
 
 /// Whether a read that has found damage finds it still.
-async fn read_again<D: RemoteDatabase>(database: &D, read: &DamagedRead) -> Result<(), StateError> {
+async fn read_again<R: RemoteReader, W: RemoteWriter>(
+    database: &RemoteDatabase<R, W>,
+    read: &DamagedRead,
+) -> Result<(), StateError> {
     let bucket = &read.bucket;
     match &read.kind {
         DamagedReadKind::Get(keys) => database.get(bucket, keys).await.map(drop),
         DamagedReadKind::Scan { prefix, after, limit } => {
-            database.scan(bucket, prefix, after.as_deref(), *limit).await.map(drop)
+            let range = ListedRange { prefix, after: after.as_deref(), limit: *limit };
+            database.scan(bucket, range).await.map(drop)
         }
         DamagedReadKind::Keys { prefix, after, limit } => {
-            database.keys(bucket, prefix, after.as_deref(), *limit).await.map(drop)
+            let range = ListedRange { prefix, after: after.as_deref(), limit: *limit };
+            database.keys(bucket, range).await.map(drop)
         }
     }
 }
 
-impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
+impl<R: RemoteReader, W: RemoteWriter> Backend for RemoteBackend<R, W> {
     fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>> {
         Box::pin(async move {
             let found = self.database.get(bucket, &keys).await;
@@ -173,7 +184,8 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>> {
         Box::pin(async move {
-            let found = self.database.scan(bucket, &prefix, after.as_deref(), limit).await;
+            let found =
+                self.database.scan(bucket, ListedRange { prefix: &prefix, after: after.as_deref(), limit }).await;
             let kind = DamagedReadKind::Scan { prefix, after, limit };
             self.standing.note_read(&found, || DamagedRead { bucket: bucket.clone(), kind });
             found
@@ -188,7 +200,8 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>> {
         Box::pin(async move {
-            let found = self.database.keys(bucket, &prefix, after.as_deref(), limit).await;
+            let found =
+                self.database.keys(bucket, ListedRange { prefix: &prefix, after: after.as_deref(), limit }).await;
             let kind = DamagedReadKind::Keys { prefix, after, limit };
             self.standing.note_read(&found, || DamagedRead { bucket: bucket.clone(), kind });
             found
@@ -208,7 +221,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {
-        self.database.freeze(bucket)
+        Box::pin(self.database.freeze(bucket))
     }
 
     fn unseal<'a>(&'a self, _: &'a ServiceName, _: Vec<Entry>) -> BackendFuture<'a, Vec<Entry>> {
@@ -216,7 +229,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool> {
-        self.database.erase(bucket)
+        Box::pin(self.database.erase(bucket))
     }
 
     fn replace_key(&self, _: StateKey) -> BackendFuture<'_, bool> {
@@ -260,7 +273,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 }
 
-impl<D: RemoteDatabase> Drop for RemoteBackend<D> {
+impl<R: RemoteReader, W: RemoteWriter> Drop for RemoteBackend<R, W> {
     /// Without waiting for the writer: it may need the runtime of whoever drops this.
     fn drop(&mut self) {
         self.queue.close();

@@ -1,5 +1,5 @@
 -- What a batch depends on. ARGV: prefix; then bucket, key, and whether the value is needed ('1') or its version.
--- Answers version, holder and mark of the data; then what is there, each a version of 8 bytes and perhaps the value.
+-- Answers version, holder and token of the data; then what is there, each a version of 8 bytes and perhaps the value.
 local p, looked = ARGV[1], {}
 local answer = facts(p)
 for i = 2, #ARGV, 3 do

@@ -7,9 +7,9 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- Version, holder and mark of the data.
+-- Version, holder and token of the data.
 local function facts(p)
-  local meta = redis.call('HMGET', p .. 'meta', 'version', 'holder', 'mark')
+  local meta = redis.call('HMGET', p .. 'meta', 'version', 'holder', 'token')
   return {meta[1] or '0', meta[2] or '', meta[3] or ''}
 end
 
@@ -41,13 +41,13 @@ local function renew(p, holder, writer, lease)
   end
 end
 
-local function thaw(p, moment)
-  redis.call('ZREM', p .. 'frozen', moment)
-  redis.call('UNLINK', p .. 'before:' .. moment, p .. 'changed:' .. moment)
+local function thaw(p, snapshot)
+  redis.call('ZREM', p .. 'frozen', snapshot)
+  redis.call('UNLINK', p .. 'before:' .. snapshot, p .. 'changed:' .. snapshot)
 end
 
--- The moments that somebody still reads. Those that nobody has read for long are forgotten.
-local function moments(p)
+-- The snapshots that somebody still reads. Those that nobody has read for long are forgotten.
+local function snapshots(p)
   local all, live = redis.call('ZRANGE', p .. 'frozen', 0, -1, 'WITHSCORES'), {}
   if #all == 0 then
     return live
@@ -63,14 +63,14 @@ local function moments(p)
   return live
 end
 
--- Keeps what is at a key for each moment that has not kept it, before it is written. An empty text: it was absent.
+-- Keeps what is at a key for each snapshot that has not kept it, before it is written. An empty text: it was absent.
 local function keep(p, live, bucket, key)
   local member = bucket .. '\0' .. key
-  for _, moment in ipairs(live) do
-    if redis.call('HEXISTS', p .. 'before:' .. moment, member) == 0 then
+  for _, snapshot in ipairs(live) do
+    if redis.call('HEXISTS', p .. 'before:' .. snapshot, member) == 0 then
       local value = redis.call('HGET', p .. 'values:' .. bucket, key)
-      redis.call('HSET', p .. 'before:' .. moment, member, value or '')
-      redis.call('ZADD', p .. 'changed:' .. moment, 0, member)
+      redis.call('HSET', p .. 'before:' .. snapshot, member, value or '')
+      redis.call('ZADD', p .. 'changed:' .. snapshot, 0, member)
     end
   end
 end

@@ -212,13 +212,13 @@ impl RedisServer {
         stream
     }
 
-    /// The one moment that is kept of the data `namespace`.
+    /// The one snapshot that is kept of the data `namespace`.
     pub(super) async fn frozen(&self, namespace: &str) -> String {
         let answer = self.ask(&["ZRANGE", &format!("{namespace}:frozen"), "0", "-1"]).await;
         answer.lines().nth(2).unwrap().to_owned()
     }
 
-    /// Each store has two connections at most, and nothing is kept for a moment that nobody reads.
+    /// Each store has two connections at most, and nothing is kept for a snapshot that nobody reads.
     pub(super) async fn has_nothing_left_open(&self, stores: usize) {
         let until = Instant::now() + TIMEOUT;
         loop {
