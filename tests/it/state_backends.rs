@@ -61,6 +61,13 @@ macro_rules! over_each_server {
                 super::$promise(server).await;
             })*
         }
+        mod valkey {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::StateServer::valkey() else { return };
+                super::$promise(server).await;
+            })*
+        }
     };
 }
 
@@ -137,7 +144,7 @@ async fn store_says(atoll: &Atoll, says: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_cause_of_an_outage_is_in_the_log() {
-    let Some(mut server) = RedisServer::start() else { return };
+    let Some(mut server) = RedisServer::any() else { return };
     let home = server.home(&format!("{}{SERVICE}", server.section()));
     let atoll = home.start().await;
     server.kill();
@@ -154,11 +161,11 @@ async fn each_cause_of_an_outage_is_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_that_are_damaged_are_named_by_the_export_and_by_readyz() {
-    let Some(server) = RedisServer::start() else { return };
+    let Some(server) = RedisServer::any() else { return };
     let home = server.home(&format!("{}{SERVICE}", server.section()));
     let atoll = home.start().await;
     assert_eq!(send(&atoll, Method::PUT, "/kv/bucket/default/a", "one").await.0, 204);
-    server.ask("DEL atoll:values:kv");
+    server.ask(&["DEL", "atoll:values:kv"]);
     let exported = home.output(&["state", "export", "kv", "-", "--admin", &atoll.admin]).await;
     let said = String::from_utf8(exported.stderr).unwrap();
     let says = "the data are damaged: atoll:values:kv has 0 values, and atoll:keys:kv has 1 keys";

@@ -26,9 +26,14 @@ impl StateServer {
         PostgresServer::start().map(Self::Postgres)
     }
 
-    /// A new Valkey or Redis; `None` if there is none.
+    /// A new Redis; `None` if there is none.
     pub fn redis() -> Option<Self> {
-        RedisServer::start().map(Self::Redis)
+        RedisServer::redis().map(Self::Redis)
+    }
+
+    /// A new Valkey; `None` if there is none.
+    pub fn valkey() -> Option<Self> {
+        RedisServer::valkey().map(Self::Redis)
     }
 
     pub fn start_again(&mut self) {

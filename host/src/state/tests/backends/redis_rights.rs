@@ -30,7 +30,7 @@ async fn user_with(server: &RedisServer, namespace: &str, rights: &[String]) -> 
 
 /// What the server answers to that user.
 async fn as_shop(server: &RedisServer, command: &[&str]) -> String {
-    server.try_ask_as(&["AUTH", "shop", "pw"], command).await.unwrap()
+    server.try_ask_as(&["AUTH", "shop", "pw"], command).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
