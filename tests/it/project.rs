@@ -102,6 +102,9 @@ async fn a_new_service_implements_a_contract_that_is_there() {
     let in_place = home.output(&view).await;
     let said = String::from_utf8_lossy(&in_place.stderr).into_owned();
     assert!(!in_place.status.success() && said.contains("is no view: name a folder"), "{said}");
+    let keyword = home.output(&["new", "list", "--contract", contract]).await;
+    let said = String::from_utf8_lossy(&keyword.stderr).into_owned();
+    assert!(said.contains("`list` is a word of WIT") && !said.contains(contract), "{said}");
     let refused = home.output(&["new", "other", "--lang", "c", "--contract", contract]).await;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("in rust and js"), "{refused:?}");
     let both = home.output(&["new", "other", "--http", "--contract", contract]).await;

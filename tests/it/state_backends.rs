@@ -2,6 +2,7 @@
 //! under the host. Without a server (`just state-backends` installs them) those tests pass, and say so.
 
 use super::atoll::{Atoll, Home, Http, ended, eventually};
+use super::redis_server::RedisServer;
 use super::state_server::StateServer;
 use http::{Method, Request};
 use rustix::process::Signal;
@@ -57,6 +58,13 @@ macro_rules! over_each_server {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 let Some(server) = super::StateServer::redis() else { return };
+                super::$promise(server).await;
+            })*
+        }
+        mod valkey {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::StateServer::valkey() else { return };
                 super::$promise(server).await;
             })*
         }
@@ -126,4 +134,49 @@ async fn a_host_whose_data_another_one_has_had_ends_and_writes_over_nothing(mut 
     let third = home.start().await;
     assert_eq!(increment(&third).await, "3");
     third.stop().await;
+}
+
+async fn store_says(atoll: &Atoll, says: &str) {
+    let ready = async || Http::default().get(&format!("{}/readyz", atoll.admin)).await.json();
+    let said = async || ready().await["store"].as_str().is_some_and(|store| store.contains(says)).then_some(());
+    eventually(says, said).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_cause_of_an_outage_is_in_the_log() {
+    let Some(mut server) = RedisServer::any() else { return };
+    let home = server.home(&format!("{}{SERVICE}", server.section()));
+    let atoll = home.start().await;
+    server.kill();
+    atoll.logged("the store is away").await;
+    // It is there again, and lets the host in no more.
+    let before = server.start_with_password("another");
+    atoll.logged("WRONGPASS").await;
+    store_says(&atoll, "is away").await;
+    server.kill();
+    server.start_with_password(&before);
+    atoll.logged("the store is there again").await;
+    atoll.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_are_damaged_are_named_by_the_export_and_by_readyz() {
+    let Some(server) = RedisServer::any() else { return };
+    let home = server.home(&format!("{}{SERVICE}", server.section()));
+    let atoll = home.start().await;
+    assert_eq!(send(&atoll, Method::PUT, "/kv/bucket/default/a", "one").await.0, 204);
+    server.ask(&["DEL", "atoll:values:kv"]);
+    let exported = home.output(&["state", "export", "kv", "-", "--admin", &atoll.admin]).await;
+    let said = String::from_utf8(exported.stderr).unwrap();
+    let says = "the data are damaged: atoll:values:kv has 0 values, and atoll:keys:kv has 1 keys";
+    assert!(!exported.status.success() && said.contains(says), "{said}");
+    assert!(!said.contains("is not the admin") && exported.stdout.is_empty(), "{said}");
+    assert!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.0 >= 500, "it is not as if it were deleted");
+    store_says(&atoll, "has damaged data").await;
+    atoll.logged("the store has damaged data").await;
+    let erased = home.output(&["state", "erase", "kv", "--yes", "--admin", &atoll.admin]).await;
+    assert!(erased.status.success(), "{erased:?}");
+    atoll.logged("the store is there again").await;
+    assert_eq!(send(&atoll, Method::PUT, "/kv/bucket/default/a", "one").await.0, 204);
+    atoll.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use super::atoll::Home;
 use super::postgres_server::{self, PostgresServer};
-use super::redis_server::{self, RedisServer};
+use super::redis_server::RedisServer;
 
 /// A real server.
 pub enum StateServer {
@@ -26,9 +26,14 @@ impl StateServer {
         PostgresServer::start().map(Self::Postgres)
     }
 
-    /// A new Valkey or Redis; `None` if there is none.
+    /// A new Redis; `None` if there is none.
     pub fn redis() -> Option<Self> {
-        RedisServer::start().map(Self::Redis)
+        RedisServer::redis().map(Self::Redis)
+    }
+
+    /// A new Valkey; `None` if there is none.
+    pub fn valkey() -> Option<Self> {
+        RedisServer::valkey().map(Self::Redis)
     }
 
     pub fn start_again(&mut self) {
@@ -62,10 +67,10 @@ impl StateServer {
     }
 
     /// What must not be shown.
-    pub fn password(&self) -> &'static str {
+    pub fn password(&self) -> &str {
         match self {
             Self::Postgres(_) => postgres_server::PASSWORD,
-            Self::Redis(_) => redis_server::PASSWORD,
+            Self::Redis(server) => server.password(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! Never: it runs a compiler, or knows a manifest.
 
 mod go_module;
+mod package_sources;
 mod platform;
 mod stub;
 mod view;

@@ -1,6 +1,7 @@
 //! A world of a contract, from which bindings and components are made.
 
 use crate::go_module;
+use crate::package_sources::PackageSources;
 use crate::platform;
 use crate::view::{self, ComponentTool};
 use std::collections::BTreeMap;
@@ -79,17 +80,17 @@ pub struct ContractWorld {
 impl ContractWorld {
     /// The world `name` of the WIT in the last of these files and folders; without a name its only one. Those before
     /// are what it refers to, in an order in which each refers to the ones before it. What the host offers need not
-    /// be among them.
+    /// be among them. A package that several of them have is taken once, if it is the same contract in each.
     ///
     /// # Errors
     /// [`BindingsError::Wit`].
     pub fn read<P: AsRef<Path>>(paths: &[P], name: Option<&str>) -> Result<Self, BindingsError> {
         let (resolve, world) = read_with_platform(|resolve| {
             let mut read = Path::new("");
-            let mut main = None;
+            let (mut main, mut sources) = (None, PackageSources::default());
             let taken = paths.iter().try_for_each(|path| {
                 read = path.as_ref();
-                resolve.push_path(read).map(|(package, _)| main = Some(package))
+                sources.take(resolve, read).map(|package| main = Some(package))
             });
             let selected = taken.and_then(|()| resolve.select_world(main.as_slice(), name));
             selected.map_err(|reason| BindingsError::Wit { wit: read.to_owned(), reason })

@@ -281,3 +281,30 @@ fn what_has_no_stub_is_named() {
         assert!(refused.contains(part), "{refused}");
     }
 }
+
+#[test]
+fn a_package_that_is_in_two_places_is_taken_once_or_named_with_both() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = place.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let stock = "package shop:stock; interface stock { left: func(id: u32) -> u32; }";
+    let source = write("source/stock.wit", stock);
+    let folder = place.path().join("service");
+    write("service/service.wit", "package shop:service; world service { import shop:stock/stock; }");
+    // As `atoll new --contract` copies it: the same contract in other words.
+    let copied = "/// Pieces.\npackage shop:stock;\ninterface stock {\n  left: func(id: u32) -> u32;\n}\n";
+    let copy = write("service/deps/shop-stock.wit", copied);
+    for paths in [vec![&source, &folder], vec![&source, &source, &folder], vec![&copy, &source, &folder]] {
+        ContractWorld::read(&paths, None).unwrap();
+    }
+    assert!(ContractWorld::read(&[&folder, &folder], None).is_ok());
+    write("service/deps/shop-stock.wit", "package shop:stock; interface stock { left: func(id: u64) -> u32; }");
+    let refused = ContractWorld::read(&[&source, &folder], None).unwrap_err().to_string();
+    let both = [source.display().to_string(), folder.display().to_string()];
+    assert!(refused.contains("package `shop:stock`") && both.iter().all(|path| refused.contains(path)), "{refused}");
+    assert!(refused.contains("leave one of them out"), "{refused}");
+}

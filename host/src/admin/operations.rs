@@ -303,6 +303,8 @@ pub enum HostReadiness {
     ReadOnly,
     /// It does, but the database server with the state is away.
     StoreAway,
+    /// It does, but data on the database server with the state are damaged.
+    StoreDamaged,
     /// It does, but some services do not serve yet.
     Starting,
     /// It does, but services are left out, and nobody has asked for that.

@@ -67,7 +67,7 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     let operations = &state.operations;
     let (readiness, left_out) = (operations.ready(), operations.left_out());
     let not_ready = match readiness {
-        HostReadiness::Ready | HostReadiness::ReadOnly | HostReadiness::StoreAway => None,
+        HostReadiness::Ready | HostReadiness::ReadOnly | HostReadiness::StoreAway | HostReadiness::StoreDamaged => None,
         HostReadiness::Starting => Some(format!(
             "the host serves, without these services until components are compiled: {}",
             operations.starting().join(", ")
@@ -92,6 +92,7 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     let store = match readiness {
         HostReadiness::ReadOnly => Some("takes no writes: the last one failed; reads go on; the log says why"),
         HostReadiness::StoreAway => Some("is away: services with state can neither read nor write; the log says why"),
+        HostReadiness::StoreDamaged => Some("has damaged data: all that is whole goes on; the log names what is not"),
         _ => None,
     };
     if let Some(trouble) = store {

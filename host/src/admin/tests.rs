@@ -112,6 +112,7 @@ async fn readyz_is_503_while_the_host_starts_or_drains_and_healthz_is_200() {
         (HostReadiness::Ready, 200, "ready"),
         (HostReadiness::ReadOnly, 200, "degraded"),
         (HostReadiness::StoreAway, 200, r#""status":"degraded","store":"is away"#),
+        (HostReadiness::StoreDamaged, 200, r#""status":"degraded","store":"has damaged data"#),
         (HostReadiness::Starting, 503, "until components are compiled: legacy, users"),
         (HostReadiness::Incomplete, 503, "or its data not migrated: service users"),
         (HostReadiness::Draining, 503, "told to stop"),

@@ -2,10 +2,10 @@
 
 use super::error::ArchiveError;
 use super::service_record::ServiceRecord;
-use super::stop_point::StopPoint;
 use crate::base::{Digest, ServiceName};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ pub struct Settings {
     pub revisions: usize,
     /// How long a revision is kept that is not in use: 1 min to 10 years. Default 7 days.
     pub age: Duration,
-    /// Tests of debug builds: at which moment of its writes, from 1, the host ends itself as by `kill -9`. Each write
-    /// has three moments: before it, with half of it on the disk, and right after it.
-    pub stop_at: Option<u64>,
 }
+
+/// What is called at each moment of each write: before it, with half of it on the disk, and right after it.
+pub struct WriteHook(Box<dyn Fn() + Send + Sync>);
 
 /// The history of all services of a host.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Archive {
     /// What was kept and no record has named yet: a component is kept before its rollout is written down, and the end
     /// of another rollout must not remove it in between.
     unnamed: Mutex<BTreeSet<Digest>>,
-    stop: StopPoint,
+    hook: WriteHook,
     /// Held as long as the host runs.
     _lock: File,
 }
@@ -45,12 +45,40 @@ pub struct Archive {
 const COMPONENTS: &str = "components";
 const SERVICES: &str = "services";
 
+impl WriteHook {
+    /// Calls `hook`.
+    pub fn new(hook: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Box::new(hook))
+    }
+}
+
+impl Default for WriteHook {
+    /// Nobody looks on.
+    fn default() -> Self {
+        Self::new(|| {})
+    }
+}
+
+impl fmt::Debug for WriteHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WriteHook")
+    }
+}
+
 impl Archive {
     /// Opens the folder, and reads the records in it.
     ///
     /// # Errors
     /// It cannot be read or written, another host has it, or a record is damaged.
     pub fn open(settings: &Settings) -> Result<Self, ArchiveError> {
+        Self::open_watched(settings, WriteHook::default())
+    }
+
+    /// As [`Archive::open`], for a test that looks on at the writes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_watched(settings: &Settings, hook: WriteHook) -> Result<Self, ArchiveError> {
         let path = settings.path.as_path();
         for folder in [COMPONENTS, SERVICES] {
             fs::create_dir_all(path.join(folder)).map_err(|source| failed(&path.join(folder), source))?;
@@ -64,8 +92,7 @@ impl Archive {
             Err(TryLockError::Error(source)) => return Err(failed(&lock, source)),
         }
         let records = Mutex::new(read_records(&path.join(SERVICES))?);
-        let (unnamed, stop) = (Mutex::default(), StopPoint::new(settings.stop_at));
-        Ok(Self { settings: settings.clone(), records, unnamed, stop, _lock: file })
+        Ok(Self { settings: settings.clone(), records, unnamed: Mutex::default(), hook, _lock: file })
     }
 
     /// The record of a service; an empty one if there is none.
@@ -163,15 +190,15 @@ impl Archive {
     fn write_whole(&self, path: &Path, content: &[u8]) -> Result<(), ArchiveError> {
         let aside = path.with_extension("tmp");
         let write = || {
-            self.stop.pass();
+            (self.hook.0)();
             let mut file = File::create(&aside)?;
             let (half, rest) = content.split_at(content.len() / 2);
             file.write_all(half)?;
-            self.stop.pass();
+            (self.hook.0)();
             file.write_all(rest)?;
             file.sync_all()?;
             fs::rename(&aside, path)?;
-            self.stop.pass();
+            (self.hook.0)();
             // The name is in the folder, which has to reach the disk too.
             let folder = path.parent().unwrap_or(Path::new("."));
             File::open(folder)?.sync_all()

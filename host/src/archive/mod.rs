@@ -12,7 +12,7 @@
 //!
 //! Never: it knows what a component does, or decides what serves.
 //!
-//! From the top: `archive` → `service_record` → `history_entry`; `archive` → `stop_point`; `error` stands apart. Tests:
+//! From the top: `archive` → `service_record` → `history_entry`; `error` stands apart. Tests:
 //! `tests.rs`, and hosts that are ended at each moment of each write in `tests/it/rollouts/stops.rs`.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
@@ -20,11 +20,10 @@ mod archive;
 mod error;
 mod history_entry;
 mod service_record;
-mod stop_point;
 #[cfg(test)]
 mod tests;
 
-pub use archive::{Archive, Settings};
+pub use archive::{Archive, Settings, WriteHook};
 pub use error::ArchiveError;
 pub use history_entry::{HistoryEntry, RolloutOutcome};
 pub use service_record::{OpenRollout, Promotion, RecordedPlan, ServiceRecord};

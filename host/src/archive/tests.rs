@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn settings(path: &Path) -> Settings {
-    Settings { path: path.into(), revisions: 3, age: Duration::from_secs(1000), stop_at: None }
+    Settings { path: path.into(), revisions: 3, age: Duration::from_secs(1000) }
 }
 
 fn name() -> ServiceName {

@@ -1,6 +1,7 @@
 //! The verbs that change the manifest of a running host, and compare it with a file.
 
 use super::client::Client;
+use super::failure::CliError;
 use super::layout::Side::Left;
 use super::layout::{counted, lay_out, none};
 use super::output::Output;
@@ -8,6 +9,7 @@ use super::terminal;
 use crate::admin::{ApplyView, PlannedChangeView, ServiceView};
 use anyhow::Context;
 use clap::Args;
+use http::StatusCode;
 use std::path::{Path, PathBuf};
 
 /// What is applied, and how.
@@ -79,7 +81,7 @@ pub(super) async fn apply(client: &Client, args: ApplyArgs) -> anyhow::Result<St
 /// Compares what a host serves with a manifest.
 pub(super) async fn diff(client: &Client, args: DiffArgs) -> anyhow::Result<String> {
     let DiffArgs { manifest, output } = args;
-    let plan = client.apply(read(&manifest)?, "dry_run=true", &manifest).await?;
+    let plan = client.apply(read(&manifest)?, "dry_run=true", &manifest).await.map_err(compared)?;
     if output.is_json() {
         return planned(&plan, output.document(&plan, planned_text)?);
     }
@@ -93,6 +95,14 @@ pub(super) async fn diff(client: &Client, args: DiffArgs) -> anyhow::Result<Stri
     let lines: String = lines.collect();
     let text = if plan.changes.is_empty() { "the host serves this manifest\n".to_owned() } else { table(&plan) };
     planned(&plan, format!("{text}{lines}"))
+}
+
+/// An error of a comparison, which changes nothing in any case: that it has not is no help.
+fn compared(error: CliError) -> anyhow::Error {
+    match error {
+        CliError::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, detail, .. } => anyhow::Error::msg(detail),
+        other => other.into(),
+    }
 }
 
 /// The plan, and whether it is empty.

@@ -24,8 +24,8 @@ impl ExportBody {
     /// # Errors
     /// It broke off, or no piece came for a minute.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, CliError> {
-        let strange = |reason| CliError::Strange { admin: self.admin.clone(), reason };
-        next_piece(&mut self.body).await.map_err(strange)
+        let broken_off = |reason| CliError::BrokenOff { admin: self.admin.clone(), reason };
+        next_piece(&mut self.body).await.map_err(broken_off)
     }
 }
 
@@ -38,7 +38,7 @@ where
         let frame = timeout(STALL, body.frame()).await;
         let frame = frame.map_err(|_| format!("no piece of the data came for {} seconds", STALL.as_secs()))?;
         let Some(frame) = frame else { return Ok(None) };
-        let frame = frame.map_err(|error| format!("the data broke off: {error}"))?;
+        let frame = frame.map_err(|error| format!("they broke off ({error})"))?;
         if let Ok(piece) = frame.into_data() {
             return Ok(Some(piece));
         }

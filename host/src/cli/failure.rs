@@ -21,6 +21,9 @@ pub(super) enum CliError {
     /// The answer is not an admin's, or one of another version.
     #[error("what answers at {admin} is not the admin of an Atoll host of this version ({reason})")]
     Strange { admin: String, reason: String },
+    /// An answer that comes in pieces has not come to its end.
+    #[error("the data from {admin} are not whole: {reason}")]
+    BrokenOff { admin: String, reason: String },
     /// The component's file cannot be read.
     #[error("cannot read {}", path.display())]
     File { path: PathBuf, source: io::Error },
@@ -89,6 +92,9 @@ impl CliError {
                 format!("the host's log says more, under request id {request_id}")
             }
             Self::Refused { .. } | Self::TooLarge { .. } | Self::File { .. } => return None,
+            Self::BrokenOff { .. } => {
+                "the host's log says why, unless it has ended itself; what came until then is no export".into()
+            }
             Self::Strange { .. } => {
                 "is it the gateway's address? set --admin or ATOLL_ADMIN to where the admin listens".into()
             }

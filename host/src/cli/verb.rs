@@ -16,7 +16,7 @@ use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
-use crate::project::ServiceFace;
+use crate::project::{self, ServiceFace};
 use crate::state::keep_quiet_about_caught_panics;
 use crate::{app, telemetry};
 use anyhow::Context;
@@ -46,7 +46,11 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         }
         Verb::New { name, lang, http, contract } => {
             let face = match contract {
-                Some(contract) => wit::begin(&contract, &name, lang.into())?,
+                Some(contract) => {
+                    // Before the name is written into a copy of the contract, which would be blamed for it.
+                    project::check_name(&name)?;
+                    wit::begin(&contract, &name, lang.into())?
+                }
                 None if http => ServiceFace::Http,
                 None => ServiceFace::Typed,
             };

@@ -65,6 +65,8 @@ pub struct Manifest {
     pub audit: Option<crate::audit::Settings>,
     /// Where revisions are kept; `None`: what is swapped in lasts until the host restarts.
     pub history: Option<crate::archive::Settings>,
+    /// Of debug builds, for tests: the moment of its writes into the history at which the host ends itself.
+    pub history_stop: Option<u64>,
     /// Where recordings of calls are kept.
     pub record: RecordConfig,
     /// The bounds of the log.
@@ -423,7 +425,8 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mut services = service::read_all(&mut root, (folder, own), env, &topics);
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
-    let history = rollout::history(&mut root, (folder, &runtime.cache), env, wanted);
+    let history = rollout::history(&mut root, (folder, &runtime.cache), wanted);
+    let history_stop = rollout::history_stop(root.report, env);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
@@ -443,6 +446,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         telemetry,
         audit,
         history,
+        history_stop,
         record,
         runtime,
         mesh,

@@ -1,9 +1,11 @@
 //! `rollout` of a `[service.NAME]`: how a new revision gets its calls; and `[history]`: where revisions are kept.
 
 use super::reader::file::{CreatedPath, PathKind};
+use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
 use super::reader::kind::{CountKind, FlagKind, KindError, ListKind, ValueKind, refused};
 use super::reader::measure::{DAY, DurationKind, MINUTE};
+use super::reader::report::Report;
 use super::reader::section::Section;
 use crate::archive;
 use crate::fault::Share;
@@ -174,14 +176,24 @@ pub(super) fn read(service: &mut Section<'_>) -> Option<CanaryPlan> {
 const HISTORY_FOLDER: CreatedPath =
     CreatedPath { is_folder: true, help: "name a folder of its own for the history: the host creates it" };
 
-/// Of debug builds: at which moment of its writes the host ends itself, for tests.
+/// Of debug builds: at which moment of what it writes into the history the host ends itself, for tests.
 const STOP_VARIABLE: &str = "ATOLL_TEST_HISTORY_STOP";
+
+/// Reads that moment, counted from 1; `None`: the host does not end itself.
+pub(super) fn history_stop(report: &Report, env: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
+    let text = env(STOP_VARIABLE).filter(|_| cfg!(debug_assertions))?;
+    let at = text.parse().ok().filter(|at| *at > 0);
+    if at.is_none() {
+        let help = "it is for tests of Atoll alone: unset it";
+        report.push(ValueOrigin::Variable(STOP_VARIABLE), "this is no number from 1 on", help);
+    }
+    at
+}
 
 /// Reads `[history]`. `wanted`: whether a service has a `rollout`. `None`: nothing is kept.
 pub(super) fn history(
     root: &mut Section<'_>,
     (folder, cache): (&Path, &Path),
-    env: &dyn Fn(&str) -> Option<String>,
     wanted: bool,
 ) -> Option<archive::Settings> {
     let there = root.has("history");
@@ -198,8 +210,28 @@ pub(super) fn history(
         path: HISTORY_FOLDER.resolve(found, folder, root.report),
         revisions: section.get(&REVISIONS).into(),
         age: section.get(&AGE),
-        stop_at: if cfg!(debug_assertions) { env(STOP_VARIABLE).and_then(|text| text.parse().ok()) } else { None },
     };
     section.close();
     (there || wanted).then_some(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::STOP_VARIABLE;
+    use crate::config::Manifest;
+    use std::path::Path;
+
+    #[test]
+    fn a_kill_switch_of_a_test_that_says_no_moment_is_refused() {
+        let read = |value: Option<&str>| {
+            let env = |name: &str| value.filter(|_| name == STOP_VARIABLE).map(str::to_owned);
+            Manifest::parse("atoll.toml", "[history]\n".into(), Path::new(""), &env)
+        };
+        assert_eq!(read(None).unwrap().history_stop, None);
+        assert_eq!(read(Some("7")).unwrap().history_stop, Some(7));
+        for wrong in ["x", "0", "", "-1"] {
+            let error = read(Some(wrong)).map(drop).unwrap_err().to_string();
+            assert!(error.contains("ATOLL_TEST_HISTORY_STOP: this is no number from 1 on"), "{wrong}: {error}");
+        }
+    }
 }

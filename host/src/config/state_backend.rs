@@ -78,7 +78,7 @@ impl ValueKind for BackendAddressKind {
             "nats" | "tls" => {
                 return Err(problem(format!("names a backend, {scheme}, that Atoll does not keep state in"), NO_NATS));
             }
-            _ => return Err(refused(self, value)),
+            _ => return Err(problem("names a backend that Atoll does not know".into(), SCHEMES)),
         };
         let read = if help == POSTGRES_QUERY { postgres(rest, query) } else { redis(scheme, rest, query) };
         match read {
@@ -89,6 +89,9 @@ impl ValueKind for BackendAddressKind {
     }
 }
 
+/// What an address may begin with.
+const SCHEMES: &str = "an address begins with postgres:// or postgresql://, redis:// or valkey://, or rediss:// or \
+                       valkeys:// (the same with TLS), in small letters";
 /// What a part after `?` may be.
 const POSTGRES_QUERY: &str = "write ?sslmode=require, which checks the server's certificate too, or leave it out for a \
                               connection without TLS";
@@ -344,7 +347,8 @@ mod tests {
             ("backend = 'redis://db'\nuser = 'a'", "`user` has no effect without a `password`", "leave"),
             ("backend = 'redis://db'\nca = 'ca.pem'", "`ca` has no effect", "rediss://"),
             ("backend = 'nats://db'", "`backend` names a backend, nats, that Atoll does not keep state in", "says"),
-            ("backend = 'mysql://db/shop'", "`backend` must be the address of a database", "postgres://"),
+            ("backend = 'mysql://db/shop'", "`backend` names a backend that Atoll does not know", "valkeys://"),
+            ("backend = 'REDIS://db'", "`backend` names a backend that Atoll does not know", "small letters"),
             ("backend = 'postgres://db'", "`backend` must be the address of a database", "postgres://"),
             ("backend = 'postgres://db:0/shop'", "`backend` must be the address of a database", "postgres://"),
             ("backend = 'postgres://db/shop?sslmode=prefer'", "`backend` has a part after `?`", "sslmode=require"),

@@ -7,24 +7,30 @@ use crate::listen::{ClientCertificate, SubjectName};
 use crate::membership::{ClusterView, NodeName};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long a call waits for its node to be known: one that has just come may have this node in its view first.
 const WAIT: Duration = Duration::from_secs(2);
 /// The most nodes: twice as many as a view has. Beyond it those that are gone are forgotten.
 const MOST: usize = 8192;
 
-/// The most callers that are remembered as no nodes.
-const STRANGERS: usize = 256;
+/// The most callers that are remembered as refused, of each kind.
+const REFUSED: usize = 256;
+/// The log has one line of each kind in this time, with the number of those that had none: whoever opens connections
+/// must not fill it.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// The nodes whose calls this one answers. Its clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct KnownNodes {
     names: watch::Sender<NodeNames>,
+    /// The addresses of those whose certificate TLS has refused. Anybody can be one, and any number of them: so they
+    /// have nothing to do with those whom the authority has signed.
+    addresses: Arc<Mutex<RefusedCallers>>,
     /// How many callers were refused.
     refused: Arc<AtomicU64>,
 }
@@ -33,9 +39,35 @@ pub struct KnownNodes {
 #[derive(Debug, Default)]
 struct NodeNames {
     nodes: BTreeSet<NodeName>,
-    /// Whom the certificates of callers were for that waited in vain, whose next calls do not wait; and the addresses
-    /// of those whose certificate was refused.
-    strangers: BTreeSet<String>,
+    /// Whom the certificates of callers were for that waited in vain, whose next calls do not wait.
+    strangers: RefusedCallers,
+}
+
+/// Callers that were refused, each once.
+#[derive(Debug, Default)]
+struct RefusedCallers {
+    seen: BTreeSet<String>,
+    told_at: Option<Instant>,
+    untold: u64,
+}
+
+impl RefusedCallers {
+    /// Remembers one. If the log is to have a line of it: how many there were without one since the last line.
+    fn remember(&mut self, caller: &str, now: Instant) -> Option<u64> {
+        if self.seen.contains(caller) {
+            return None;
+        }
+        if self.seen.len() >= REFUSED {
+            self.seen.clear();
+        }
+        self.seen.insert(caller.to_owned());
+        if self.told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < LINE_EVERY) {
+            self.untold += 1;
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
 }
 
 impl KnownNodes {
@@ -50,7 +82,7 @@ impl KnownNodes {
                 known.nodes.clear();
             }
             known.nodes.extend(now);
-            known.strangers.clear();
+            known.strangers.seen.clear();
             true
         });
     }
@@ -84,15 +116,18 @@ impl KnownNodes {
             return Ok(());
         }
         let names = if shown.is_empty() { "no host name".to_owned() } else { format!("`{}`", shown.join("`, `")) };
-        let waits = !self.names.borrow().strangers.contains(&names);
+        let waits = !self.names.borrow().strangers.seen.contains(&names);
         // The sender lives in `self`, so the channel does not close.
         if waits && matches!(timeout(WAIT, self.names.subscribe().wait_for(is_node)).await, Ok(Ok(_))) {
             return Ok(());
         }
         self.refused.fetch_add(1, Relaxed);
+        let mut line = None;
         if waits {
-            self.remember(&names);
-            tracing::warn!(certificate = names, "a caller is refused: that is no node which this one knows");
+            self.names.send_modify(|known| line = known.strangers.remember(&names, Instant::now()));
+        }
+        if let Some(untold) = line {
+            tracing::warn!(certificate = names, untold, "a caller is refused: that is no node which this one knows");
         }
         Err(format!(
             "the certificate of the caller is for {names}, which is no node that this one knows: the cluster's \
@@ -104,19 +139,10 @@ impl KnownNodes {
     pub fn refuse_handshake(&self, caller: SocketAddr, why: &str) {
         self.refused.fetch_add(1, Relaxed);
         let address = caller.ip().to_string();
-        if !self.names.borrow().strangers.contains(&address) {
-            self.remember(&address);
-            tracing::warn!(caller = address, why, "a caller is refused: its certificate is not of the cluster");
+        let line = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).remember(&address, Instant::now());
+        if let Some(untold) = line {
+            tracing::warn!(caller = address, why, untold, "a caller is refused: its certificate is not of the cluster");
         }
-    }
-
-    fn remember(&self, stranger: &str) {
-        self.names.send_modify(|known| {
-            if known.strangers.len() >= STRANGERS {
-                known.strangers.clear();
-            }
-            known.strangers.insert(stranger.to_owned());
-        });
     }
 }
 
@@ -132,7 +158,6 @@ fn dns_names<'c>(certificate: &'c ClientCertificate) -> Vec<&'c str> {
 mod tests {
     use super::*;
     use crate::listen::CertificateFacts;
-    use tokio::time::Instant;
 
     fn certificate(names: &[&str]) -> ClientCertificate {
         let names = names.iter().map(|name| SubjectName::Dns((*name).to_owned())).collect();
@@ -187,7 +212,26 @@ mod tests {
             known.refuse_handshake(SocketAddr::from(([192, 0, 2, 7], port)), "UnknownIssuer");
         }
         assert_eq!(refused.load(Relaxed), 2);
-        assert_eq!(known.names.borrow().strangers.len(), 1, "one address is one line of the log");
+        assert_eq!(known.addresses.lock().unwrap().seen.len(), 1, "one address is one line of the log");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_opens_connections_fills_no_log_and_has_no_other_caller_wait() {
+        let known = KnownNodes::default();
+        let stranger = certificate(&["billing"]);
+        assert!(known.admit(Some(&stranger)).await.is_err());
+        for number in 0..=u16::MAX {
+            let [high, low] = number.to_be_bytes();
+            known.refuse_handshake(SocketAddr::from(([192, 0, high, low], 1)), "UnknownIssuer");
+        }
+        let began = Instant::now();
+        assert!(known.admit(Some(&stranger)).await.is_err());
+        assert_eq!(began.elapsed(), Duration::ZERO, "it has waited once");
+        let mut addresses = known.addresses.lock().unwrap();
+        assert!(addresses.seen.len() <= REFUSED);
+        assert_eq!(addresses.untold, u64::from(u16::MAX), "one line for all of them");
+        assert_eq!(addresses.remember("192.0.2.1", Instant::now()), None);
+        assert_eq!(addresses.remember("198.51.100.1", Instant::now() + LINE_EVERY), Some(u64::from(u16::MAX) + 1));
     }
 
     #[tokio::test(start_paused = true)]

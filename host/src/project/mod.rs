@@ -17,4 +17,4 @@ mod template;
 
 pub use build_step::{BuildFailure, BuildStep};
 pub use language::{ContractCode, Language, ServiceFace};
-pub use template::{NewService, TemplateError, create};
+pub use template::{NewService, TemplateError, check_name, create};

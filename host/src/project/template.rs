@@ -169,6 +169,21 @@ pub enum TemplateError {
     },
 }
 
+/// Whether a service can have this name; asked before anything is read that it is written into.
+///
+/// # Errors
+/// [`TemplateError::Keyword`], [`TemplateError::Name`].
+pub fn check_name(name: &ServiceName) -> Result<(), TemplateError> {
+    spelled(name).map(drop)
+}
+
+fn spelled(name: &ServiceName) -> Result<SpelledName, TemplateError> {
+    if KEYWORDS.contains(&name.as_str()) {
+        return Err(TemplateError::Keyword(name.clone()));
+    }
+    SpelledName::of(name).ok_or_else(|| TemplateError::Name(name.clone()))
+}
+
 /// Makes the service `name` in a folder of that name below `place`.
 ///
 /// # Errors
@@ -179,10 +194,7 @@ pub fn create(
     face: &ServiceFace,
     place: &Path,
 ) -> Result<NewService, TemplateError> {
-    if KEYWORDS.contains(&name.as_str()) {
-        return Err(TemplateError::Keyword(name.clone()));
-    }
-    let names = SpelledName::of(name).ok_or_else(|| TemplateError::Name(name.clone()))?;
+    let names = spelled(name)?;
     let (about, code): (&[TemplateFile], _) = match face {
         ServiceFace::Typed => (&[("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE)], language.files()),
         ServiceFace::Http => (&[("README.md", HTTP_PAGE)], language.http_files().ok_or(TemplateError::NoHttp)?),

@@ -123,7 +123,7 @@ pub enum StateError {
         too_large: bool,
     },
     /// The database server is away, or refuses to serve now. Nothing was applied; try again later.
-    #[error("{place} is away: {problem}")]
+    #[error("{place} {}: {problem}", if *cause == "away" { "is away" } else { "takes no writes" })]
     Unavailable {
         /// The server and the database.
         place: String,
@@ -138,6 +138,17 @@ pub enum StateError {
         /// The server and the database.
         place: String,
         /// Why, and what to do where that is known.
+        problem: String,
+    },
+    /// Data on the database server are damaged. Nothing was applied, and nothing was deleted.
+    #[error(
+        "the data are damaged: {problem}; {place} was changed by something else than Atoll, or its disk has failed: \
+         restore the data from a backup, or erase those of the service"
+    )]
+    Damaged {
+        /// The server and the database.
+        place: String,
+        /// What is damaged, and how that was seen.
         problem: String,
     },
     /// Another host has the data on the database server.
@@ -222,6 +233,7 @@ impl StateError {
             | Self::Corrupt { .. }
             | Self::Unavailable { .. }
             | Self::Unfit { .. }
+            | Self::Damaged { .. }
             | Self::Taken { .. }
             | Self::Superseded { .. }
             | Self::Unsupported { .. }
@@ -233,7 +245,7 @@ impl StateError {
     pub(super) fn write_cause(&self) -> &'static str {
         let source = match self {
             Self::Io { source, .. } => source,
-            Self::Corrupt { .. } => return "damaged",
+            Self::Corrupt { .. } | Self::Damaged { .. } => return "damaged",
             Self::Unavailable { cause, .. } => return cause,
             Self::Unfit { .. } => return "away",
             // Reads go on.
@@ -257,7 +269,9 @@ impl StateError {
     /// What is wrong, without the place, where the error has both.
     pub(super) fn problem(&self) -> String {
         match self {
-            Self::Unavailable { problem, .. } | Self::Unfit { problem, .. } => problem.clone(),
+            Self::Unavailable { problem, .. } | Self::Unfit { problem, .. } | Self::Damaged { problem, .. } => {
+                problem.clone()
+            }
             other => other.to_string(),
         }
     }

@@ -7,8 +7,8 @@ use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
 use super::frozen_bucket::FrozenBucket;
 use super::key_watches::{KeyWatch, Watched};
-use super::postgres::PostgresDatabase;
-use super::redis::RedisDatabase;
+use super::postgres;
+use super::redis;
 use super::remote::RemoteBackend;
 use super::remote_settings::{RemoteKind, RemoteSettings};
 use super::state_key::StateKey;
@@ -78,12 +78,8 @@ impl Store {
     async fn connect_once(settings: &Settings, remote: &RemoteSettings) -> Result<Self, StateError> {
         let bounds = (settings.queue, settings.max_batch);
         let backend: Arc<dyn Backend> = match remote.kind {
-            RemoteKind::Postgres => {
-                Arc::new(RemoteBackend::start(PostgresDatabase::connect(remote).await?, &remote.place(), bounds)?)
-            }
-            RemoteKind::Redis => {
-                Arc::new(RemoteBackend::start(RedisDatabase::connect(remote).await?, &remote.place(), bounds)?)
-            }
+            RemoteKind::Postgres => Arc::new(RemoteBackend::start(postgres::connect(remote).await?, bounds)?),
+            RemoteKind::Redis => Arc::new(RemoteBackend::start(redis::connect(remote).await?, bounds)?),
         };
         Ok(Self::new(backend))
     }

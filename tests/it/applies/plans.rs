@@ -73,6 +73,9 @@ async fn a_manifest_that_cannot_be_served_changes_nothing_and_is_explained() {
         let refused = home.output(&arguments).await;
         assert!(err(&refused).contains("my next.toml:"), "{arguments:?}: {}", err(&refused));
         assert!(!err(&refused).contains("atoll.toml"), "{arguments:?}: {}", err(&refused));
+        // Who only compares knows that.
+        let says_so = err(&refused).contains("nothing was changed");
+        assert_eq!(says_so, arguments[0] == "apply", "{arguments:?}: {}", err(&refused));
     }
     // By SIGHUP, too.
     atoll.signal(Signal::HUP);

@@ -17,9 +17,12 @@ const CAUSES: [&str; 7] = ["full", "read-only", "sync", "damaged", "io", "away",
 /// Whether the store takes writes, and the commits that it could not write.
 pub struct StoreMetrics {
     failed: KindCounters<{ CAUSES.len() }>,
+    /// Whether it takes no writes.
     degraded: AtomicBool,
     /// Whether a database server was away when it was asked last.
     away: AtomicBool,
+    /// Whether data on a database server were damaged when they were read last.
+    damaged: AtomicBool,
     /// How long batches of commits took, with their sync to the disk.
     batches: Histogram<{ BATCH.len() }>,
     /// The size of the database's file.
@@ -36,6 +39,7 @@ impl Default for StoreMetrics {
             failed: KindCounters::new(&CAUSES),
             degraded: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             batches: Histogram::new(&BATCH),
             bytes: AtomicU64::new(0),
         }
@@ -52,29 +56,45 @@ impl StoreMetrics {
     }
 
     /// So many commits have not reached the disk, by `cause`: `full`, `read-only`, `sync`, `damaged`, `io`, `away`, or
-    /// `in-doubt` where nobody knows.
+    /// `in-doubt` where nobody knows. Nothing else could be written either.
     pub fn failed(&self, cause: &str, commits: usize) {
         self.degraded.store(true, Relaxed);
+        self.refused(cause, commits);
+    }
+
+    /// As [`Self::failed`], where others could be written.
+    pub fn refused(&self, cause: &str, commits: usize) {
         (0..commits).for_each(|_| self.failed.count(cause));
     }
 
-    /// Whether the last commit that was tried did not reach the disk, or the database server is away.
+    /// Whether the store is not as it should be: it takes no writes, is away, or has damaged data.
     pub fn is_degraded(&self) -> bool {
-        self.degraded.load(Relaxed) || self.is_away()
+        !self.takes_writes() || self.is_damaged()
     }
 
-    /// A database server was asked whether it is there. One that is takes writes again as well.
+    /// Whether the last commit that was tried reached the disk, and the database server is there.
+    pub fn takes_writes(&self) -> bool {
+        !self.degraded.load(Relaxed) && !self.is_away()
+    }
+
+    /// A database server was asked whether it can be read.
     pub fn set_away(&self, is_away: bool) {
-        let was_away = self.away.swap(is_away, Relaxed);
-        if was_away && !is_away {
-            self.degraded.store(false, Relaxed);
-        }
+        self.away.store(is_away, Relaxed);
     }
 
-    /// A database server that is there was asked whether it takes writes of this host.
+    /// A database server was asked whether it takes writes of this host.
     pub fn set_read_only(&self, is_read_only: bool) {
         self.degraded.store(is_read_only, Relaxed);
-        self.away.store(false, Relaxed);
+    }
+
+    /// Data on a database server were read.
+    pub fn set_damaged(&self, are_damaged: bool) {
+        self.damaged.store(are_damaged, Relaxed);
+    }
+
+    /// Whether data were damaged when they were read last.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Relaxed)
     }
 
     /// Whether the database server was away when it was asked last.
@@ -95,8 +115,8 @@ impl fmt::Debug for StoreCollector {
 impl Collector for StoreCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let degraded = ConstGauge::new(i64::from(self.0.is_degraded()));
-        let help =
-            "1 while the last commit that was tried did not reach the disk, or a database server is away, otherwise 0";
+        let help = "1 while the last commit that was tried did not reach the disk, a database server is away or takes \
+                    no writes, or its data are damaged; otherwise 0";
         degraded.encode(encoder.encode_descriptor("state_degraded", help, None, degraded.metric_type())?)?;
         let batches = self.0.batches.snapshot();
         let help = "Seconds that a batch of commits took, with its sync to the disk";

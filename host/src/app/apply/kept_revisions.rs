@@ -1,6 +1,7 @@
 //! What the history says of a manifest: which components serve in place of the manifest's, and which canaries go on.
 
-use crate::archive::{Archive, ArchiveError, OpenRollout, Promotion, ServiceRecord};
+use super::stop_point::stop_point;
+use crate::archive::{self, Archive, ArchiveError, OpenRollout, Promotion, ServiceRecord};
 use crate::base::{Digest, ServiceName};
 use crate::config::Manifest;
 use anyhow::Context;
@@ -36,7 +37,11 @@ impl KeptRevisions {
     /// # Errors
     /// The history cannot be read or written.
     pub(in crate::app) fn open(manifest: &mut Manifest) -> anyhow::Result<Self> {
-        let archive = manifest.history.as_ref().map(Archive::open).transpose();
+        let open = |settings: &archive::Settings| match manifest.history_stop {
+            Some(at) => Archive::open_watched(settings, stop_point(at)),
+            None => Archive::open(settings),
+        };
+        let archive = manifest.history.as_ref().map(open).transpose();
         let archive = archive.context("the history of revisions ([history])")?;
         let files = substitute(manifest, archive.as_ref())?;
         let mut kept = Self { files, ..Self::default() };

@@ -10,3 +10,4 @@ mod apply_refusal;
 mod apply_view;
 pub(super) mod kept_revisions;
 pub(super) mod manifest_in_use;
+mod stop_point;

@@ -33,9 +33,14 @@ struct ServiceData {
 impl DataOperations for HostOperations {
     async fn export(&self, service: &str) -> Result<DataPieces, OperationError> {
         let data = self.data_of(service).await?;
-        let export = data.export(ValueForm::Plain).await?;
+        let mut export = data.export(ValueForm::Plain).await?;
+        // Before the answer begins: what cannot be read is an error with its reason, as long as it can be one.
+        let mut first = Vec::new();
+        for _ in 0..2 {
+            first.extend(export.next().await.map_err(failed)?);
+        }
         let (sender, pieces) = mpsc::channel(1);
-        tokio::spawn(send_all(export, sender));
+        tokio::spawn(send_all(first, export, sender));
         Ok(Box::pin(unfold(Some(pieces), next_piece)))
     }
 
@@ -126,11 +131,19 @@ impl HostOperations {
     }
 }
 
-/// Sends the pieces of an export, and that they have come to their end, as long as somebody takes them in time.
-async fn send_all(mut export: BucketExport, sender: mpsc::Sender<SentPiece>) {
-    let began = Instant::now();
+/// Sends the pieces of an export, the first of which are read already, and that they have come to their end, as long as
+/// somebody takes them in time.
+async fn send_all(first: Vec<Bytes>, mut export: BucketExport, sender: mpsc::Sender<SentPiece>) {
+    let (began, mut first) = (Instant::now(), first.into_iter());
     loop {
-        let piece = export.next().await.map_err(failed);
+        let piece = match first.next() {
+            Some(piece) => Ok(Some(piece)),
+            None => export.next().await,
+        };
+        if let Err(error) = &piece {
+            tracing::error!(target: "store", error = error.with_causes(), "an export of data broke off");
+        }
+        let piece = piece.map_err(failed);
         let is_last = !matches!(piece, Ok(Some(_)));
         let sent = timeout(STALL, sender.send(piece)).await;
         if is_last {

@@ -15,6 +15,8 @@ impl HostOperations {
             HostReadiness::Incomplete
         } else if self.store.as_ref().is_some_and(|store| store.metrics().is_away()) {
             HostReadiness::StoreAway
+        } else if self.store.as_ref().is_some_and(|store| store.metrics().is_damaged()) {
+            HostReadiness::StoreDamaged
         } else if self.store.as_ref().is_some_and(|store| !store.takes_writes()) {
             HostReadiness::ReadOnly
         } else {

@@ -8,6 +8,9 @@ use tokio_postgres::error::SqlState;
 /// An error before the commit was asked for: nothing was applied.
 pub(super) fn unavailable(place: &str, error: &Error) -> StateError {
     let problem = text(error);
+    if is_damage(error) {
+        return StateError::Damaged { place: place.into(), problem };
+    }
     if is_lasting(error) {
         return StateError::Unfit { place: place.into(), problem };
     }
@@ -43,13 +46,24 @@ fn is_lasting(error: &Error) -> bool {
     })
 }
 
+/// Whether the tables are not as they were made: the server has found so itself, or one of them is gone.
+fn is_damage(error: &Error) -> bool {
+    let damage = [
+        SqlState::DATA_CORRUPTED,
+        SqlState::INDEX_CORRUPTED,
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_COLUMN,
+        SqlState::INVALID_SCHEMA_NAME,
+    ];
+    error.code().is_some_and(|code| damage.contains(code))
+}
+
 /// A cause of `atoll_state_failed_commits_total`.
 fn cause(error: &Error) -> &'static str {
     match error.code() {
         Some(code) if *code == SqlState::DISK_FULL => "full",
         Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => "read-only",
         Some(code) if *code == SqlState::IO_ERROR => "io",
-        Some(code) if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code) => "damaged",
         _ => "away",
     }
 }

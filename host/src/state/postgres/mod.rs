@@ -5,13 +5,30 @@
 //! acknowledges what is not on its disk is refused, unless the manifest takes it.
 //! Never: sends a value as part of a statement's text.
 
-mod database;
 mod failure;
-mod frozen_rows;
 mod read_pool;
+mod read_session;
+mod reads;
 mod rows;
 mod schema;
 mod session;
+mod snapshot;
 mod writer;
 
-pub(super) use database::PostgresDatabase;
+use super::error::StateError;
+use super::remote::RemoteDatabase;
+use super::remote_settings::RemoteSettings;
+use std::sync::Arc;
+
+/// Connects, and creates the tables where they are absent.
+///
+/// # Errors
+/// [`StateError::Unavailable`] and [`StateError::Taken`], where another try may help; [`StateError::Unfit`].
+pub(super) async fn connect(
+    settings: &RemoteSettings,
+) -> Result<RemoteDatabase<read_pool::ReadPool, writer::PostgresWriter>, StateError> {
+    let sessions = Arc::new(session::Sessions::new(settings)?);
+    let writer = writer::PostgresWriter::open(Arc::clone(&sessions), &settings.namespace, settings.shared).await?;
+    let place = (sessions.place.clone(), settings.shared);
+    Ok(RemoteDatabase::new(read_pool::ReadPool::new(sessions), writer, place))
+}

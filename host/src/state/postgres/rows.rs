@@ -1,8 +1,14 @@
 //! Rows of the server as entries.
 
 use crate::state::error::StateError;
+use crate::state::remote::{ListedRange, key_range};
 use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
+
+/// The most bytes of values that a read of keys has, and a page.
+const VALUE_BYTES: i64 = limit::BYTES as i64;
+const PAGE_BYTES: i64 = limit::PAGE_BYTES as i64;
 
 /// A version as the server has it.
 pub(super) fn stored(version: u64) -> i64 {
@@ -14,9 +20,32 @@ pub(super) fn version(stored: i64) -> u64 {
     u64::try_from(stored).unwrap_or(0)
 }
 
-/// How many rows are asked for, to know whether more than `limit` follow.
-pub(super) fn one_more(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+/// The parameters of a read of some keys.
+pub(super) fn get_params<'a>(bucket: &'a &str, keys: &'a &[Key]) -> [&'a (dyn ToSql + Sync); 3] {
+    [bucket, keys, &VALUE_BYTES]
+}
+
+/// The parameters of a listing.
+pub(super) struct RowRange {
+    from: Key,
+    end: Key,
+    /// One more than is wanted, to know whether more follow.
+    most: i64,
+}
+
+impl RowRange {
+    pub(super) fn of(ListedRange { prefix, after, limit }: ListedRange<'_>) -> Self {
+        let (from, end) = key_range(prefix, after);
+        Self { from, end, most: i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1) }
+    }
+
+    pub(super) fn keys_params<'a>(&'a self, bucket: &'a &str) -> [&'a (dyn ToSql + Sync); 4] {
+        [bucket, &self.from, &self.end, &self.most]
+    }
+
+    pub(super) fn scan_params<'a>(&'a self, bucket: &'a &str) -> [&'a (dyn ToSql + Sync); 5] {
+        [bucket, &self.from, &self.end, &self.most, &PAGE_BYTES]
+    }
 }
 
 /// The values of `count` keys, from rows of their places, which begin at 1.

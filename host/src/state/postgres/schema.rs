@@ -64,6 +64,26 @@ impl Statements {
         format!("SELECT version, holder FROM \"{}\".meta", self.schema)
     }
 
+    /// As [`Self::tenure`], with whether the transaction may write, and the first right that it lacks.
+    pub(super) fn may_write(&self) -> String {
+        let Self { schema } = self;
+        let lacks = |table: &str, rights: &[&str]| {
+            let one = |right: &&str| {
+                format!(
+                    "WHEN NOT has_table_privilege('\"{schema}\".{table}', '{right}') THEN '{right} on {schema}.{table}'"
+                )
+            };
+            rights.iter().map(one).collect::<Vec<_>>().join(" ")
+        };
+        let all = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+        let (entries, meta) = (lacks("entries", &all), lacks("meta", &all[..1]) + " " + &lacks("meta", &all[2..3]));
+        let writers = lacks("writers", &all);
+        format!(
+            "SELECT version, holder, current_setting('transaction_read_only') = 'off',
+                 CASE {entries} {meta} {writers} END FROM \"{schema}\".meta"
+        )
+    }
+
     /// As [`Self::tenure`]; nobody else can change either until this transaction ends.
     pub(super) fn lock(&self) -> String {
         format!("SELECT version, holder FROM \"{}\".meta FOR UPDATE", self.schema)

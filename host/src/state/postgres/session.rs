@@ -42,9 +42,9 @@ pub(super) struct Sessions {
     /// Whether it was said that the server promises less than a disk.
     told: AtomicBool,
     gate: RetryGate,
-    /// Raised when the session that writes is opened. Sessions that read are of one era: an earlier one may have led
+    /// Raised when the session that writes is opened. Sessions that read are of one epoch: an earlier one may have led
     /// to another server.
-    era: AtomicU64,
+    epoch: AtomicU64,
     runtime: Handle,
     pub(super) statements: Statements,
     pub(super) place: String,
@@ -70,7 +70,10 @@ impl Sessions {
             config.host(host).port(*port);
         }
         config.user(&settings.user).dbname(&settings.database).application_name("atoll").connect_timeout(LONGEST);
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        if settings.servers.len() > 1 {
+            // A server that is alone is read also while it takes no writes.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         config.ssl_mode(if settings.tls { SslMode::Require } else { SslMode::Disable });
         config.keepalives_idle(Duration::from_secs(5)).tcp_user_timeout(LONGEST);
         if let Some(password) = &settings.password {
@@ -85,7 +88,7 @@ impl Sessions {
             durable: settings.durable,
             told: AtomicBool::new(false),
             gate: RetryGate::default(),
-            era: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
             runtime: Handle::current(),
             statements: Statements::of(&settings.namespace),
             place,
@@ -188,12 +191,12 @@ impl Sessions {
         Ok(())
     }
 
-    pub(super) fn begin_era(&self) {
-        self.era.fetch_add(1, Relaxed);
+    pub(super) fn begin_epoch(&self) {
+        self.epoch.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn era(&self) -> u64 {
-        self.era.load(Relaxed)
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
     }
 
     /// An error of the server, while nothing is in doubt.

@@ -4,20 +4,14 @@ use super::rows;
 use super::session::{LONGEST, Session, Sessions};
 use crate::base::ServiceName;
 use crate::state::batch_plan::{BatchPlan, Before, BucketKey, PlannedBatch};
-use crate::state::error::{StateError, StorageCause};
-use crate::state::remote::DataTenure;
+use crate::state::error::StateError;
+use crate::state::remote::{DataTenure, ErasedPart, RemoteWriter, Settling};
 use crate::state::transaction::{Committed, Transaction};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tokio_postgres::{Error, Row, Statement};
-
-/// How long the writer tries to learn what has become of a commit whose answer was lost.
-const SETTLE: Duration = Duration::from_secs(5);
-/// The time between two tries.
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// How many entries are deleted in one transaction: a large bucket must not hold up the commits of all services.
 const ERASED_AT_ONCE: i64 = 1000;
@@ -27,7 +21,7 @@ const ERASED_AT_ONCE: i64 = 1000;
 const BEGINNING: &str = "SET idle_in_transaction_session_timeout = '10s'";
 
 /// Writes batches, one after the other.
-pub(super) struct PostgresWriter {
+pub(in crate::state) struct PostgresWriter {
     sessions: Arc<Sessions>,
     /// Whether other hosts write too.
     shared: bool,
@@ -37,6 +31,8 @@ pub(super) struct PostgresWriter {
     batch: i64,
     /// `None`: there is none, or the one before did not end its transaction.
     session: Option<WriteSession>,
+    /// Whether the last batch was refused: then no look tells whether another one is taken.
+    is_refused: bool,
 }
 
 /// A session with the statements that write. It holds the lock on the data: the server takes it back when the
@@ -45,20 +41,13 @@ struct WriteSession {
     session: Session,
     lock: Statement,
     tenure: Statement,
+    may_write: Statement,
     before: Statement,
     put: Statement,
     delete: Statement,
     erase: Statement,
     note: Statement,
     noted: Statement,
-}
-
-/// What has become of a commit.
-enum CommitFate {
-    Written,
-    Lost,
-    /// The server could not be asked in time.
-    InDoubt(StateError),
 }
 
 impl PostgresWriter {
@@ -68,21 +57,12 @@ impl PostgresWriter {
     /// The server's; [`StateError::Taken`] where another host has the lock.
     pub(super) async fn open(sessions: Arc<Sessions>, namespace: &str, shared: bool) -> Result<Self, StateError> {
         let (tenure, namespace) = (DataTenure::new(&sessions.place, shared), namespace.to_owned());
-        let mut writer = Self { sessions, shared, namespace, tenure, batch: 0, session: None };
+        let mut writer = Self { sessions, shared, namespace, tenure, batch: 0, session: None, is_refused: false };
         writer.session = Some(writer.open_session().await?);
         Ok(writer)
     }
 
-    /// Gives the lock back.
-    pub(super) fn close(&mut self) {
-        self.session = None;
-    }
-
-    /// Writes a batch.
-    ///
-    /// # Errors
-    /// [`StateError::Io`]: nobody knows whether it was written; any other: nothing was.
-    pub(super) async fn write(
+    async fn write_now(
         &mut self,
         batch: &[(ServiceName, Transaction)],
     ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
@@ -101,40 +81,17 @@ impl PostgresWriter {
         Ok(planned.answers)
     }
 
-    /// Deletes some entries of a bucket, none of them later than `until`, or than now. Returns how many these were, and
-    /// until when.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub(super) async fn erase_some(
-        &mut self,
-        bucket: &ServiceName,
-        until: Option<i64>,
-    ) -> Result<(u64, i64), StateError> {
+    /// Commits a transaction that changes nothing.
+    async fn write_nothing(&mut self) -> Result<(), StateError> {
         let session = self.take_session().await?;
         let number = self.batch;
-        let erasing = async {
+        let noting = async {
             let latest = self.begin(&session).await?;
-            let until = until.unwrap_or(latest);
-            let erased = session.erase_some(bucket, until, (latest, self.tenure.id(), number)).await;
-            Ok((erased.map_err(|error| self.sessions.error(&error))?, until))
+            let noted = session.session.client.execute(&session.note, &[&latest, &self.tenure.id(), &number]).await;
+            noted.map_err(|error| self.sessions.error(&error))
         };
-        let erased = timeout(LONGEST, erasing).await.map_err(|_| self.sessions.silent())??;
-        self.commit(session, number).await?;
-        Ok(erased)
-    }
-
-    /// Whether the server takes writes of this host: opens the session if there is none, and asks in it.
-    ///
-    /// # Errors
-    /// The server's; [`StateError::Taken`]; [`StateError::Superseded`].
-    pub(super) async fn probe(&mut self) -> Result<(), StateError> {
-        let session = self.usable_session().await?;
-        let asked = timeout(LONGEST, session.session.client.query_one(&session.tenure, &[])).await;
-        let row = asked.map_err(|_| self.sessions.silent())?.map_err(|error| self.sessions.error(&error))?;
-        self.check(&row)?;
-        self.session = Some(session);
-        Ok(())
+        timeout(LONGEST, noting).await.map_err(|_| self.sessions.silent())??;
+        self.commit(session, number).await
     }
 
     /// Begins a transaction that keeps all others out, and looks whether this host may write. Returns the version of
@@ -166,30 +123,13 @@ impl PostgresWriter {
             Err(_) => self.sessions.silent(),
         };
         drop(session);
-        match self.fate_of(number).await {
-            CommitFate::Written => Ok(()),
-            CommitFate::Lost => Err(error),
-            CommitFate::InDoubt(later) => {
-                let problem = "the connection was lost while the commit was under way, and the server could not be \
-                               asked since: it is written whole or not at all";
-                let source = Some(StorageCause::new(later));
-                Err(StateError::Io { path: self.sessions.place.clone().into(), problem, source })
-            }
-        }
-    }
-
-    async fn fate_of(&mut self, number: i64) -> CommitFate {
-        let until = Instant::now() + SETTLE;
+        let settling = Settling::begin(&self.sessions.place);
         loop {
-            let error = match self.noted().await {
-                Ok(noted) if noted == Some(number) => return CommitFate::Written,
-                Ok(_) => return CommitFate::Lost,
-                Err(error) => error,
-            };
-            if self.tenure.is_on().is_err() || Instant::now() >= until {
-                return CommitFate::InDoubt(error);
+            match settling.ask(self.noted()).await? {
+                Some(noted) if noted == Some(number) => return Ok(()),
+                Some(_) => return Err(error),
+                None => {}
             }
-            sleep(AGAIN).await;
         }
     }
 
@@ -247,7 +187,7 @@ impl PostgresWriter {
         let opened = timeout(2 * LONGEST, opening).await;
         let session = opened.map_err(|_| self.sessions.silent())??;
         // The server may be another one now, of several: reads must not stay with the one before.
-        self.sessions.begin_era();
+        self.sessions.begin_epoch();
         Ok(session)
     }
 
@@ -267,6 +207,70 @@ impl PostgresWriter {
     }
 }
 
+impl RemoteWriter for PostgresWriter {
+    /// No later version is deleted.
+    type ErasePart = i64;
+
+    async fn write(
+        &mut self,
+        batch: &[(ServiceName, Transaction)],
+    ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
+        self.is_refused = true;
+        let written = self.write_now(batch).await;
+        self.is_refused = written.is_err();
+        written
+    }
+
+    async fn erase_part(&mut self, bucket: &ServiceName, part: Option<i64>) -> Result<ErasedPart<i64>, StateError> {
+        let session = self.take_session().await?;
+        let number = self.batch;
+        let erasing = async {
+            let latest = self.begin(&session).await?;
+            let until = part.unwrap_or(latest);
+            let erased = session.erase_some(bucket, until, (latest, self.tenure.id(), number)).await;
+            Ok((erased.map_err(|error| self.sessions.error(&error))?, until))
+        };
+        let (count, until) = timeout(LONGEST, erasing).await.map_err(|_| self.sessions.silent())??;
+        self.commit(session, number).await?;
+        Ok(ErasedPart { count, next: (count > 0).then_some(until) })
+    }
+
+    /// Opens the session if there is none, and asks in it. After a batch that was refused it commits one that changes
+    /// nothing.
+    async fn probe(&mut self) -> Result<(), StateError> {
+        let session = self.usable_session().await?;
+        let asked = timeout(LONGEST, session.session.client.query_one(&session.may_write, &[])).await;
+        let row = asked.map_err(|_| self.sessions.silent())?.map_err(|error| self.sessions.error(&error))?;
+        self.check(&row)?;
+        let read = || Ok((row.try_get(2)?, row.try_get(3)?));
+        let (may_write, lacks): (bool, Option<&str>) = read().map_err(|error: Error| self.sessions.error(&error))?;
+        // It has answered, so it is as good as before.
+        self.session = Some(session);
+        let place = self.sessions.place.clone();
+        if let Some(right) = lacks {
+            return Err(StateError::Unfit { place, problem: format!("the user lacks the right {right}") });
+        }
+        if !may_write {
+            let problem = "the server takes no writes now (transaction_read_only)".into();
+            return Err(StateError::Unavailable { place, problem, cause: "read-only" });
+        }
+        if self.is_refused {
+            self.write_nothing().await?;
+            self.is_refused = false;
+        }
+        Ok(())
+    }
+
+    /// The lock ends with the session.
+    async fn release(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.session = None;
+    }
+}
+
 impl WriteSession {
     async fn prepare_all(sessions: &Sessions, session: Session) -> Result<Self, StateError> {
         let (client, statements) = (&session.client, &sessions.statements);
@@ -274,16 +278,17 @@ impl WriteSession {
         let prepared = async {
             client.batch_execute(BEGINNING).await?;
             Ok::<_, Error>((
-                (prepare(statements.lock()).await?, prepare(statements.tenure()).await?),
+                prepare(statements.lock()).await?,
+                (prepare(statements.tenure()).await?, prepare(statements.may_write()).await?),
                 prepare(statements.before()).await?,
                 (prepare(statements.put()).await?, prepare(statements.delete()).await?),
                 (prepare(statements.erase()).await?, prepare(statements.note()).await?),
                 prepare(statements.noted()).await?,
             ))
         };
-        let ((lock, tenure), before, (put, delete), (erase, note), noted) =
+        let (lock, (tenure, may_write), before, (put, delete), (erase, note), noted) =
             prepared.await.map_err(|error| sessions.error(&error))?;
-        Ok(Self { session, lock, tenure, before, put, delete, erase, note, noted })
+        Ok(Self { session, lock, tenure, may_write, before, put, delete, erase, note, noted })
     }
 
     /// Does all of a batch between its beginning and its commit.

@@ -19,8 +19,10 @@ pub(super) fn refused(place: &str, text: &str) -> StateError {
         return StateError::Unfit { place, problem };
     }
     let cause = match text.split(' ').next() {
+        // Somebody else has put something in the place of a key of ours.
+        Some("WRONGTYPE") => return StateError::Damaged { place, problem },
         Some("OOM") => "full",
-        Some("READONLY") => "read-only",
+        Some("READONLY" | "NOREPLICAS") => "read-only",
         Some("MISCONF") => "io",
         _ => "away",
     };
@@ -70,6 +72,9 @@ mod tests {
             let StateError::Unavailable { cause, .. } = refused("", text) else { panic!("{text}") };
             assert_eq!(cause, wanted);
         }
+        assert!(refused("redis://db:6379/0", "OOM x").to_string().contains("takes no writes: OOM x"));
+        assert!(refused("redis://db:6379/0", "LOADING x").to_string().contains("is away: LOADING x"));
+        assert!(matches!(refused("", "WRONGTYPE x"), StateError::Damaged { .. }));
         let text = refused("", "ERR unknown command 'EVALSHA', with args beginning with: 's3cret'").to_string();
         assert!(text.contains("EVALSHA") && !text.contains("s3cret"), "{text}");
     }

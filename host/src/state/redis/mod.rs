@@ -7,17 +7,33 @@
 //! Never: repeats what may have been done; makes a script out of a value.
 
 mod connection;
-mod database;
 mod failure;
-mod frozen_moment;
 mod pages;
 mod reader;
+mod reads;
 mod resp;
 mod script;
 mod server_facts;
 mod session;
+mod snapshot;
 mod writer;
 
-pub(super) use database::RedisDatabase;
+use super::error::StateError;
+use super::remote::RemoteDatabase;
+use super::remote_settings::RemoteSettings;
 #[cfg(test)]
-pub(super) use script::{ERASE, FREEZE, RedisScript, THAW, WRITE};
+pub(super) use script::{CLAIM, ERASE, FREEZE, RedisScript, THAW, WRITE};
+use std::sync::Arc;
+
+/// Connects, and takes the data.
+///
+/// # Errors
+/// [`StateError::Unavailable`] and [`StateError::Taken`], where another try may help; [`StateError::Unfit`].
+pub(super) async fn connect(
+    settings: &RemoteSettings,
+) -> Result<RemoteDatabase<reader::RedisReader, writer::RedisWriter>, StateError> {
+    let servers = Arc::new(session::RedisServers::new(settings)?);
+    let writer = writer::RedisWriter::open(Arc::clone(&servers), &settings.namespace, settings.shared).await?;
+    let place = (servers.place.clone(), settings.shared);
+    Ok(RemoteDatabase::new(reader::RedisReader::new(servers), writer, place))
+}

@@ -77,17 +77,21 @@ pub(super) fn entries(answer: Vec<RespReply>) -> Result<Page<Entry>, OddAnswer> 
     Ok(Page { items, next })
 }
 
-/// A page of at most `limit` keys, where one more was asked for.
+/// A page of at most `limit` keys, where one more was asked for, after the word `ok`.
 pub(super) fn keys(answer: Vec<RespReply>, limit: usize) -> Result<Page<Key>, OddAnswer> {
-    let mut items = answer.into_iter().map(|reply| reply.text().ok_or(OddAnswer)).collect::<Result<Vec<_>, _>>()?;
+    if status(&answer) != b"ok" {
+        return Err(OddAnswer);
+    }
+    let mut items =
+        answer.into_iter().skip(1).map(|reply| reply.text().ok_or(OddAnswer)).collect::<Result<Vec<_>, _>>()?;
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| more).cloned();
     Ok(Page { items, next })
 }
 
-/// A page as of a moment, from what is there now and what was there before. It may be empty, although more follow.
-pub(super) fn entries_of_moment(answer: Vec<RespReply>, limit: usize) -> Result<Page<Entry>, OddAnswer> {
+/// A page of a snapshot, from what is there now and what was there before. It may be empty, although more follow.
+pub(super) fn entries_of_snapshot(answer: Vec<RespReply>, limit: usize) -> Result<Page<Entry>, OddAnswer> {
     let count = |at: usize| number(answer.get(at)).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
     let more = |at: usize| answer.get(at) == Some(&RespReply::Text(b"1".into()));
     let ((live_more, live_count), before_more) = ((more(1), count(2)?), more(3));
@@ -142,7 +146,7 @@ mod tests {
         (begin, shown.iter().flat_map(|(key, one)| [text(&[*key]), text(&value(one))]).collect())
     }
 
-    /// All of a moment, page by page, from what is there now and what was kept.
+    /// All of a snapshot, page by page, from what is there now and what was kept.
     fn walked(live: &[(u8, Option<u8>)], before: &[(u8, Option<u8>)], limit: usize) -> Vec<(u8, u8)> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
@@ -151,7 +155,7 @@ mod tests {
             };
             let ((begin, live), (middle, before)) = (part(&of(live), limit), part(&of(before), limit));
             let answer = [vec![RespReply::Text(b"ok".into())], begin.into(), middle.into(), live, before].concat();
-            let page = entries_of_moment(answer, limit).unwrap();
+            let page = entries_of_snapshot(answer, limit).unwrap();
             assert!(page.items.len() <= limit);
             found.extend(page.items.into_iter().map(|entry| (entry.key[0], entry.value.value[0])));
             match page.next {
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_a_moment_are_what_was_there_whatever_is_written_since() {
+    fn pages_of_a_snapshot_are_what_was_there_whatever_is_written_since() {
         // What was there: 1 to 8 with their own numbers. Since then 2 and 3 are deleted, 5 is changed, 9 is new.
         let live = [(1, Some(1)), (4, Some(4)), (5, Some(50)), (6, Some(6)), (7, Some(7)), (8, Some(8)), (9, Some(90))];
         let before = [(2, Some(2)), (3, Some(3)), (5, Some(5)), (9, None)];
@@ -172,7 +176,7 @@ mod tests {
         }
         assert_eq!(walked(&[], &before, 1), [(2, 2), (3, 3), (5, 5)], "all is erased since");
         assert_eq!(walked(&live, &[(1, None)], 2).len(), 6, "one is new");
-        assert_eq!(entries_of_moment(vec![RespReply::Nil; 5], 1), Err(OddAnswer));
+        assert_eq!(entries_of_snapshot(vec![RespReply::Nil; 5], 1), Err(OddAnswer));
     }
 
     #[test]

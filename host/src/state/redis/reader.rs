@@ -9,26 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::timeout;
 
 /// The session, which is opened when it is asked for.
-pub(super) struct RedisReader {
+pub(in crate::state) struct RedisReader {
     pub(super) servers: Arc<RedisServers>,
     open: Mutex<Option<Arc<RedisSession>>>,
     /// Held by whoever opens it.
     opening: tokio::sync::Mutex<()>,
-}
-
-/// What is read, perhaps on two sessions one after the other.
-enum RedisRead<'a> {
-    Script(&'a RedisScript, &'a RespArguments),
-    Command(&'a [&'a [u8]]),
-}
-
-impl RedisRead<'_> {
-    async fn ask(&self, session: &RedisSession) -> Result<Vec<RespReply>, SessionError> {
-        match self {
-            Self::Script(script, arguments) => session.run(script, arguments).await,
-            Self::Command(command) => Ok(session.ask(command).await?.many()),
-        }
-    }
 }
 
 impl RedisReader {
@@ -37,31 +22,11 @@ impl RedisReader {
         Self { servers, open: Mutex::default(), opening: tokio::sync::Mutex::default() }
     }
 
-    /// What a script answers.
-    ///
-    /// # Errors
-    /// The server's.
-    pub(super) async fn run(
-        &self,
-        script: &RedisScript,
-        arguments: &RespArguments,
-    ) -> Result<Vec<RespReply>, StateError> {
-        self.read(RedisRead::Script(script, arguments)).await
-    }
-
-    /// What a command answers.
-    ///
-    /// # Errors
-    /// The server's.
-    pub(super) async fn ask(&self, command: &[&[u8]]) -> Result<Vec<RespReply>, StateError> {
-        self.read(RedisRead::Command(command)).await
-    }
-
     /// Asks the server whether it may still be read: it may have been told to follow another, which cuts nobody off.
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn probe(&self) -> Result<(), StateError> {
+    pub(super) async fn look(&self) -> Result<(), StateError> {
         let session = self.session().await?;
         let admitted = timeout(LONGEST, self.servers.admit(&session)).await;
         let Err(error) = admitted.map_err(|_| self.servers.silent()).flatten() else { return Ok(()) };
@@ -71,16 +36,24 @@ impl RedisReader {
     }
 
     /// Closes the session.
-    pub(super) fn close(&self) {
+    pub(super) fn close_session(&self) {
         *self.lock() = None;
     }
 
-    /// A session that has ended since it was used last is replaced: after the server was away, the first read succeeds.
-    async fn read(&self, question: RedisRead<'_>) -> Result<Vec<RespReply>, StateError> {
+    /// What a script answers. A session that has ended since it was used last is replaced: after the server was away,
+    /// the first read succeeds.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn run(
+        &self,
+        script: &RedisScript,
+        arguments: &RespArguments,
+    ) -> Result<Vec<RespReply>, StateError> {
         let mut tried = false;
         loop {
             let session = self.session().await?;
-            match timeout(LONGEST, question.ask(&session)).await {
+            match timeout(LONGEST, session.run(script, arguments)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(SessionError::Ended(problem))) => {
                     self.remove(&session);
@@ -112,7 +85,7 @@ impl RedisReader {
 
     fn usable(&self) -> Option<Arc<RedisSession>> {
         let mut open = self.lock();
-        *open = open.take().filter(|session| session.era == self.servers.era() && !session.is_closed());
+        *open = open.take().filter(|session| session.epoch == self.servers.epoch() && !session.is_closed());
         open.clone()
     }
 

@@ -91,7 +91,7 @@ fn read_nested<R: AsyncBufRead + Unpin + Send>(
     depth: usize,
 ) -> Pin<Box<dyn Future<Output = io::Result<RespReply>> + Send + '_>> {
     Box::pin(async move {
-        let line = reader(read).await?;
+        let line = read_line(read).await?;
         let (kind, rest) = line.split_first().ok_or_else(|| invalid("an empty line"))?;
         let text = || String::from_utf8_lossy(rest).into_owned();
         match kind {
@@ -125,7 +125,7 @@ fn read_nested<R: AsyncBufRead + Unpin + Send>(
 }
 
 /// A line without its end.
-async fn reader<R: AsyncBufRead + Unpin + Send>(read: &mut R) -> io::Result<Vec<u8>> {
+async fn read_line<R: AsyncBufRead + Unpin + Send>(read: &mut R) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut limited = read.take(LONGEST_LINE);
     if limited.read_until(b'\n', &mut line).await? == 0 {

@@ -22,7 +22,9 @@ macro_rules! script {
 }
 
 pub(super) static RIGHTS: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/rights.lua");
-pub(super) static CLAIM: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/claim.lua");
+/// The same with a first line of a script that writes: the server refuses it while it takes no writes.
+pub(super) static MAY_WRITE: LazyLock<RedisScript> = script!("", "scripts/rights.lua");
+pub(in crate::state) static CLAIM: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/claim.lua");
 pub(super) static RELEASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/release.lua");
 pub(super) static LOOK: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/look.lua");
 pub(super) static BEFORE: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/before.lua");
@@ -32,6 +34,7 @@ pub(in crate::state) static ERASE: LazyLock<RedisScript> = script!(" flags=allow
 pub(super) static SETTLE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/settle.lua");
 pub(super) static GET: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/get.lua");
 pub(super) static SCAN: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/scan.lua");
+pub(super) static KEYS: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/keys.lua");
 pub(in crate::state) static FREEZE: LazyLock<RedisScript> = script!("", "scripts/freeze.lua");
 pub(in crate::state) static THAW: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/thaw.lua");
 pub(super) static FROZEN_GET: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/frozen_get.lua");

@@ -2,6 +2,7 @@
 
 use super::connection::{ConnectionEnd, RespConnection};
 use super::failure;
+use super::pages;
 use super::resp::{RespArguments, RespReply};
 use super::script::RedisScript;
 use super::server_facts::{ServerFacts, ServerProblem};
@@ -24,7 +25,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(5);
 pub(super) struct RedisSession {
     connection: RespConnection,
     /// That of its opening.
-    pub(super) era: u64,
+    pub(super) epoch: u64,
     /// Which of the servers it leads to.
     pub(super) server: usize,
     /// How long the server has run, at the opening.
@@ -36,6 +37,8 @@ pub(super) struct RedisSession {
 pub(super) enum SessionError {
     /// The server has refused it: nothing was applied.
     Refused(String),
+    /// A script has found damaged data, before it has written anything.
+    Damaged(String),
     /// Nobody knows.
     Ended(String),
 }
@@ -55,9 +58,9 @@ pub(super) struct RedisServers {
     read_gate: RetryGate,
     /// The server to which the session that writes leads.
     written_at: AtomicUsize,
-    /// Raised when the session that writes is opened. Sessions that read are of one era: an earlier one may have led
+    /// Raised when the session that writes is opened. Sessions that read are of one epoch: an earlier one may have led
     /// to another server.
-    era: AtomicU64,
+    epoch: AtomicU64,
     pub(super) runtime: Handle,
     /// What the names of all keys begin with.
     pub(super) prefix: String,
@@ -83,7 +86,7 @@ impl RedisServers {
             gate: RetryGate::default(),
             read_gate: RetryGate::default(),
             written_at: AtomicUsize::new(0),
-            era: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
             runtime: Handle::current(),
             prefix: format!("{}:", settings.namespace),
             place,
@@ -103,14 +106,14 @@ impl RedisServers {
     /// # Errors
     /// As [`Self::open`].
     pub(super) async fn open_where_written(&self) -> Result<RedisSession, StateError> {
-        // Before the server: a session of another server has an earlier era, and is not used.
-        let era = self.era();
+        // Before the server: a session of another server has an earlier epoch, and is not used.
+        let epoch = self.epoch();
         let opened = self.through(&self.read_gate, self.open_one(self.written_at.load(SeqCst))).await;
-        if self.era() != era {
+        if self.epoch() != epoch {
             // The writer has got there meanwhile.
             self.read_gate.succeeded();
         }
-        Ok(RedisSession { era, ..opened? })
+        Ok(RedisSession { epoch, ..opened? })
     }
 
     async fn through(
@@ -144,7 +147,7 @@ impl RedisServers {
     async fn open_one(&self, server: usize) -> Result<RedisSession, StateError> {
         let (host, port) = &self.servers[server];
         let away = |error: std::io::Error| failure::away(&self.place, error);
-        let era = self.era();
+        let epoch = self.epoch();
         let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(away)?;
         stream.set_nodelay(true).map_err(away)?;
         let connection = match &self.tls {
@@ -154,7 +157,7 @@ impl RedisServers {
                 RespConnection::over(tls.connect(name, stream).await.map_err(away)?, &self.runtime)
             }
         };
-        let mut session = RedisSession { connection, era, server, uptime: Duration::ZERO };
+        let mut session = RedisSession { connection, epoch, server, uptime: Duration::ZERO };
         if let Some(password) = &self.password {
             let login = [b"AUTH", self.user.as_bytes(), password.expose().as_bytes()];
             session.ask(&login).await.map_err(|error| self.error(error))?;
@@ -196,15 +199,15 @@ impl RedisServers {
     }
 
     /// The writer has opened a session, to this server.
-    pub(super) fn begin_era(&self, server: usize) {
+    pub(super) fn begin_epoch(&self, server: usize) {
         self.written_at.store(server, SeqCst);
-        self.era.fetch_add(1, SeqCst);
+        self.epoch.fetch_add(1, SeqCst);
         // Whoever reads need not wait any longer.
         self.read_gate.succeeded();
     }
 
-    pub(super) fn era(&self) -> u64 {
-        self.era.load(SeqCst)
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(SeqCst)
     }
 
     /// The arguments of a script, which all begin with the prefix.
@@ -216,6 +219,7 @@ impl RedisServers {
     pub(super) fn error(&self, error: SessionError) -> StateError {
         match error {
             SessionError::Refused(text) => failure::refused(&self.place, &text),
+            SessionError::Damaged(problem) => StateError::Damaged { place: self.place.clone(), problem },
             SessionError::Ended(problem) => failure::away(&self.place, problem),
         }
     }
@@ -227,6 +231,17 @@ impl RedisServers {
 
     pub(super) fn silent(&self) -> StateError {
         failure::silent(&self.place, LONGEST.as_secs())
+    }
+}
+
+impl SessionError {
+    /// Whether the session may go on after it.
+    pub(super) fn leaves_the_session(&self) -> bool {
+        match self {
+            Self::Refused(text) => failure::leaves_the_session(text),
+            Self::Damaged(_) => true,
+            Self::Ended(_) => false,
+        }
     }
 }
 
@@ -255,7 +270,12 @@ impl RedisSession {
             }
             other => other,
         };
-        Ok(reply?.many())
+        let answer = reply?.many();
+        if pages::status(&answer) == b"damaged" {
+            let problem = answer.into_iter().nth(1).and_then(RespReply::text).unwrap_or_default();
+            return Err(SessionError::Damaged(String::from_utf8_lossy(&problem).into_owned()));
+        }
+        Ok(answer)
     }
 
     /// Whether the connection has ended.

@@ -9,7 +9,7 @@ use super::session::{LONGEST, RedisServers, RedisSession, SessionError};
 use crate::base::ServiceName;
 use crate::state::batch_plan::{BatchPlan, Before, BucketKey, PlannedBatch};
 use crate::state::error::{StateError, StorageCause};
-use crate::state::remote::DataTenure;
+use crate::state::remote::{DataTenure, ErasedPart, RemoteWriter, Settling};
 use crate::state::transaction::{Committed, Key, Transaction};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,15 +27,13 @@ const LEASE: &str = "10000";
 const YOUNG: Duration = Duration::from_secs(10);
 /// The name of the holder while several hosts share the data.
 const SHARED: &str = "shared";
-/// How long the writer tries to learn what has become of a commit whose answer was lost.
-const SETTLE: Duration = Duration::from_secs(5);
-/// The time between two tries.
-const AGAIN: Duration = Duration::from_millis(50);
+/// How long whoever has come second waits at most, where hosts share.
+const AGAIN: Duration = Duration::from_millis(10);
 /// How many keys one part of an erasure looks at.
 const ERASED_AT_ONCE: &str = "1000";
 
 /// Writes batches, one after the other.
-pub(super) struct RedisWriter {
+pub(in crate::state) struct RedisWriter {
     servers: Arc<RedisServers>,
     /// Whether other hosts write too.
     shared: bool,
@@ -46,28 +44,22 @@ pub(super) struct RedisWriter {
     number: u64,
     /// `None`: there is none, or the one before has left a question open.
     session: Option<RedisSession>,
-    /// Version and mark of the data as this host has left them, while nobody else can have written.
-    left: Option<DataMark>,
+    /// Version of the data, and their last batch, as this host has left them, while nobody else can have written.
+    left: Option<FencingToken>,
 }
 
-/// Where the data stand.
+/// Where the data stand. A batch shows it, and the script that writes refuses one that shows another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct DataMark {
+struct FencingToken {
     version: u64,
     /// The last batch that was written, and whose it was. Not two batches have the same.
-    mark: Vec<u8>,
+    batch: Vec<u8>,
 }
 
 /// A part of an erasure that follows.
-pub(super) struct ErasePart {
+pub(in crate::state) struct ErasePart {
     latest: u64,
     after: Key,
-}
-
-/// What a part has erased.
-pub(super) struct ErasedPart {
-    pub(super) count: u64,
-    pub(super) next: Option<ErasePart>,
 }
 
 /// What a script that writes has answered.
@@ -90,113 +82,12 @@ impl RedisWriter {
         Ok(writer)
     }
 
-    /// Closes the session. The lease stays until it ends.
-    pub(super) fn close(&mut self) {
-        self.session = None;
-    }
-
-    /// Gives the lease back.
-    ///
-    /// # Errors
-    /// The server's: then the lease ends by itself.
-    pub(super) async fn release(&mut self) -> Result<(), StateError> {
-        self.tenure.is_on()?;
-        // A probe that was ended has taken its session along.
-        let session = match self.session.take().filter(|open| !open.is_closed()) {
-            Some(open) => open,
-            None => self.servers.open().await?,
-        };
-        let arguments = self.servers.arguments().with(self.tenure.id());
-        self.answer(&session, &script::RELEASE, &arguments).await.map(drop)
-    }
-
-    /// Writes a batch.
-    ///
-    /// # Errors
-    /// [`StateError::Io`]: nobody knows whether it was written; any other: nothing was.
-    pub(super) async fn write(
-        &mut self,
-        batch: &[(ServiceName, Transaction)],
-    ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
-        let (plan, until) = (BatchPlan(batch), Instant::now() + LONGEST);
-        loop {
-            // Whatever fails, and whoever drops this future, closes the session: it is not in `self` meanwhile.
-            let session = self.take_session().await?;
-            let (found, planned) = self.plan(&session, plan).await?;
-            if planned.writes.is_empty() {
-                (self.session, self.left) = (Some(session), Some(found));
-                return Ok(planned.answers);
-            }
-            let mut arguments = self.begin_write().with(&found.mark).with(planned.version.to_string()).with(LEASE);
-            add_writes(&mut arguments, &planned);
-            if let WriteAnswer::Written(_) = self.apply(session, &script::WRITE, &arguments).await? {
-                self.tenure.written(planned.version);
-                self.left = Some(DataMark { version: planned.version, mark: self.mark() });
-                return Ok(planned.answers);
-            }
-            if Instant::now() >= until {
-                return Err(failure::away(&self.servers.place, "other hosts have written all the time"));
-            }
-            if self.shared {
-                // Whoever comes again at once meets the same others.
-                sleep(AGAIN.mul_f64(rand::random::<f64>() / 5.0)).await;
-            }
-        }
-    }
-
-    /// Deletes a bucket, or a part of it while somebody reads a moment or writes. `part`: the one that follows.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub(super) async fn erase_part(
-        &mut self,
-        bucket: &ServiceName,
-        part: Option<ErasePart>,
-    ) -> Result<ErasedPart, StateError> {
-        let session = self.take_session().await?;
-        let part = match part {
-            Some(part) => part,
-            None => ErasePart { latest: self.look(&session).await?.version, after: Key::new() },
-        };
-        let from = if part.after.is_empty() { b"-".to_vec() } else { [b"(", part.after.as_slice()].concat() };
-        let arguments = self.begin_write().with(LEASE).with(bucket.as_str());
-        let arguments = arguments.with(part.latest.to_string()).with(from).with(ERASED_AT_ONCE);
-        let WriteAnswer::Written(answer) = self.apply(session, &script::ERASE, &arguments).await? else {
-            return Err(failure::away(&self.servers.place, "other hosts have the data now"));
-        };
-        // Where the answer was lost, and the part is there, it may have been the last one or not: the same part tells.
-        // Commits may have come between: so it looks at the version of each key.
-        if let Ok(version) = pages::number(answer.get(3)) {
-            self.tenure.written(version);
-        }
-        let count = pages::number(answer.get(1)).unwrap_or(1);
-        let after = match answer.get(2) {
-            Some(RespReply::Text(after)) => after.clone(),
-            _ => return Ok(ErasedPart { count, next: Some(part) }),
-        };
-        let next = (!after.is_empty()).then_some(ErasePart { latest: part.latest, after });
-        Ok(ErasedPart { count, next })
-    }
-
-    /// Whether the server takes writes of this host: opens the session if there is none, and asks in it. What the
-    /// server promises may have been changed since it was opened.
-    ///
-    /// # Errors
-    /// The server's; [`StateError::Taken`]; [`StateError::Superseded`].
-    pub(super) async fn probe(&mut self) -> Result<(), StateError> {
-        let session = self.usable_session().await?;
-        timeout(LONGEST, self.servers.admit(&session)).await.map_err(|_| self.servers.silent())??;
-        self.look(&session).await?;
-        self.session = Some(session);
-        Ok(())
-    }
-
     /// Reckons what a batch leaves behind, and of which state of the data.
     async fn plan<'a>(
         &mut self,
         session: &RedisSession,
         plan: BatchPlan<'a>,
-    ) -> Result<(DataMark, PlannedBatch<'a>), StateError> {
+    ) -> Result<(FencingToken, PlannedBatch<'a>), StateError> {
         let needs = plan.needs();
         // Whoever writes is told by the script if this is not where the data stand.
         let only_writes = needs.is_empty() && plan.0.iter().any(|(_, transaction)| !transaction.is_empty());
@@ -226,7 +117,7 @@ impl RedisWriter {
     }
 
     /// Asks whose the data are, and where they stand.
-    async fn look(&mut self, session: &RedisSession) -> Result<DataMark, StateError> {
+    async fn look(&mut self, session: &RedisSession) -> Result<FencingToken, StateError> {
         let arguments = self.lease_arguments();
         let answer = self.answer(session, &script::LOOK, &arguments).await?;
         let found = self.check(answer.get(1..).unwrap_or_default())?;
@@ -234,9 +125,9 @@ impl RedisWriter {
         Ok(found)
     }
 
-    /// Holds version, holder and mark against what this host knows.
-    fn check(&self, facts: &[RespReply]) -> Result<DataMark, StateError> {
-        let [RespReply::Text(_), RespReply::Text(holder), RespReply::Text(mark), ..] = facts else {
+    /// Holds version, holder and last batch against what this host knows.
+    fn check(&self, facts: &[RespReply]) -> Result<FencingToken, StateError> {
+        let [RespReply::Text(_), RespReply::Text(holder), RespReply::Text(batch), ..] = facts else {
             return Err(self.servers.odd_answer());
         };
         let version = pages::number(facts.first()).map_err(|_| self.servers.odd_answer())?;
@@ -245,7 +136,7 @@ impl RedisWriter {
         if self.shared && holder != SHARED {
             return Err(StateError::Taken { place: self.servers.place.clone(), namespace: self.namespace.clone() });
         }
-        Ok(DataMark { version, mark: mark.clone() })
+        Ok(FencingToken { version, batch: batch.clone() })
     }
 
     /// Has a script write. If its answer is lost, the next session tells whether it has.
@@ -267,9 +158,16 @@ impl RedisWriter {
                     self.session = Some(session);
                     return Ok(WriteAnswer::Moved);
                 }
-                b"unfit" => return Err(self.unfit(answer)),
+                b"unfit" => {
+                    self.session = Some(session);
+                    return Err(self.unfit(answer));
+                }
                 _ => return Err(self.servers.odd_answer()),
             },
+            Ok(Err(error @ SessionError::Damaged(_))) => {
+                self.session = Some(session);
+                return Err(self.servers.error(error));
+            }
             // What it has done until then is not taken back.
             Ok(Err(SessionError::Refused(text))) if failure::is_of_running_script(&text) => {
                 let problem = "the server has ended the script that writes while it ran: the commit may be there in \
@@ -277,10 +175,10 @@ impl RedisWriter {
                 let source = Some(StorageCause::new(self.servers.error(SessionError::Refused(text))));
                 return Err(StateError::Io { path: self.servers.place.clone().into(), problem, source });
             }
-            Ok(Err(SessionError::Refused(text))) => {
+            Ok(Err(error @ SessionError::Refused(_))) => {
                 // A full server is still the same one.
-                self.session = Some(session).filter(|_| failure::leaves_the_session(&text));
-                return Err(self.servers.error(SessionError::Refused(text)));
+                self.session = Some(session).filter(|_| error.leaves_the_session());
+                return Err(self.servers.error(error));
             }
             Ok(Err(error)) => self.servers.error(error),
             Err(_) => self.servers.silent(),
@@ -290,30 +188,25 @@ impl RedisWriter {
     }
 
     /// What has become of the last batch. If it is not written, it never will be.
-    async fn settle(&mut self, error: StateError) -> Result<WriteAnswer, StateError> {
-        let (until, number) = (Instant::now() + SETTLE, self.number);
+    async fn settle(&self, error: StateError) -> Result<WriteAnswer, StateError> {
+        let (settling, number) = (Settling::begin(&self.servers.place), self.number);
         loop {
             let asked = async {
                 let session = self.servers.open().await?;
                 let arguments = self.servers.arguments().with(self.tenure.id());
                 let arguments = arguments.with(number.to_string()).with((number + 1).to_string());
-                self.answer(&session, &script::SETTLE, &arguments).await
+                let answer = self.answer(&session, &script::SETTLE, &arguments).await?;
+                match pages::status(&answer) {
+                    b"written" => Ok(true),
+                    b"lost" => Ok(false),
+                    _ => Err(self.servers.odd_answer()),
+                }
             };
-            let later = match asked.await {
-                Ok(answer) => match pages::status(&answer) {
-                    b"written" => return Ok(WriteAnswer::Written(Vec::new())),
-                    b"lost" => return Err(error),
-                    _ => self.servers.odd_answer(),
-                },
-                Err(later) => later,
-            };
-            if Instant::now() >= until {
-                let problem = "the connection was lost while the commit was under way, and the server could not be \
-                               asked since: it is written whole or not at all";
-                let source = Some(StorageCause::new(later));
-                return Err(StateError::Io { path: self.servers.place.clone().into(), problem, source });
+            match settling.ask(asked).await? {
+                Some(true) => return Ok(WriteAnswer::Written(Vec::new())),
+                Some(false) => return Err(error),
+                None => {}
             }
-            sleep(AGAIN).await;
         }
     }
 
@@ -343,8 +236,8 @@ impl RedisWriter {
         if self.shared { SHARED } else { self.tenure.id() }
     }
 
-    /// The mark that the last batch has left.
-    fn mark(&self) -> Vec<u8> {
+    /// The name of the last batch, as the data have it.
+    fn next_token(&self) -> Vec<u8> {
         format!("{}/{}", self.tenure.id(), self.number).into_bytes()
     }
 
@@ -403,8 +296,108 @@ impl RedisWriter {
             _ => return Err(self.servers.odd_answer()),
         }
         // The server may be another one now, of several: reads must not stay with the one before.
-        self.servers.begin_era(session.server);
+        self.servers.begin_epoch(session.server);
         Ok(session)
+    }
+}
+
+impl RemoteWriter for RedisWriter {
+    type ErasePart = ErasePart;
+
+    async fn write(
+        &mut self,
+        batch: &[(ServiceName, Transaction)],
+    ) -> Result<Vec<Result<Committed, StateError>>, StateError> {
+        let (plan, until) = (BatchPlan(batch), Instant::now() + LONGEST);
+        loop {
+            // Whatever fails, and whoever drops this future, closes the session: it is not in `self` meanwhile.
+            let session = self.take_session().await?;
+            let (found, planned) = self.plan(&session, plan).await?;
+            if planned.writes.is_empty() {
+                (self.session, self.left) = (Some(session), Some(found));
+                return Ok(planned.answers);
+            }
+            let mut arguments = self.begin_write().with(&found.batch).with(planned.version.to_string()).with(LEASE);
+            add_writes(&mut arguments, &planned);
+            if let WriteAnswer::Written(_) = self.apply(session, &script::WRITE, &arguments).await? {
+                self.tenure.written(planned.version);
+                self.left = Some(FencingToken { version: planned.version, batch: self.next_token() });
+                return Ok(planned.answers);
+            }
+            if Instant::now() >= until {
+                return Err(failure::away(&self.servers.place, "other hosts have written all the time"));
+            }
+            if self.shared {
+                // Whoever comes again at once meets the same others.
+                sleep(AGAIN.mul_f64(rand::random::<f64>())).await;
+            }
+        }
+    }
+
+    /// All at once, or a part of it while somebody reads a snapshot or writes.
+    async fn erase_part(
+        &mut self,
+        bucket: &ServiceName,
+        part: Option<ErasePart>,
+    ) -> Result<ErasedPart<ErasePart>, StateError> {
+        let session = self.take_session().await?;
+        let part = match part {
+            Some(part) => part,
+            None => ErasePart { latest: self.look(&session).await?.version, after: Key::new() },
+        };
+        let from = if part.after.is_empty() { b"-".to_vec() } else { [b"(", part.after.as_slice()].concat() };
+        let arguments = self.begin_write().with(LEASE).with(bucket.as_str());
+        let arguments = arguments.with(part.latest.to_string()).with(from).with(ERASED_AT_ONCE);
+        let WriteAnswer::Written(answer) = self.apply(session, &script::ERASE, &arguments).await? else {
+            return Err(failure::away(&self.servers.place, "other hosts have the data now"));
+        };
+        // Where the answer was lost, and the part is there, it may have been the last one or not: the same part tells.
+        // Commits may have come between: so it looks at the version of each key.
+        if let Ok(version) = pages::number(answer.get(3)) {
+            self.tenure.written(version);
+        }
+        let count = pages::number(answer.get(1)).unwrap_or(1);
+        let after = match answer.get(2) {
+            Some(RespReply::Text(after)) => after.clone(),
+            _ => return Ok(ErasedPart { count, next: Some(part) }),
+        };
+        let next = (!after.is_empty()).then_some(ErasePart { latest: part.latest, after });
+        Ok(ErasedPart { count, next })
+    }
+
+    /// Opens the session if there is none, and asks in it.
+    async fn probe(&mut self) -> Result<(), StateError> {
+        let session = self.usable_session().await?;
+        timeout(LONGEST, self.servers.admit(&session)).await.map_err(|_| self.servers.silent())??;
+        self.look(&session).await?;
+        let may_write = timeout(LONGEST, session.run(&script::MAY_WRITE, &self.servers.arguments())).await;
+        match may_write.map_err(|_| self.servers.silent())? {
+            Ok(answer) => {
+                self.session = Some(session);
+                if pages::status(&answer) == b"ok" { Ok(()) } else { Err(self.unfit(answer)) }
+            }
+            Err(error) => {
+                self.session = Some(session).filter(|_| error.leaves_the_session());
+                Err(self.servers.error(error))
+            }
+        }
+    }
+
+    /// If it cannot be given back, the lease ends by itself.
+    async fn release(&mut self) -> Result<(), StateError> {
+        self.tenure.is_on()?;
+        // A probe that was ended has taken its session along.
+        let session = match self.session.take().filter(|open| !open.is_closed()) {
+            Some(open) => open,
+            None => self.servers.open().await?,
+        };
+        let arguments = self.servers.arguments().with(self.tenure.id());
+        self.answer(&session, &script::RELEASE, &arguments).await.map(drop)
+    }
+
+    /// The lease stays until it ends.
+    fn close(&mut self) {
+        self.session = None;
     }
 }
 

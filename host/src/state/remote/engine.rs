@@ -1,6 +1,9 @@
 //! The backend over a database server: one thread that writes, and reads beside it.
 
 use super::remote_database::RemoteDatabase;
+use super::remote_reader::{ListedRange, RemoteReader};
+use super::remote_standing::{DamagedRead, DamagedReadKind, RemoteStanding};
+use super::remote_writer::RemoteWriter;
 use crate::base::ServiceName;
 use crate::state::backend::Backend;
 use crate::state::backend_future::BackendFuture;
@@ -12,6 +15,7 @@ use crate::state::key_watches::KeyWatches;
 use crate::state::state_key::StateKey;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::telemetry::StoreMetrics;
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -24,43 +28,40 @@ use tokio::task::AbortHandle;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// The services' data on a database server.
-pub(in crate::state) struct RemoteBackend<D: RemoteDatabase> {
-    database: Arc<D>,
+pub(in crate::state) struct RemoteBackend<R: RemoteReader, W: RemoteWriter> {
+    database: Arc<RemoteDatabase<R, W>>,
     queue: Arc<CommitQueue>,
-    metrics: Arc<StoreMetrics>,
+    standing: Arc<RemoteStanding>,
     /// Nobody watches: what another host writes there cannot be seen before it can be read.
     watches: Arc<KeyWatches>,
-    superseded: Arc<SetOnce<StateError>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     prober: AbortHandle,
     /// Set by whoever closes the store, who keeps the runtime until the writer has ended.
     closing: Arc<AtomicBool>,
 }
 
-impl<D: RemoteDatabase> RemoteBackend<D> {
+impl<R: RemoteReader, W: RemoteWriter> RemoteBackend<R, W> {
     /// Starts the writer of `database`. Must be called within a runtime, which has to run until the store is closed.
-    /// `place` is the database's name in messages; `queue` and `max_batch` are as in
-    /// [`Settings`](crate::state::Settings).
+    /// `queue` and `max_batch` are as in [`Settings`](crate::state::Settings).
     ///
     /// # Errors
     /// There is no thread to be had.
     pub(in crate::state) fn start(
-        database: D,
-        place: &str,
+        database: RemoteDatabase<R, W>,
         (queue, max_batch): (usize, usize),
     ) -> Result<Self, StateError> {
-        let (database, metrics) = (Arc::new(database), Arc::<StoreMetrics>::default());
-        let superseded = Arc::<SetOnce<StateError>>::default();
+        let place = database.place().to_owned();
+        let (database, standing) = (Arc::new(database), Arc::new(RemoteStanding::new(&place)));
         let queue = Arc::new(CommitQueue::new(queue, max_batch));
         let closing = Arc::<AtomicBool>::default();
         let writer = {
-            let (database, queue, metrics) = (Arc::clone(&database), Arc::clone(&queue), Arc::clone(&metrics));
-            let (superseded, closing) = (Arc::clone(&superseded), Arc::clone(&closing));
+            let (database, queue) = (Arc::clone(&database), Arc::clone(&queue));
+            let (standing, closing) = (Arc::clone(&standing), Arc::clone(&closing));
             let runtime = Handle::current();
             // A thread, and no task: nothing can cancel a batch in the middle.
             let thread = std::thread::Builder::new().name("state-writer".into());
             let spawned = thread.spawn(move || {
-                write_batches(&runtime, &*database, &queue, (&metrics, &superseded));
+                write_batches(&runtime, &*database, &queue, &standing);
                 if closing.load(Ordering::Acquire) {
                     // Whatever it holds ends by itself as well.
                     let _ = runtime.block_on(database.release());
@@ -71,89 +72,103 @@ impl<D: RemoteDatabase> RemoteBackend<D> {
                 StateError::Io { path: place.into(), problem, source: Some(StorageCause::new(error)) }
             })?
         };
-        let told = (Arc::clone(&metrics), Arc::clone(&superseded));
-        let prober = tokio::spawn(probe(Arc::clone(&database), told, place.to_owned())).abort_handle();
+        let prober = tokio::spawn(probe(Arc::clone(&database), Arc::clone(&standing))).abort_handle();
         let writer = Mutex::new(Some(writer));
-        Ok(Self { database, queue, metrics, watches: Arc::default(), superseded, writer, prober, closing })
+        Ok(Self { database, queue, standing, watches: Arc::default(), writer, prober, closing })
     }
 }
 
 /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the server, the next batch
 /// gathers.
-fn write_batches<D: RemoteDatabase>(
+fn write_batches<R: RemoteReader, W: RemoteWriter>(
     runtime: &Handle,
-    database: &D,
+    database: &RemoteDatabase<R, W>,
     queue: &CommitQueue,
-    (metrics, superseded): (&StoreMetrics, &SetOnce<StateError>),
+    standing: &RemoteStanding,
 ) {
     while let Some(commits) = queue.take() {
         let (batch, callers) = commits.split();
-        let began = Instant::now();
-        let answers = match runtime.block_on(database.write(&batch)) {
-            Ok(answers) => {
-                metrics.wrote(began.elapsed(), 0);
-                answers
-            }
-            Err(error) => {
-                // Of the errors of a server, this one alone says that nobody knows.
-                let in_doubt = matches!(error, StateError::Io { .. });
-                let cause = if in_doubt { "in-doubt" } else { error.write_cause() };
-                metrics.failed(cause, batch.len());
-                metrics.set_away(in_doubt || cause == "away");
-                note_end(&error, superseded);
-                vec![Err(error); batch.len()]
-            }
-        };
+        let answers = write_batch(runtime, database, &batch, standing);
         debug_assert_eq!(answers.len(), batch.len(), "each transaction has an answer");
         callers.send(answers);
     }
 }
 
-/// Looks at the server, time and again: whether it is there, and takes writes of this host.
-async fn probe<D: RemoteDatabase>(
-    database: Arc<D>,
-    (metrics, superseded): (Arc<StoreMetrics>, Arc<SetOnce<StateError>>),
-    place: String,
-) {
-    let mut was_well = true;
+fn write_batch<R: RemoteReader, W: RemoteWriter>(
+    runtime: &Handle,
+    database: &RemoteDatabase<R, W>,
+    batch: &[(ServiceName, Transaction)],
+    standing: &RemoteStanding,
+) -> Vec<Result<Committed, StateError>> {
+    let began = Instant::now();
+    match runtime.block_on(database.write(batch)) {
+        Ok(answers) => {
+            standing.wrote(began.elapsed());
+            answers
+        }
+        // Nothing was applied. Whose data are whole must not fail with those whose are not.
+        Err(StateError::Damaged { .. }) if batch.len() > 1 => {
+            batch.iter().flat_map(|one| write_batch(runtime, database, slice::from_ref(one), standing)).collect()
+        }
+        Err(error) => {
+            standing.not_written(&error, &batch[0].0, batch.len());
+            vec![Err(error); batch.len()]
+        }
+    }
+}
+
+/// Looks at the server, time and again: whether it is there, takes writes of this host, and is whole where it was not.
+async fn probe<R: RemoteReader, W: RemoteWriter>(database: Arc<RemoteDatabase<R, W>>, standing: Arc<RemoteStanding>) {
     loop {
         tokio::time::sleep(PROBE_EVERY).await;
-        let error = database.probe().await.err();
-        match &error {
-            // Who has lost the data can read them all the same.
-            Some(error @ (StateError::Taken { .. } | StateError::Superseded { .. })) => {
-                metrics.set_read_only(true);
-                if was_well {
-                    tracing::error!(target: "store", place, error = error.with_causes(), "the store takes no writes");
-                }
-                note_end(error, &superseded);
-            }
-            Some(error) => {
-                metrics.set_away(true);
-                if was_well {
-                    tracing::error!(target: "store", place, error = error.with_causes(), "the store is away");
-                }
-            }
-            None if !was_well => {
-                metrics.set_read_only(false);
-                tracing::warn!(target: "store", place, "the store is there again");
-            }
-            None => metrics.set_away(false),
+        // At the same time: a server that is silent is known as away after one question, not after two.
+        let reads = async {
+            let reads = database.probe_reads().await;
+            standing.metrics.set_away(reads.is_err());
+            reads
+        };
+        let writes = async {
+            let writes = database.probe_writes().await.transpose()?;
+            // A commit that fails just now may be forgotten by this: until the next look.
+            standing.metrics.set_read_only(writes.is_err());
+            Some(writes)
+        };
+        let (reads, writes) = tokio::join!(reads, writes);
+        let damage = match standing.damaged_read() {
+            Some(read) => Some(read_again(&*database, &read).await),
+            None => None,
+        };
+        standing.note_looks(&reads, writes.as_ref(), damage.as_ref());
+    }
+}
+
+/// Whether a read that has found damage finds it still.
+async fn read_again<R: RemoteReader, W: RemoteWriter>(
+    database: &RemoteDatabase<R, W>,
+    read: &DamagedRead,
+) -> Result<(), StateError> {
+    let bucket = &read.bucket;
+    match &read.kind {
+        DamagedReadKind::Get(keys) => database.get(bucket, keys).await.map(drop),
+        DamagedReadKind::Scan { prefix, after, limit } => {
+            let range = ListedRange { prefix, after: after.as_deref(), limit: *limit };
+            database.scan(bucket, range).await.map(drop)
         }
-        was_well = error.is_none();
+        DamagedReadKind::Keys { prefix, after, limit } => {
+            let range = ListedRange { prefix, after: after.as_deref(), limit: *limit };
+            database.keys(bucket, range).await.map(drop)
+        }
     }
 }
 
-/// Keeps the error after which this host writes nothing more.
-fn note_end(error: &StateError, superseded: &SetOnce<StateError>) {
-    if matches!(error, StateError::Superseded { .. }) && superseded.set(error.clone()).is_ok() {
-        tracing::error!(target: "store", error = error.with_causes(), "the data are this host's no longer");
-    }
-}
-
-impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
+impl<R: RemoteReader, W: RemoteWriter> Backend for RemoteBackend<R, W> {
     fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>> {
-        self.database.get(bucket, keys)
+        Box::pin(async move {
+            let found = self.database.get(bucket, &keys).await;
+            let read = || DamagedRead { bucket: bucket.clone(), kind: DamagedReadKind::Get(keys) };
+            self.standing.note_read(&found, read);
+            found
+        })
     }
 
     /// Another host may have written since.
@@ -168,7 +183,13 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
         after: Option<Key>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>> {
-        self.database.scan(bucket, prefix, after, limit)
+        Box::pin(async move {
+            let found =
+                self.database.scan(bucket, ListedRange { prefix: &prefix, after: after.as_deref(), limit }).await;
+            let kind = DamagedReadKind::Scan { prefix, after, limit };
+            self.standing.note_read(&found, || DamagedRead { bucket: bucket.clone(), kind });
+            found
+        })
     }
 
     fn keys<'a>(
@@ -178,7 +199,13 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
         after: Option<Key>,
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>> {
-        self.database.keys(bucket, prefix, after, limit)
+        Box::pin(async move {
+            let found =
+                self.database.keys(bucket, ListedRange { prefix: &prefix, after: after.as_deref(), limit }).await;
+            let kind = DamagedReadKind::Keys { prefix, after, limit };
+            self.standing.note_read(&found, || DamagedRead { bucket: bucket.clone(), kind });
+            found
+        })
     }
 
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed> {
@@ -194,7 +221,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {
-        self.database.freeze(bucket)
+        Box::pin(self.database.freeze(bucket))
     }
 
     fn unseal<'a>(&'a self, _: &'a ServiceName, _: Vec<Entry>) -> BackendFuture<'a, Vec<Entry>> {
@@ -202,7 +229,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool> {
-        self.database.erase(bucket)
+        Box::pin(self.database.erase(bucket))
     }
 
     fn replace_key(&self, _: StateKey) -> BackendFuture<'_, bool> {
@@ -210,11 +237,11 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn takes_writes(&self) -> bool {
-        !self.metrics.is_degraded()
+        self.standing.metrics.takes_writes()
     }
 
     fn metrics(&self) -> &Arc<StoreMetrics> {
-        &self.metrics
+        &self.standing.metrics
     }
 
     fn watches(&self) -> &Arc<KeyWatches> {
@@ -222,7 +249,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 
     fn superseded(&self) -> Option<&SetOnce<StateError>> {
-        Some(&self.superseded)
+        Some(&self.standing.superseded)
     }
 
     fn check_alone(&self) -> Result<(), StateError> {
@@ -246,7 +273,7 @@ impl<D: RemoteDatabase> Backend for RemoteBackend<D> {
     }
 }
 
-impl<D: RemoteDatabase> Drop for RemoteBackend<D> {
+impl<R: RemoteReader, W: RemoteWriter> Drop for RemoteBackend<R, W> {
     /// Without waiting for the writer: it may need the runtime of whoever drops this.
     fn drop(&mut self) {
         self.queue.close();

@@ -248,6 +248,12 @@ fn the_exposition_has_the_store() {
     assert!(!store.is_away());
     store.set_read_only(false);
     assert_lines(&metrics.encode(), &["state_degraded 0"]);
+    store.set_damaged(true);
+    assert_lines(&metrics.encode(), &["state_degraded 1"]);
+    assert!(store.takes_writes(), "what is whole can be written");
+    store.refused("damaged", 1);
+    store.set_damaged(false);
+    assert_lines(&metrics.encode(), &["state_degraded 0", r#"state_failed_commits_total{cause="damaged"} 1"#]);
 }
 
 #[test]

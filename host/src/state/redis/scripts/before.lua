@@ -1,9 +1,18 @@
 -- What a batch depends on. ARGV: prefix; then bucket, key, and whether the value is needed ('1') or its version.
--- Answers version, holder and mark of the data; then what is there, each a version of 8 bytes and perhaps the value.
-local p = ARGV[1]
+-- Answers version, holder and token of the data; then what is there, each a version of 8 bytes and perhaps the value.
+local p, looked = ARGV[1], {}
 local answer = facts(p)
 for i = 2, #ARGV, 3 do
-  local value = redis.call('HGET', p .. 'values:' .. ARGV[i], ARGV[i + 1])
+  local bucket = ARGV[i]
+  local problem = not looked[bucket] and damage(p, bucket)
+  if problem then
+    return {'damaged', problem}
+  end
+  looked[bucket] = true
+  local value, short = stored(p, bucket, ARGV[i + 1])
+  if short then
+    return {'damaged', short}
+  end
   if value and ARGV[i + 2] ~= '1' then
     value = string.sub(value, 1, 8)
   end

@@ -7,9 +7,9 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- Version, holder and mark of the data.
+-- Version, holder and token of the data.
 local function facts(p)
-  local meta = redis.call('HMGET', p .. 'meta', 'version', 'holder', 'mark')
+  local meta = redis.call('HMGET', p .. 'meta', 'version', 'holder', 'token')
   return {meta[1] or '0', meta[2] or '', meta[3] or ''}
 end
 
@@ -41,13 +41,13 @@ local function renew(p, holder, writer, lease)
   end
 end
 
-local function thaw(p, moment)
-  redis.call('ZREM', p .. 'frozen', moment)
-  redis.call('UNLINK', p .. 'before:' .. moment, p .. 'changed:' .. moment)
+local function thaw(p, snapshot)
+  redis.call('ZREM', p .. 'frozen', snapshot)
+  redis.call('UNLINK', p .. 'before:' .. snapshot, p .. 'changed:' .. snapshot)
 end
 
--- The moments that somebody still reads. Those that nobody has read for long are forgotten.
-local function moments(p)
+-- The snapshots that somebody still reads. Those that nobody has read for long are forgotten.
+local function snapshots(p)
   local all, live = redis.call('ZRANGE', p .. 'frozen', 0, -1, 'WITHSCORES'), {}
   if #all == 0 then
     return live
@@ -63,14 +63,14 @@ local function moments(p)
   return live
 end
 
--- Keeps what is at a key for each moment that has not kept it, before it is written. An empty text: it was absent.
+-- Keeps what is at a key for each snapshot that has not kept it, before it is written. An empty text: it was absent.
 local function keep(p, live, bucket, key)
   local member = bucket .. '\0' .. key
-  for _, moment in ipairs(live) do
-    if redis.call('HEXISTS', p .. 'before:' .. moment, member) == 0 then
+  for _, snapshot in ipairs(live) do
+    if redis.call('HEXISTS', p .. 'before:' .. snapshot, member) == 0 then
       local value = redis.call('HGET', p .. 'values:' .. bucket, key)
-      redis.call('HSET', p .. 'before:' .. moment, member, value or '')
-      redis.call('ZADD', p .. 'changed:' .. moment, 0, member)
+      redis.call('HSET', p .. 'before:' .. snapshot, member, value or '')
+      redis.call('ZADD', p .. 'changed:' .. snapshot, 0, member)
     end
   end
 end
@@ -115,21 +115,48 @@ local function lacking(p)
   end
 end
 
--- Why keys of these buckets cannot be written: a right is missing, or somebody else has put something in their place.
-local function unfit(p, buckets)
+-- How many there are at a key; and why that cannot be said: somebody else has put something there.
+local function size(command, key)
+  local found = redis.pcall(command, key)
+  if type(found) == 'table' then
+    return 0, 'what is at ' .. key .. ' is not of Atoll: ' .. found.err
+  end
+  return found
+end
+
+-- Why nothing can be written: a right is missing, or somebody else has put something in the place of what it takes.
+local function unfit(p)
   local problem = lacking(p)
   if problem then
     return problem
   end
-  local looks = {{'HLEN', 'meta'}, {'ZCARD', 'sharers'}, {'ZCARD', 'frozen'}}
-  for bucket in pairs(buckets) do
-    looks[#looks + 1] = {'HLEN', 'values:' .. bucket}
-    looks[#looks + 1] = {'ZCARD', 'keys:' .. bucket}
-  end
-  for _, look in ipairs(looks) do
-    local found = redis.pcall(look[1], p .. look[2])
-    if type(found) == 'table' and found.err then
-      return 'what is at ' .. p .. look[2] .. ' is not of Atoll: ' .. found.err
+  for _, look in ipairs({{'HLEN', 'meta'}, {'ZCARD', 'sharers'}, {'ZCARD', 'frozen'}}) do
+    local _, foreign = size(look[1], p .. look[2])
+    if foreign then
+      return foreign
     end
   end
+end
+
+-- What is wrong with a bucket, if its keys cannot be those of its values. Who reads asks this too: a value that is gone
+-- must not look like one that was deleted.
+local function damage(p, bucket)
+  local values, keys = p .. 'values:' .. bucket, p .. 'keys:' .. bucket
+  local has, foreign = size('HLEN', values)
+  local names, other = size('ZCARD', keys)
+  if foreign or other then
+    return foreign or other
+  end
+  if has ~= names then
+    return values .. ' has ' .. has .. ' values, and ' .. keys .. ' has ' .. names .. ' keys'
+  end
+end
+
+-- What is stored at a key, with its version before it; and what is wrong with it.
+local function stored(p, bucket, key)
+  local value = redis.call('HGET', p .. 'values:' .. bucket, key)
+  if value and #value < 8 then
+    return value, 'a value in ' .. p .. 'values:' .. bucket .. ' has no version'
+  end
+  return value
 end

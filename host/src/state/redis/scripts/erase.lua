@@ -1,10 +1,11 @@
--- Deletes a bucket at once, if nobody has written since the erasure began, and nobody reads a moment; or else some keys
--- of it, without those that were written since: each is kept for the moments that are read.
+-- Deletes a bucket at once, if nobody has written since the erasure began, and nobody reads a snapshot, or if it is
+-- damaged, so that nobody can do either; or else some keys of it, without those that were written since: each is kept
+-- for the snapshots that are read.
 -- ARGV: prefix, holder, writer, number of the batch, lease in ms, bucket; then, for the parts: the latest version that
 -- is deleted, where the part begins, how many keys it looks at.
 -- Answers how many were deleted, the key after which the next part begins, if there is one, and the version afterwards.
 local p, holder, writer, number, lease, bucket, latest, from, most = unpack(ARGV)
-local problem = unfit(p, {[bucket] = true})
+local problem, damaged = unfit(p), damage(p, bucket)
 if problem then
   return {'unfit', problem}
 end
@@ -15,9 +16,11 @@ end
 if is_late(p, writer, number) then
   return {'late'}
 end
-local live, doomed, count, last, version = moments(p), {}, 0, '', found[1]
-local at_once = #live == 0 and version == latest
-if at_once then
+local live, doomed, count, last, version = snapshots(p), {}, 0, '', found[1]
+local at_once = damaged or (#live == 0 and version == latest)
+if damaged then
+  count = 1
+elseif at_once then
   count = redis.call('HLEN', p .. 'values:' .. bucket)
 else
   local keys = redis.call('ZRANGE', p .. 'keys:' .. bucket, from, '+', 'BYLEX', 'LIMIT', 0, tonumber(most))
@@ -36,7 +39,7 @@ if count > 0 then
   -- A server that lacks the erasure has an older version, and is known by it.
   version = string.format('%.0f', redis.call('HINCRBY', p .. 'meta', 'version', 1))
 end
-redis.call('HSET', p .. 'meta', 'mark', writer .. '/' .. number)
+redis.call('HSET', p .. 'meta', 'token', writer .. '/' .. number)
 if at_once then
   redis.call('UNLINK', p .. 'values:' .. bucket, p .. 'keys:' .. bucket)
 end

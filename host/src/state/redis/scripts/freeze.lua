@@ -1,5 +1,5 @@
--- Begins a moment: from now on, what is written over is kept for it. ARGV: prefix, moment, how long it lives unread.
-local p, moment, ttl = unpack(ARGV)
-moments(p)
-redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), moment)
+-- Begins a snapshot: from now on, what is written over is kept for it. ARGV: prefix, snapshot, how long it lives unread.
+local p, snapshot, ttl = unpack(ARGV)
+snapshots(p)
+redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), snapshot)
 return {'ok', facts(p)[1]}

@@ -1,16 +1,23 @@
--- The values of some keys as of a moment. ARGV: prefix, moment, how long it lives on, bucket, the most bytes, keys.
-local p, moment, ttl, bucket, most = unpack(ARGV, 1, 5)
-if not redis.call('ZSCORE', p .. 'frozen', moment) then
+-- The values of some keys as of a snapshot. ARGV: prefix, snapshot, how long it lives on, bucket, the most bytes, keys.
+local p, snapshot, ttl, bucket, most = unpack(ARGV, 1, 5)
+if not redis.call('ZSCORE', p .. 'frozen', snapshot) then
   return {'gone'}
 end
-redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), moment)
+redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), snapshot)
+local problem = damage(p, bucket)
+if problem then
+  return {'damaged', problem}
+end
 local answer, bytes = {'ok'}, 0
 for i = 6, #ARGV do
-  local value = redis.call('HGET', p .. 'before:' .. moment, bucket .. '\0' .. ARGV[i])
+  local value = redis.call('HGET', p .. 'before:' .. snapshot, bucket .. '\0' .. ARGV[i])
   if value == '' then
     value = false
   elseif not value then
-    value = redis.call('HGET', p .. 'values:' .. bucket, ARGV[i])
+    value, problem = stored(p, bucket, ARGV[i])
+  end
+  if problem then
+    return {'damaged', problem}
   end
   if value then
     bytes = bytes + #value - 8

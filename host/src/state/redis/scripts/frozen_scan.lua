@@ -1,12 +1,16 @@
--- A page as of a moment, in two parts: what is there now, and what was there before it was written over. An empty
--- value: it was absent. ARGV: prefix, moment, how long it lives on, bucket, from, to (with their first byte, '[' or
+-- A page as of a snapshot, in two parts: what is there now, and what was there before it was written over. An empty
+-- value: it was absent. ARGV: prefix, snapshot, how long it lives on, bucket, from, to (with their first byte, '[' or
 -- '('), the most entries, the most bytes.
 -- Answers for each part whether more follow, and the number of its entries; then the entries of both.
-local p, moment, ttl, bucket, from, to, limit, most = unpack(ARGV)
-if not redis.call('ZSCORE', p .. 'frozen', moment) then
+local p, snapshot, ttl, bucket, from, to, limit, most = unpack(ARGV)
+if not redis.call('ZSCORE', p .. 'frozen', snapshot) then
   return {'gone'}
 end
-redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), moment)
+redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), snapshot)
+local problem = damage(p, bucket)
+if problem then
+  return {'damaged', problem}
+end
 limit, most = tonumber(limit), tonumber(most)
 local answer = {'ok', '0', '0', '0', '0'}
 
@@ -14,6 +18,10 @@ local function part(at, index, hash, strip, first, last)
   local keys, bytes, count = redis.call('ZRANGE', index, first, last, 'BYLEX', 'LIMIT', 0, limit + 1), 0, 0
   for i, key in ipairs(keys) do
     local value = i <= limit and redis.call('HGET', hash, key)
+    if i <= limit and (not value or (#value > 0 and #value < 8)) then
+      problem = 'a key in ' .. index .. ' has no value with a version'
+      break
+    end
     if value then
       bytes = bytes + #key + #value - strip
     end
@@ -33,5 +41,8 @@ local function within(bound)
 end
 
 part(2, p .. 'keys:' .. bucket, p .. 'values:' .. bucket, 0, from, to)
-part(4, p .. 'changed:' .. moment, p .. 'before:' .. moment, #bucket + 1, within(from), within(to))
+part(4, p .. 'changed:' .. snapshot, p .. 'before:' .. snapshot, #bucket + 1, within(from), within(to))
+if problem then
+  return {'damaged', problem}
+end
 return answer

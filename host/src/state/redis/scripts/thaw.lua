@@ -1,3 +1,3 @@
--- Ends a moment. ARGV: prefix, moment.
+-- Ends a snapshot. ARGV: prefix, snapshot.
 thaw(ARGV[1], ARGV[2])
 return {'ok'}

@@ -8,6 +8,7 @@ mod redis_commits;
 mod redis_hosts;
 mod redis_rights;
 mod redis_server;
+mod refusals;
 mod servers;
 mod severing_proxy;
 mod tenures;

@@ -8,10 +8,10 @@ use crate::state::redis::{ERASE, FREEZE, THAW, WRITE};
 use crate::state::{StateError, Store, Transaction};
 
 /// One batch that puts a key, as the script takes it. The version is below 128.
-async fn script_puts(server: &RedisServer, (number, mark): (&str, &str), version: u8, key: &str) -> String {
+async fn script_puts(server: &RedisServer, (number, token): (&str, &str), version: u8, key: &str) -> String {
     let value = format!("\0\0\0\0\0\0\0{}v", char::from(version));
     let version = version.to_string();
-    server.run(&WRITE, &["e:", "A", "A", number, mark, &version, "10000", "p", "u", key, &value]).await
+    server.run(&WRITE, &["e:", "A", "A", number, token, &version, "10000", "p", "u", key, &value]).await
 }
 
 /// One part of an erasure of what has the version 1.
@@ -22,19 +22,19 @@ async fn script_erases(server: &RedisServer, number: &str, from: &str) -> String
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_between_two_parts_of_an_erasure_stays() {
     let Some(server) = RedisServer::any(&[]).await else { return };
-    // A moment lives during the first part, and ends.
-    server.ask(&["HSET", "e:meta", "holder", "A", "version", "0", "mark", ""]).await;
+    // A snapshot lives during the first part, and ends.
+    server.ask(&["HSET", "e:meta", "holder", "A", "version", "0", "token", ""]).await;
     assert_eq!(script_puts(&server, ("2", ""), 1, "a").await, "ok 0 ");
-    server.run(&FREEZE, &["e:", "moment", "60000"]).await;
+    server.run(&FREEZE, &["e:", "snapshot", "60000"]).await;
     assert_eq!(script_erases(&server, "4", "-").await, "ok 1 a 2");
     assert_eq!(script_puts(&server, ("6", "A/4"), 3, "k").await, "ok 0 ");
-    server.run(&THAW, &["e:", "moment"]).await;
+    server.run(&THAW, &["e:", "snapshot"]).await;
     assert_eq!(script_erases(&server, "8", "(a").await, "ok 0 k 3");
     assert_eq!(server.ask(&["HEXISTS", "e:values:u", "k"]).await, ":1\r\n");
     assert_eq!(server.ask(&["ZSCORE", "e:keys:u", "k"]).await, "$1\r\n0\r\n");
     // The answer to a part that erased all is lost, and it is repeated.
     server.ask(&["FLUSHALL"]).await;
-    server.ask(&["HSET", "e:meta", "holder", "A", "version", "0", "mark", ""]).await;
+    server.ask(&["HSET", "e:meta", "holder", "A", "version", "0", "token", ""]).await;
     assert_eq!(script_puts(&server, ("2", ""), 1, "a").await, "ok 0 ");
     assert_eq!(script_erases(&server, "4", "-").await, "ok 1  2");
     assert_eq!(script_puts(&server, ("6", "A/4"), 3, "k").await, "ok 0 ");

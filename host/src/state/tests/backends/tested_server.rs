@@ -56,6 +56,22 @@ impl TestedServer {
         with_either!(self, server => server.start_again().await);
     }
 
+    /// Has it refuse writes, or take them again.
+    pub(super) async fn refuse_writes(&self, refuses: bool) {
+        match self {
+            Self::Postgres(server) => {
+                let client = server.client().await;
+                let set = format!("ALTER SYSTEM SET default_transaction_read_only = {refuses}");
+                client.batch_execute(&set).await.unwrap();
+                client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+            }
+            Self::Redis(server) => {
+                let answer = server.ask(&["CONFIG", "SET", "maxmemory", if refuses { "1" } else { "0" }]).await;
+                assert_eq!(answer, "+OK\r\n");
+            }
+        }
+    }
+
     /// The bytes by which the message is known that has a batch written.
     pub(super) fn commit_bytes(&self) -> Vec<u8> {
         match self {
@@ -79,7 +95,12 @@ impl TestedServer {
                 let ask = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
                 server.client().await.query_one(ask, &[]).await.unwrap().get(0)
             }
-            Self::Redis(server) => i64::from(server.ask(&["EXISTS", &format!("{namespace}:lock")]).await == ":1\r\n"),
+            Self::Redis(server) => {
+                // The lock may be of before a restart of the server. Whoever has it has a connection of its name, too.
+                let lock = server.ask(&["GET", &format!("{namespace}:lock")]).await;
+                let holder = format!("name=atoll:{} ", lock.lines().nth(1).unwrap_or("nobody"));
+                server.ask(&["CLIENT", "LIST"]).await.matches(&holder).count().try_into().unwrap()
+            }
         }
     }
 }
