@@ -6,11 +6,12 @@ use crate::view::{self, ComponentTool};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::{fs, iter};
 use thiserror::Error;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
-use wit_bindgen_core::wit_parser::{PackageId, Resolve, WorldId};
+use wit_bindgen_core::wit_parser::{PackageId, Resolve, UnresolvedPackageGroup, WorldId};
 use wit_bindgen_core::{AsyncFilterSet, Files, WorldGenerator};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -77,6 +78,11 @@ pub struct ContractWorld {
 }
 
 impl ContractWorld {
+    /// A world that was read.
+    pub(crate) fn new(resolve: Resolve, world: WorldId) -> Self {
+        Self { resolve, world }
+    }
+
     /// The world `name` of the WIT in the last of these files and folders; without a name its only one. Those before
     /// are what it refers to, in an order in which each refers to the ones before it. What the host offers need not
     /// be among them.
@@ -89,6 +95,7 @@ impl ContractWorld {
             let mut main = None;
             let taken = paths.iter().try_for_each(|path| {
                 read = path.as_ref();
+                refuse_twice(resolve, read)?;
                 resolve.push_path(read).map(|(package, _)| main = Some(package))
             });
             let selected = taken.and_then(|()| resolve.select_world(main.as_slice(), name));
@@ -102,9 +109,9 @@ impl ContractWorld {
     /// # Errors
     /// [`BindingsError::Wit`].
     pub(crate) fn packages(path: &Path) -> Result<(Resolve, PackageId), BindingsError> {
-        read_with_platform(|resolve| match resolve.push_path(path) {
-            Ok((package, _)) => Ok(package),
-            Err(reason) => Err(BindingsError::Wit { wit: path.to_owned(), reason }),
+        read_with_platform(|resolve| {
+            let read = refuse_twice(resolve, path).and_then(|()| resolve.push_path(path));
+            read.map(|(package, _)| package).map_err(|reason| BindingsError::Wit { wit: path.to_owned(), reason })
         })
     }
 
@@ -160,6 +167,31 @@ impl ContractWorld {
             })
             .map_err(BindingsError::Module)
     }
+}
+
+/// Refuses a package that was read before, which the parser would meet with a panic: the same contract named twice, or
+/// one that another brings along.
+fn refuse_twice(resolve: &Resolve, path: &Path) -> anyhow::Result<()> {
+    let brought = fs::read_dir(path.join("deps")).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in iter::once(path.to_owned()).chain(brought) {
+        let group = if path.is_dir() {
+            UnresolvedPackageGroup::parse_dir(&path)
+        } else {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            UnresolvedPackageGroup::parse(&path, &text).map_err(|(_, error)| error.into())
+        };
+        // What cannot be parsed is named by who reads it next.
+        let Ok(group) = group else { continue };
+        let names = iter::once(&group.main.name).chain(group.nested.iter().map(|package| &package.name));
+        if let Some(name) = names.into_iter().find(|name| resolve.package_names.contains_key(*name)) {
+            anyhow::bail!(
+                "the package `{name}` is in {} and was read before: name it once, and not beside a contract that has \
+                 it in its `deps`",
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Reads packages, and in a second try those of the platform first. Who brings some of these along has them all, and

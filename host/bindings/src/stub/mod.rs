@@ -1,12 +1,19 @@
 //! The code of a new service that implements a contract which is there: each function says that it is not written yet.
 
+mod c;
+mod go;
+mod java_script;
+mod python;
+mod rust;
+mod type_script;
+
 use crate::view::{self, ComponentTool};
-use crate::world::{BindingsError, ContractWorld};
+use crate::world::{BindingLanguage, BindingsError, ContractWorld};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use wit_bindgen_core::wit_parser::{
-    Function, FunctionKind, Handle, Interface, InterfaceId, PackageName, Resolve, Type, TypeDefKind, TypeId,
+    Function, FunctionKind, Interface, InterfaceId, PackageName, Resolve, Type, TypeDefKind, TypeId, TypeOwner, WorldId,
 };
 
 /// A language that services are begun in from a contract.
@@ -16,6 +23,16 @@ pub enum StubLanguage {
     Rust,
     /// JavaScript, as componentize-js and componentize-qjs both take it.
     JavaScript,
+    /// The same, with the types of the contract.
+    TypeScript,
+    /// Python, for the bindings of componentize-py.
+    Python,
+    /// C, for the bindings that are made here.
+    C,
+    /// Zig, for the bindings for C.
+    Zig,
+    /// Go, for the bindings that are made here.
+    Go,
 }
 
 /// What a new service begins with.
@@ -23,69 +40,13 @@ pub enum StubLanguage {
 pub struct ServiceStub {
     /// The world of the service and the contract, by their paths in the folder `wit`.
     pub wit: BTreeMap<PathBuf, Vec<u8>>,
-    /// The functions of the contract.
+    /// The functions of the contract. Of Go there are none here.
     pub code: String,
+    /// The packages that Go wants, one for each interface, by their paths in the folder of the service.
+    pub packages: BTreeMap<PathBuf, Vec<u8>>,
     /// Whether the contract has integers of 64 bits, which componentize-qjs cannot take.
     pub wide: bool,
 }
-
-/// What Rust has for itself; wit-bindgen appends `_`.
-const KEYWORDS: [&str; 21] = [
-    "as", "async", "await", "box", "crate", "dyn", "enum", "fn", "impl", "in", "loop", "match", "mod", "move", "pub",
-    "ref", "self", "super", "type", "use", "where",
-];
-
-/// What no variable of a module in JavaScript may be called, of what WIT takes for a name.
-const RESERVED: [&str; 48] = [
-    "arguments",
-    "await",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "debugger",
-    "default",
-    "delete",
-    "do",
-    "else",
-    "enum",
-    "eval",
-    "export",
-    "extends",
-    "finally",
-    "for",
-    "function",
-    "if",
-    "implements",
-    "import",
-    "in",
-    "instanceof",
-    "interface",
-    "let",
-    "new",
-    "package",
-    "private",
-    "protected",
-    "public",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "try",
-    "typeof",
-    "var",
-    "void",
-    "while",
-    "with",
-    "yield",
-    "null",
-    "true",
-    "false",
-];
 
 impl ServiceStub {
     /// The service `name`, which exports every interface with functions of the contract at `path`.
@@ -118,71 +79,29 @@ impl ServiceStub {
             Some("world.wit") => (own.clone(), world.clone().into_bytes()),
             _ => (path, unmarked(bytes)),
         });
+        let wide = view::wide_integer(&resolve, selected).is_some();
+        let mut packages = BTreeMap::new();
         let code = match language {
-            StubLanguage::Rust => rust(&resolve, &interfaces).map_err(lacks)?,
-            StubLanguage::JavaScript => java_script(&resolve, &interfaces).map_err(lacks)?,
+            StubLanguage::Rust => rust::rust(&resolve, &interfaces),
+            StubLanguage::JavaScript => java_script::java_script(&resolve, &interfaces),
+            StubLanguage::TypeScript => type_script::type_script(&resolve, &interfaces, wide),
+            StubLanguage::Python => python::python(&resolve, &interfaces),
+            StubLanguage::C => c::c(&resolve, &interfaces, &header(&resolve, selected)?),
+            StubLanguage::Zig => c::zig(&resolve, &interfaces, &header(&resolve, selected)?),
+            StubLanguage::Go => go::go(&resolve, &interfaces).map(|found| {
+                packages = found;
+                String::new()
+            }),
         };
-        Ok(Self { wit: wit.collect(), code, wide: view::wide_integer(&resolve, selected).is_some() })
+        Ok(Self { wit: wit.collect(), code: code.map_err(lacks)?, packages, wide })
     }
 }
 
-/// The functions of each interface, with what stands for it in the code.
-fn java_script(resolve: &Resolve, interfaces: &[InterfaceId]) -> Result<String, String> {
-    let mut code = String::new();
-    for id in interfaces {
-        let (interface, name, _) = named(resolve, *id)?;
-        let _ = writeln!(code, "\nexport const {} = {{", camel(name));
-        for function in interface.functions.values() {
-            free(function)?;
-            let names: Vec<_> = function.params.iter().map(|param| variable(&param.name)).collect();
-            let text = format!("`{}` is not written yet", function.name);
-            let thrown = match unavailable(resolve, function) {
-                Some(_) => format!("{{ tag: \"unavailable\", val: \"{text}\" }}"),
-                None => format!("new Error(\"{text}\")"),
-            };
-            let _ = write!(
-                code,
-                "  async {}({}) {{\n    throw {thrown};\n  }},\n",
-                camel(&function.name),
-                names.join(", ")
-            );
-        }
-        code += "};\n";
-    }
-    Ok(code)
-}
-
-fn rust(resolve: &Resolve, interfaces: &[InterfaceId]) -> Result<String, String> {
-    let (mut uses, mut code) = (String::new(), String::new());
-    for id in interfaces {
-        let (interface, name, package) = named(resolve, *id)?;
-        let module = snake(name);
-        let _ =
-            writeln!(uses, "use bindings::exports::{}::{}::{module};", snake(&package.namespace), snake(&package.name));
-        let _ = writeln!(code, "\nimpl {module}::Guest for Service {{");
-        for function in interface.functions.values() {
-            let asynchronous = if free(function)? { "async " } else { "" };
-            let printed = RustTypes { resolve, module: &module };
-            let mut params = Vec::new();
-            for param in &function.params {
-                params.push(format!("_{}: {}", snake(&param.name).trim_end_matches('_'), printed.name(&param.ty)?));
-            }
-            let answer = match &function.result {
-                Some(ty) => format!(" -> {}", printed.name(ty)?),
-                None => String::new(),
-            };
-            let text = format!("`{}` is not written yet", function.name);
-            let body = match unavailable(resolve, function) {
-                Some(error) => format!("Err({}::Unavailable(\"{text}\".to_owned()))", printed.of_id(error)?),
-                None => format!("panic!(\"{text}\")"),
-            };
-            let params = params.join(", ");
-            let name = snake(&function.name);
-            let _ = write!(code, "    {asynchronous}fn {name}({params}){answer} {{\n        {body}\n    }}\n\n");
-        }
-        code = code.trim_end().to_owned() + "\n}\n";
-    }
-    Ok(format!("{uses}\nstruct Service;\n{code}"))
+/// The header that the bindings for C have.
+fn header(resolve: &Resolve, world: WorldId) -> Result<String, BindingsError> {
+    let files = ContractWorld::new(resolve.clone(), world).bindings(BindingLanguage::C)?;
+    let header = files.get(Path::new("service.h")).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    Ok(header.unwrap_or_default())
 }
 
 /// An interface with its name and its package.
@@ -217,69 +136,25 @@ fn unavailable(resolve: &Resolve, function: &Function) -> Option<TypeId> {
     (case.ty == Some(Type::String)).then_some(error)
 }
 
-/// Types as wit-bindgen names them, in the module of an interface.
-struct RustTypes<'a> {
-    resolve: &'a Resolve,
-    module: &'a str,
-}
-
-impl RustTypes<'_> {
-    fn name(&self, ty: &Type) -> Result<String, String> {
-        Ok(match ty {
-            Type::Bool => "bool",
-            Type::U8 => "u8",
-            Type::U16 => "u16",
-            Type::U32 => "u32",
-            Type::U64 => "u64",
-            Type::S8 => "i8",
-            Type::S16 => "i16",
-            Type::S32 => "i32",
-            Type::S64 => "i64",
-            Type::F32 => "f32",
-            Type::F64 => "f64",
-            Type::Char => "char",
-            Type::String => "String",
-            Type::ErrorContext => return Err("there is no stub with an error-context".to_owned()),
-            Type::Id(id) => return self.of_id(*id),
-        }
-        .to_owned())
-    }
-
-    fn of_id(&self, id: TypeId) -> Result<String, String> {
-        let ty = &self.resolve.types[id];
-        if let Some(name) = &ty.name {
-            return Ok(format!("{}::{}", self.module, pascal(name)));
-        }
-        let optional = |ty: &Option<Type>| ty.as_ref().map_or_else(|| Ok("()".to_owned()), |ty| self.name(ty));
-        match &ty.kind {
-            TypeDefKind::Option(ty) => Ok(format!("Option<{}>", self.name(ty)?)),
-            TypeDefKind::List(ty) => Ok(format!("Vec<{}>", self.name(ty)?)),
-            TypeDefKind::Result(result) => Ok(format!("Result<{}, {}>", optional(&result.ok)?, optional(&result.err)?)),
-            TypeDefKind::Tuple(tuple) => {
-                let types: Result<Vec<_>, _> = tuple.types.iter().map(|ty| self.name(ty)).collect();
-                let types = types?;
-                Ok(if types.len() == 1 { format!("({},)", types[0]) } else { format!("({})", types.join(", ")) })
-            }
-            TypeDefKind::Handle(Handle::Own(id)) => self.of_id(*id),
-            TypeDefKind::Type(ty) => self.name(ty),
-            other => Err(format!("there is no stub with a {}", other.as_str())),
-        }
+/// What a type is, behind its other names.
+fn definition(resolve: &Resolve, ty: Type) -> Option<&TypeDefKind> {
+    let Type::Id(id) = ty else { return None };
+    match &resolve.types[id].kind {
+        TypeDefKind::Type(used) => definition(resolve, *used),
+        kind => Some(kind),
     }
 }
 
-/// The name of a parameter of JavaScript, where a word like `in` or `default` is none.
-fn variable(name: &str) -> String {
-    let name = camel(name);
-    if RESERVED.contains(&name.as_str()) { name + "_" } else { name }
+/// The interface that has a type.
+fn owner(resolve: &Resolve, id: TypeId) -> Result<InterfaceId, String> {
+    match resolve.types[id].owner {
+        TypeOwner::Interface(interface) => Ok(interface),
+        _ => Err("a type is of no interface".to_owned()),
+    }
 }
 
 fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split('-')
-}
-
-fn snake(name: &str) -> String {
-    let name = name.to_lowercase().replace('-', "_");
-    if KEYWORDS.contains(&name.as_str()) { name + "_" } else { name }
 }
 
 fn pascal(name: &str) -> String {
