@@ -128,12 +128,13 @@ impl ContractWorld {
     /// # Errors
     /// [`BindingsError::Unsupported`].
     pub fn bindings(&self, language: BindingLanguage) -> Result<BTreeMap<PathBuf, Vec<u8>>, BindingsError> {
+        let unsupported = |reason| BindingsError::Unsupported { language, reason };
+        let Self { mut resolve, world } = self.alone().map_err(|error| unsupported(format!("{error:#}")))?;
         // What a generator does not know it meets with a panic as often as with an error.
         let generated = catch_unwind(AssertUnwindSafe(|| {
-            let (mut resolve, mut files) = (self.resolve.clone(), Files::default());
-            generator(language).generate(&mut resolve, self.world, &mut files).map(|()| files)
+            let mut files = Files::default();
+            generator(language).generate(&mut resolve, world, &mut files).map(|()| files)
         }));
-        let unsupported = |reason| BindingsError::Unsupported { language, reason };
         let files = match generated {
             Ok(files) => files.map_err(|error| unsupported(format!("{error:#}")))?,
             Err(panic) => return Err(unsupported(told(panic.as_ref()))),
@@ -147,6 +148,27 @@ impl ContractWorld {
             go_module::complete(&mut files);
         }
         Ok(files)
+    }
+
+    /// The world with what it refers to, and nothing else: generators name a package by its version too where there are
+    /// several of it, and what the host offers has two of most.
+    fn alone(&self) -> anyhow::Result<Self> {
+        let name = self.resolve.worlds[self.world].name.clone();
+        let files = view::view(&self.resolve, self.world, ComponentTool::ComponentizePy).map_err(anyhow::Error::msg)?;
+        let (mut main, mut others) = (None, Vec::new());
+        for (path, bytes) in files {
+            let text = String::from_utf8(bytes)?;
+            let group = UnresolvedPackageGroup::parse(&path, &text).map_err(|(_, error)| error)?;
+            if path == Path::new("world.wit") {
+                main = Some(group);
+            } else {
+                others.push(group);
+            }
+        }
+        let mut resolve = Resolve::default();
+        let main = resolve.push_groups(main.expect("a view has its world"), others)?;
+        let world = resolve.select_world(&[main], Some(&name))?;
+        Ok(Self { resolve, world })
     }
 
     /// The component of this world that `module`, a core module, implements. Its calls of WASI preview 1, which these

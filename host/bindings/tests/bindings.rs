@@ -72,6 +72,20 @@ fn a_module_over_wasi_preview_1_becomes_a_component_of_its_world() {
     assert!(matches!(world.component(b"text"), Err(BindingsError::Module(_))));
 }
 
+/// The templates name these: `host/templates/http`.
+#[test]
+fn what_the_host_offers_in_two_versions_has_none_in_its_names() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("face.wit");
+    fs::write(&file, "package a:b; world service { export wasi:http/incoming-handler@0.2.12; }").unwrap();
+    let world = ContractWorld::read(&[&file], None).unwrap();
+    let c = world.bindings(BindingLanguage::C).unwrap();
+    let header = String::from_utf8_lossy(&c[Path::new("service.h")]);
+    assert!(header.contains("wasi_http_types_constructor_outgoing_response("), "{header}");
+    let go = world.bindings(BindingLanguage::Go).unwrap();
+    assert!(go.contains_key(Path::new("wasi_http_types/wit_bindings.go")), "{:?}", go.keys());
+}
+
 #[test]
 fn a_package_that_is_read_twice_is_named() {
     let place = tempfile::tempdir().unwrap();
