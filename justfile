@@ -261,7 +261,7 @@ bench *ARGS: build-components
         exec bench/seeing.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = state ]; then shift && tests/state-backends/install.sh && cargo build --release --bin atoll && \
         exec bench/state_backends.py target/release/atoll "$@"; fi; \
-    if [ "${1:-}" = languages ]; then shift && bench/peers/install.sh debian flask && \
+    if [ "${1:-}" = languages ]; then shift && bench/peers/install.sh debian flask wasmtime && \
         cargo build --release --bin atoll && exec bench/languages.py target/release/atoll "$@"; fi; \
     exec cargo run --release -p bench -- "$@"
 

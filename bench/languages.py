@@ -8,14 +8,17 @@ that come one after the other. Five starts each, interleaved; medians are printe
 
 The same work everywhere: `GET /greet/Ada` is answered with `{"text":"Hello, Ada!"}`. Atoll serves the services that
 `atoll new --lang js` and `--lang python` make, typed, with a fresh instance for each request and with `reuse`. Beside
-them are node's own http server (one process, as it comes) and Flask under gunicorn (five workers), each behind nginx as
-a plain proxy; and Flask behind the gateway in Flask that the article has. wrk asks with 32 connections for so many
-seconds (5 unless said otherwise). The rounds (3) are interleaved, and medians are printed.
+them are the same work as components that handle HTTP themselves, of WASI 0.2 and 0.3 (`bench/peers/faces`): in Atoll,
+and in `wasmtime serve` with its defaults, with which an instance of 0.2 serves one request, and one of 0.3 serves 128,
+16 of them at a time. And there are node's own http server (one process, as it comes) and Flask under gunicorn (five
+workers), each behind nginx as a plain proxy; and Flask behind the gateway in Flask that the article has. wrk asks with
+32 connections for so many seconds (5 unless said otherwise). The rounds (3) are interleaved, and medians are printed.
 
-`wasmtime serve` and `jco serve` are left out: they run components that handle HTTP themselves, and these do not.
+The JavaScript of WASI 0.2 is on StarlingMonkey, all else on QuickJS, which has no `wasi:http` 0.2. What `wasmtime serve`
+runs was compiled by `wasmtime compile` before.
 
-Needs node with npm, python3 with venv, wrk, nginx, and `.tools/flask` (`bench/peers/install.sh`). What is missing is
-left out, and said.
+Needs node with npm, python3 with venv, wrk, nginx, `.tools/flask` and `.tools/bin/wasmtime`
+(`bench/peers/install.sh`). What is missing is left out, and said.
 """
 
 import http.client
@@ -34,6 +37,9 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FLASK = os.path.join(HERE, "..", ".tools", "flask", "bin", "gunicorn")
+WASMTIME = os.path.abspath(os.path.join(HERE, "..", ".tools", "bin", "wasmtime"))
+FACES = os.path.join(HERE, "peers", "faces")
+WORLDS = os.path.join(HERE, "..", "host", "templates", "http")
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 CONNECTIONS, WORKERS, PATIENCE = 32, 5, 120
 ANSWER = {"text": "Hello, Ada!"}
@@ -159,6 +165,25 @@ class Atoll(Side):
         return self.await_answer(gateway)
 
 
+class Face(Atoll):
+    """A component that handles HTTP itself, in Atoll."""
+
+    def __init__(self, binary, face, reuse, folder):
+        with open(os.path.join(folder, "sections.toml"), "w", encoding="utf-8") as file:
+            file.write("[service.greet]\ncomponent = \"face.wasm\"\nlimits = { memory = \"256MiB\" }\n\n"
+                       "[[route]]\nprefix = \"/greet\"\nservice = \"greet\"\n")
+        super().__init__(binary, face, reuse, folder)
+
+
+class Serve(Side):
+    """The same component in `wasmtime serve`, with its defaults."""
+
+    def start(self):
+        listen = f"127.0.0.1:{free_port()}"
+        self.run([WASMTIME, "serve", "-S", "cli", "--allow-precompiled", "--addr", listen, "face.cwasm"])
+        return self.await_answer(listen)
+
+
 class Node(Side):
     def start(self):
         upstream = f"127.0.0.1:{free_port()}"
@@ -187,6 +212,39 @@ def built(binary, language, folder):
     print(f"building greet in {language}", file=sys.stderr)
     subprocess.run([binary, "build"], cwd=folder, check=True)
     return os.path.getsize(os.path.join(folder, "greet", "greet.wasm")) / 1e6
+
+
+def face_built(binary, language, wasi, folder, python):
+    """A component that handles HTTP by this version of WASI; `python` has componentize-py."""
+    os.makedirs(folder)
+    print(f"building the face in {language}, {wasi}", file=sys.stderr)
+    world, code = ("synchronous.wit", "synchronous") if wasi == "0.2" else ("service.wit", "asynchronous")
+    with open(os.path.join(WORLDS, world), encoding="utf-8") as source:
+        text = source.read().replace("{{name}}", "face")
+    with open(os.path.join(folder, "face.wit"), "w", encoding="utf-8") as file:
+        file.write(text)
+    suffix, tool = ("py", "componentize-py") if language == "python" else \
+        ("js", "componentize-js" if wasi == "0.2" else "componentize-qjs")
+    shutil.copy(os.path.join(FACES, f"{code}.{suffix}"), os.path.join(folder, f"service.{suffix}"))
+
+    def run(*command):
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    run(binary, "wit", "view", "--tool", tool, "--wit", "face.wit", "--world", "service", "--out", "view")
+    if language == "python":
+        run(os.path.join(python, ".venv", "bin", tool), "-q", "-d", "view", "-w", "service", "componentize", "service",
+            "-o", "face.wasm")
+    else:
+        shutil.copy(os.path.join(FACES, "package.json"), folder)
+        run("npm", "install", "--silent", "--no-audit", "--no-fund")
+        command = os.path.join(folder, "node_modules", ".bin", tool)
+        if wasi == "0.2":
+            run(command, "service.js", "--wit", "view", "--world-name", "service", "--disable", "http", "fetch-event",
+                "--out", "face.wasm")
+        else:
+            run(command, "--wit", "view", "--js", "service.js", "--output", "face.wasm")
+    if os.path.exists(WASMTIME):
+        run(WASMTIME, "compile", "face.wasm", "-o", "face.cwasm")
 
 
 class Start(Atoll):
@@ -309,6 +367,14 @@ def main():
                 place = os.path.join(work, language)
                 print(f"{language}: {built(binary, language, place):.1f} MB", file=sys.stderr)
                 sides += [Atoll(binary, language, reuse, place) for reuse in (False, True)]
+                for wasi in ("0.2", "0.3"):
+                    name = f"{language}, wasi:http {wasi}"
+                    face_built(binary, language, wasi, os.path.join(work, name), os.path.join(place, "greet"))
+                    sides += [Face(binary, name, reuse, os.path.join(work, name)) for reuse in (False, True)]
+                    if os.path.exists(WASMTIME):
+                        sides.append(Serve(f"wasmtime serve, {name}", os.path.join(work, name)))
+        if not os.path.exists(WASMTIME):
+            print("wasmtime serve is left out: bench/peers/install.sh installs it", file=sys.stderr)
         if shutil.which("node") and os.path.exists(NGINX):
             sides.append(Node("node http behind nginx", folder("node")))
         if os.path.exists(FLASK):
@@ -326,11 +392,15 @@ def main():
         rate, median, tail, memory = map(statistics.median, (side.rates, side.medians, side.tails, side.memory))
         print(f"| {side.name} | {rate:,.0f} | {median:.2f} ms | {tail:.2f} ms | {memory:.0f} MiB |")
     rates = {side.name: side.rates for side in sides}
-    for ours, theirs in (("Atoll, js, reuse", "node http behind nginx"),
-                         ("Atoll, python, reuse", "Flask, gunicorn, behind the gateway in Flask")):
+    claims = [("Atoll, js, reuse", "node http behind nginx", 0.5),
+              ("Atoll, python, reuse", "Flask, gunicorn, behind the gateway in Flask", 1.0)]
+    for face in (f"{language}, wasi:http {wasi}" for language in ("js", "python") for wasi in ("0.2", "0.3")):
+        # An instance of 0.3 serves 128 requests there by default, so only 0.2 is compared with fresh ones.
+        claims.append((f"Atoll, {face}, fresh", f"wasmtime serve, {face}", 2.0 if "0.2" in face else None))
+    for ours, theirs, goal in claims:
         if ours in rates and theirs in rates:
             ratio = statistics.median(a / b for a, b in zip(rates[ours], rates[theirs]))
-            print(f"\n{ours}: {ratio:.2f} of {theirs}")
+            print(f"\n{ours}: {ratio:.2f} of {theirs}" + (f" (the goal: {goal})" if goal else ""))
 
 
 if __name__ == "__main__":

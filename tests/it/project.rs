@@ -72,10 +72,20 @@ async fn a_new_service_that_speaks_http_has_a_route_of_its_own_and_the_view_that
     assert!(home.output(&view).await.status.success());
     assert!(!folder.join("target/wit/deps/wasi-http-0.3.2.wit").exists());
     assert!(folder.join("target/wit/deps/mine.wit").exists());
+}
 
-    let refused = home.output(&["new", "other", "--http", "--lang", "go"]).await;
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("rust, js and python"), "{refused:?}");
+#[tokio::test]
+async fn a_new_service_that_speaks_http_in_c_implements_what_the_bindings_declare() {
+    let home = Home::new("");
+    let made = home.output(&["new", "face", "--http", "--lang", "c"]).await;
+    assert!(made.status.success(), "{made:?}");
+    let bound = home.output(&["wit", "bindings", "--lang", "c", "--wit", "face/wit", "--out", "out"]).await;
+    assert!(bound.status.success(), "the host knows what it offers: {bound:?}");
+    let folder = home.manifest().parent().unwrap().to_owned();
+    for file in ["out/service.h", "face/service.c"] {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains("void exports_wasi_http_incoming_handler_handle("), "{file}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -84,7 +94,13 @@ async fn a_new_service_implements_a_contract_that_is_there() {
     let contract = workspace().join("wit/products");
     let contract = contract.to_str().unwrap();
     let folder = home.manifest().parent().unwrap().to_owned();
+    let unwritten = "`reserve-one` is not written yet";
     for (language, code, parts) in [
+        ("ts", "src/service.ts", ["async reserveOne(id: Products.ProductId,", unwritten]),
+        ("python", "service.py", ["async def reserve_one(self, id: int, key: str, reservation:", unwritten]),
+        ("c", "service.c", ["bool exports_shop_products_products_reserve_one(", unwritten]),
+        ("zig", "service.zig", ["export fn exports_shop_products_products_reserve_one(", unwritten]),
+        ("go", "export_shop_products_products/service.go", ["func ReserveOne(id contract.ProductId,", unwritten]),
         ("rust", "src/lib.rs", ["async fn reserve_one(_id: products::ProductId,", "products::Error::Unavailable("]),
         ("js", "src/service.js", ["async reserveOne(id, key, reservation) {", "a 64-bit integer is\n// a BigInt"]),
     ] {
@@ -105,8 +121,6 @@ async fn a_new_service_implements_a_contract_that_is_there() {
     let keyword = home.output(&["new", "list", "--contract", contract]).await;
     let said = String::from_utf8_lossy(&keyword.stderr).into_owned();
     assert!(said.contains("`list` is a word of WIT") && !said.contains(contract), "{said}");
-    let refused = home.output(&["new", "other", "--lang", "c", "--contract", contract]).await;
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("in rust and js"), "{refused:?}");
     let both = home.output(&["new", "other", "--http", "--contract", contract]).await;
     assert_eq!(both.status.code(), Some(2), "{both:?}");
 }
@@ -149,6 +163,13 @@ async fn a_build_makes_what_is_missing_and_leaves_what_is_up_to_date() {
     assert!(home.output(&["check"]).await.status.success());
     let again = home.output(&["build", "hello"]).await;
     assert!(String::from_utf8_lossy(&again.stderr).contains("hello: up to date"), "{again:?}");
+    // A tool that is missing is named, with the line that installs it.
+    let text = fs::read_to_string(home.manifest()).unwrap();
+    fs::write(home.manifest(), text.replace("build = \"", "build = \"npm --version && ")).unwrap();
+    let failed = home.command(&["build", "--all"]).env("PATH", "/nowhere").output().await.unwrap();
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(said.contains("hello: building\n") && said.contains("help: npm is missing: install Node.js"), "{said}");
     let unknown = home.output(&["build", "nobody"]).await;
     assert_eq!(unknown.status.code(), Some(1));
 }

@@ -10,6 +10,18 @@ use wit_bindgen_core::wit_parser::{PackageId, PackageName, Resolve, UnresolvedPa
 pub(crate) struct PackageSources(Vec<(PackageName, PathBuf)>);
 
 impl PackageSources {
+    /// Reads the WIT in a file or folder, none of whose packages may be there already.
+    ///
+    /// # Errors
+    /// What is there is no WIT, or is there already.
+    pub(crate) fn push(resolve: &mut Resolve, path: &Path) -> anyhow::Result<PackageId> {
+        // The parser itself takes each name once, and panics at a second time.
+        if let Some(name) = names_in(path).iter().find(|name| resolve.package_names.contains_key(*name)) {
+            anyhow::bail!("{} has the package `{name}`, which the host itself offers: leave it out", path.display());
+        }
+        Ok(resolve.push_path(path)?.0)
+    }
+
     /// Takes the WIT in a file or folder. A package that is there already, and is the same contract, is taken once.
     ///
     /// # Errors
@@ -18,10 +30,10 @@ impl PackageSources {
         let names = names_in(path);
         let twice = names.iter().find(|name| resolve.package_names.contains_key(*name));
         let package = match twice {
-            None => resolve.push_path(path)?.0,
+            None => Self::push(resolve, path)?,
             Some(name) => {
                 let (before, here) = (self.place_of(name), path.display());
-                // The parser itself takes each name once, and panics at a second time: so this part is read by itself.
+                // Nor does it take one again that it has, so this part is read by itself.
                 let (alone, package) = ContractWorld::packages(path).with_context(|| {
                     format!("package `{name}` is in {before}, and in {here}, which cannot be read by itself")
                 })?;

@@ -11,8 +11,22 @@ macro_rules! wit {
     ($($file:literal),+) => { &[$(($file, include_str!(concat!("../../../wit/", $file)))),+] };
 }
 
+/// WASI 0.2.12, for tools and bindings that are synchronous: vendored from the crate `wasip2` 1.0.4, and never edited.
+macro_rules! wasi_0_2 {
+    ($file:literal) => {
+        &[($file, include_str!(concat!("../wasi-0.2/", $file)))]
+    };
+}
+
 /// In an order in which each refers only to those before it.
-const PACKAGES: [Package; 13] = [
+const PACKAGES: [Package; 20] = [
+    wasi_0_2!("io.wit"),
+    wasi_0_2!("clocks.wit"),
+    wasi_0_2!("random.wit"),
+    wasi_0_2!("filesystem.wit"),
+    wasi_0_2!("sockets.wit"),
+    wasi_0_2!("cli.wit"),
+    wasi_0_2!("http.wit"),
     wit!("deps/clocks.wit"),
     wit!("deps/random.wit"),
     wit!("deps/filesystem.wit"),

@@ -11,7 +11,7 @@ use thiserror::Error;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
-use wit_bindgen_core::wit_parser::{PackageId, Resolve, WorldId};
+use wit_bindgen_core::wit_parser::{PackageId, Resolve, UnresolvedPackageGroup, WorldId};
 use wit_bindgen_core::{AsyncFilterSet, Files, WorldGenerator};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -78,6 +78,11 @@ pub struct ContractWorld {
 }
 
 impl ContractWorld {
+    /// A world that was read.
+    pub(crate) fn new(resolve: Resolve, world: WorldId) -> Self {
+        Self { resolve, world }
+    }
+
     /// The world `name` of the WIT in the last of these files and folders; without a name its only one. Those before
     /// are what it refers to, in an order in which each refers to the ones before it. What the host offers need not
     /// be among them. A package that several of them have is taken once, if it is the same contract in each.
@@ -103,9 +108,9 @@ impl ContractWorld {
     /// # Errors
     /// [`BindingsError::Wit`].
     pub(crate) fn packages(path: &Path) -> Result<(Resolve, PackageId), BindingsError> {
-        read_with_platform(|resolve| match resolve.push_path(path) {
-            Ok((package, _)) => Ok(package),
-            Err(reason) => Err(BindingsError::Wit { wit: path.to_owned(), reason }),
+        read_with_platform(|resolve| {
+            let read = PackageSources::push(resolve, path);
+            read.map_err(|reason| BindingsError::Wit { wit: path.to_owned(), reason })
         })
     }
 
@@ -122,12 +127,13 @@ impl ContractWorld {
     /// # Errors
     /// [`BindingsError::Unsupported`].
     pub fn bindings(&self, language: BindingLanguage) -> Result<BTreeMap<PathBuf, Vec<u8>>, BindingsError> {
+        let unsupported = |reason| BindingsError::Unsupported { language, reason };
+        let Self { mut resolve, world } = self.alone().map_err(|error| unsupported(format!("{error:#}")))?;
         // What a generator does not know it meets with a panic as often as with an error.
         let generated = catch_unwind(AssertUnwindSafe(|| {
-            let (mut resolve, mut files) = (self.resolve.clone(), Files::default());
-            generator(language).generate(&mut resolve, self.world, &mut files).map(|()| files)
+            let mut files = Files::default();
+            generator(language).generate(&mut resolve, world, &mut files).map(|()| files)
         }));
-        let unsupported = |reason| BindingsError::Unsupported { language, reason };
         let files = match generated {
             Ok(files) => files.map_err(|error| unsupported(format!("{error:#}")))?,
             Err(panic) => return Err(unsupported(told(panic.as_ref()))),
@@ -141,6 +147,27 @@ impl ContractWorld {
             go_module::complete(&mut files);
         }
         Ok(files)
+    }
+
+    /// The world with what it refers to, and nothing else: generators name a package by its version too where there are
+    /// several of it, and what the host offers has two of most.
+    fn alone(&self) -> anyhow::Result<Self> {
+        let name = self.resolve.worlds[self.world].name.clone();
+        let files = view::view(&self.resolve, self.world, ComponentTool::ComponentizePy).map_err(anyhow::Error::msg)?;
+        let (mut main, mut others) = (None, Vec::new());
+        for (path, bytes) in files {
+            let text = String::from_utf8(bytes)?;
+            let group = UnresolvedPackageGroup::parse(&path, &text).map_err(|(_, error)| error)?;
+            if path == Path::new("world.wit") {
+                main = Some(group);
+            } else {
+                others.push(group);
+            }
+        }
+        let mut resolve = Resolve::default();
+        let main = resolve.push_groups(main.expect("a view has its world"), others)?;
+        let world = resolve.select_world(&[main], Some(&name))?;
+        Ok(Self { resolve, world })
     }
 
     /// The component of this world that `module`, a core module, implements. Its calls of WASI preview 1, which these

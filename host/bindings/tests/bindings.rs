@@ -72,6 +72,20 @@ fn a_module_over_wasi_preview_1_becomes_a_component_of_its_world() {
     assert!(matches!(world.component(b"text"), Err(BindingsError::Module(_))));
 }
 
+/// The templates name these: `host/templates/http`.
+#[test]
+fn what_the_host_offers_in_two_versions_has_none_in_its_names() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("face.wit");
+    fs::write(&file, "package a:b; world service { export wasi:http/incoming-handler@0.2.12; }").unwrap();
+    let world = ContractWorld::read(&[&file], None).unwrap();
+    let c = world.bindings(BindingLanguage::C).unwrap();
+    let header = String::from_utf8_lossy(&c[Path::new("service.h")]);
+    assert!(header.contains("wasi_http_types_constructor_outgoing_response("), "{header}");
+    let go = world.bindings(BindingLanguage::Go).unwrap();
+    assert!(go.contains_key(Path::new("wasi_http_types/wit_bindings.go")), "{:?}", go.keys());
+}
+
 #[test]
 fn what_cannot_be_bound_is_named() {
     let many = world(None).unwrap_err().to_string();
@@ -267,6 +281,76 @@ fn a_service_is_begun_from_a_contract_with_each_function_of_it() {
     }
 }
 
+/// The header of C says what the functions are there: see `host/bindings/src/stub/c.rs`.
+#[test]
+fn a_service_is_begun_in_each_language_with_the_types_that_its_tool_has() {
+    let of = |language| begun(BEGUN, language).unwrap();
+    let all: [(String, &[&str]); 5] = [
+        (
+            of(StubLanguage::TypeScript).code,
+            &[
+                "  type Error = { tag: \"not-found\" } | { tag: \"unavailable\"; val: string };\n",
+                "  type Entry = { id: bigint; where: (Array<string> | undefined) };\n",
+                "declare namespace Types {\n  type Unit = \"piece\" | \"box\";\n}\n",
+                "  async find(id: bigint, in_: (string | undefined)): Promise<[Stock.Entry, Stock.Unit]> {\n",
+                "    failed<Stock.Error>({ tag: \"unavailable\", val: \"`find` is not written yet\" });\n",
+                "  async dropIt(id: bigint): Promise<void> {\n",
+            ],
+        ),
+        (
+            of(StubLanguage::Python).code,
+            &[
+                "from componentize_py_types import Err\nfrom wit_world import exports\n\
+             from wit_world.exports import stock\n\
+             from wit_world.imports import types\n",
+                "class Stock(exports.Stock):\n    async def find(self, id: int, in_: str | None) -> \
+             tuple[stock.Entry, types.Unit]:\n        \
+             raise Err(stock.Error_Unavailable(\"`find` is not written yet\"))\n",
+                "    def count_all(self, units: list[types.Unit]) -> int:\n        raise NotImplementedError(\"",
+            ],
+        ),
+        (
+            of(StubLanguage::C).code,
+            &[
+                "bool exports_shop_stock_room_stock_find(uint64_t id, service_string_t *maybe_in, ",
+                "    (void)id;\n    if (maybe_in != NULL) {\n        service_string_free(maybe_in);\n    }\n    \
+             (void)ret;\n    \
+             err->tag = EXPORTS_SHOP_STOCK_ROOM_STOCK_ERROR_UNAVAILABLE;\n    \
+             service_string_dup(&err->val.unavailable, \"`find` is not written yet\");\n    return false;\n}\n",
+                "    fputs(\"`count-all` is not written yet\\n\", stderr);\n    abort();\n}\n",
+            ],
+        ),
+        (
+            of(StubLanguage::Zig).code,
+            &[
+                "export fn exports_shop_stock_room_stock_find(_: u64, maybe_in: ?*contract.service_string_t, _: *",
+                "    if (maybe_in) |given| contract.service_string_free(given);\n",
+                "    @panic(\"`count-all` is not written yet\");\n}\n",
+            ],
+        ),
+        (
+            String::from_utf8(of(StubLanguage::Go).packages.into_values().next().unwrap()).unwrap(),
+            &[
+                "package export_shop_stock_room_stock\n\nimport (\n\ttypes \"go.bytecodealliance.org/pkg/wit/types\"\n\
+             \tcontract \"wit_component/shop_stock_room_stock\"\n)\n",
+                "func Find(id uint64, in types.Option[string]) \
+             types.Result[types.Tuple2[contract.Entry, contract.Unit], contract.Error] {\n\t\
+             return types.Err[types.Tuple2[contract.Entry, contract.Unit]](\
+             contract.MakeErrorUnavailable(\"`find` is not written yet\"))\n}\n",
+                "func CountAll(units []contract.Unit) uint32 {\n\tpanic(\"`count-all` is not written yet\")\n}\n",
+            ],
+        ),
+    ];
+    for (code, parts) in all {
+        for part in parts {
+            assert!(code.contains(part), "{part}\n{code}");
+        }
+    }
+    // With no 64-bit integers the tool is componentize-qjs, which has `null` for no value.
+    let narrow = begun(&BEGUN.replace("u64", "u32"), StubLanguage::TypeScript).unwrap().code;
+    assert!(narrow.contains("in_: (string | null)"), "{narrow}");
+}
+
 #[test]
 fn what_has_no_stub_is_named() {
     let resource = "package a:b; interface i { resource r { get: func() -> u32; } }";
@@ -277,8 +361,10 @@ fn what_has_no_stub_is_named() {
         ("package a:b; interface i { record r { a: u8 } }", "no interface of it has a function"),
         ("package a:b; interface i {", "cannot take a world out of"),
     ] {
-        let refused = begun(text, StubLanguage::Rust).unwrap_err().to_string();
-        assert!(refused.contains(part), "{refused}");
+        for language in [StubLanguage::Rust, StubLanguage::TypeScript, StubLanguage::Python, StubLanguage::Go] {
+            let refused = begun(text, language).unwrap_err().to_string();
+            assert!(refused.contains(part), "{language:?}: {refused}");
+        }
     }
 }
 

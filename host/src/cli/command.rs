@@ -170,8 +170,8 @@ pub(super) enum Verb {
     /// Make a new service from a template: its contract, its code, its section of the manifest
     ///
     /// The service is typed: the host makes HTTP from its contract. With `--http` it speaks
-    /// HTTP itself, by `wasi:http` 0.3. The folder NAME must not exist. Prints the sections
-    /// for the manifest.
+    /// HTTP itself: by `wasi:http` 0.3, in C, Zig and Go by 0.2. The folder NAME must not
+    /// exist. Prints the sections for the manifest.
     #[command(verbatim_doc_comment)]
     New {
         /// The service, and its folder
@@ -180,11 +180,11 @@ pub(super) enum Verb {
         /// The language
         #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t)]
         lang: LanguageArg,
-        /// Make a service that speaks HTTP itself; in rust, js and python
+        /// Make a service that speaks HTTP itself
         #[arg(long)]
         http: bool,
         /// Implement the contract of this WIT file or folder: the code has its functions,
-        /// which say that they are not written yet; in rust and js
+        /// which say that they are not written yet
         #[arg(long, value_name = "PATH", conflicts_with = "http", verbatim_doc_comment)]
         contract: Option<PathBuf>,
     },

@@ -2,6 +2,7 @@
 
 use super::address::AdminAddress;
 use super::client::Client;
+use super::doctor;
 use super::failure::CliError;
 use super::terminal;
 use crate::app::{self, AdminSource, KnownAdmin};
@@ -11,6 +12,7 @@ use crate::project::{self, BuildStep, Language, ServiceFace};
 use crate::telemetry::{self, LogFormat};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime;
@@ -19,6 +21,9 @@ use tokio::time::sleep;
 
 /// Between two looks at the sources. A person does not notice it, and a thousand files cost a millisecond.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Between two lines about a build that runs. The first one of a service installs its tools, which takes minutes.
+const PROGRESS: Duration = Duration::from_secs(15);
 
 /// Makes a service below this folder.
 pub(super) fn new(name: &ServiceName, language: Language, face: &ServiceFace) -> anyhow::Result<()> {
@@ -57,12 +62,29 @@ fn run_all(steps: Vec<&mut BuildStep>) -> usize {
     })
 }
 
-/// Runs a build and says what came of it.
+/// Runs a build, and says that it runs and what came of it.
 fn run_one(step: &mut BuildStep) -> bool {
-    match step.run() {
-        Ok(took) => terminal::note(&format!("{}: built in {:.1} s", step.service, took.as_secs_f64())),
+    let service = &step.service.clone();
+    let (running, ended) = mpsc::channel::<()>();
+    let built = thread::scope(|scope| {
+        scope.spawn(move || {
+            let began = Instant::now();
+            terminal::note(&format!("{service}: building"));
+            while ended.recv_timeout(PROGRESS) == Err(RecvTimeoutError::Timeout) {
+                terminal::note(&format!("{service}: building, for {} s so far", began.elapsed().as_secs()));
+            }
+        });
+        let built = step.run();
+        drop(running);
+        built
+    });
+    match built {
+        Ok(took) => terminal::note(&format!("{service}: built in {:.1} s", took.as_secs_f64())),
         Err(failure) => {
             terminal::note(&format!("error: {failure}"));
+            for missing in doctor::missing_tools(step) {
+                terminal::note(&format!("  help: {missing}"));
+            }
             return false;
         }
     }

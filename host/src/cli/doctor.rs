@@ -10,6 +10,7 @@ use serde::Serialize;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::slice;
 use std::time::Duration;
 use tokio::runtime;
 
@@ -122,13 +123,23 @@ fn address_space() -> Diagnosis {
     }
 }
 
+/// What the command of a build needs and this machine does not have, with the line that installs it.
+pub(super) fn missing_tools(build: &BuildStep) -> Vec<String> {
+    let called = TOOLS.iter().filter(|tool| tool.is_called_by(build));
+    let looked = called.map(|tool| tool.look(slice::from_ref(build)));
+    let missing = looked.filter(|diagnosis| diagnosis.broken);
+    missing.filter_map(|diagnosis| Some(format!("{} is missing: {}", diagnosis.what, diagnosis.mend?))).collect()
+}
+
 impl BuildTool {
+    fn is_called_by(&self, build: &BuildStep) -> bool {
+        let mut words = build.command().split(|other: char| !other.is_alphanumeric());
+        words.any(|word| self.words.contains(&word))
+    }
+
     fn look(&self, builds: &[BuildStep]) -> Diagnosis {
         let what = self.words[0];
-        let needed = builds.iter().find(|step| {
-            let mut words = step.command().split(|other: char| !other.is_alphanumeric());
-            words.any(|word| self.words.contains(&word))
-        });
+        let needed = builds.iter().find(|step| self.is_called_by(step));
         let shell = Command::new("sh").args(["-c", self.command]).stdin(Stdio::null()).output();
         let version = shell.ok().filter(|done| done.status.success());
         match (version, needed) {

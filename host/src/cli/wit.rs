@@ -166,10 +166,18 @@ pub(super) fn execute(verb: WitVerb) -> anyhow::Result<()> {
 /// # Errors
 /// Why none can be begun from it.
 pub(super) fn begin(path: &Path, name: &ServiceName, language: Language) -> anyhow::Result<ServiceFace> {
-    // What has no template is refused by the room that has the templates, with the languages that have one.
-    let code = if language == Language::JavaScript { StubLanguage::JavaScript } else { StubLanguage::Rust };
-    let ServiceStub { wit, code, wide } = ServiceStub::of(path, name.as_str(), code)?;
-    Ok(ServiceFace::Contract(ContractCode { wit: wit.into_iter().collect(), code, narrow: !wide }))
+    let stub = match language {
+        Language::Rust => StubLanguage::Rust,
+        Language::JavaScript => StubLanguage::JavaScript,
+        Language::TypeScript => StubLanguage::TypeScript,
+        Language::Python => StubLanguage::Python,
+        Language::C => StubLanguage::C,
+        Language::Zig => StubLanguage::Zig,
+        Language::Go => StubLanguage::Go,
+    };
+    let ServiceStub { wit, code, packages, wide } = ServiceStub::of(path, name.as_str(), stub)?;
+    let wit = wit.into_iter().map(|(path, bytes)| (Path::new("wit").join(path), bytes));
+    Ok(ServiceFace::Contract(ContractCode { files: wit.chain(packages).collect(), code, narrow: !wide }))
 }
 
 /// Refuses a folder that has WIT which no view has made: the view would take its place, or be read together with it.

@@ -147,15 +147,6 @@ pub enum TemplateError {
     /// Contracts and languages have the word for themselves.
     #[error("`{0}` is a word of WIT or of a language and can name nothing there; add another, as in `{0}-service`")]
     Keyword(ServiceName),
-    /// The language has no template of this face.
-    #[error(
-        "there is no template of a service that speaks HTTP in this language, but in rust, js and python; without \
-         `--http` the service is typed, and the host makes HTTP from its contract"
-    )]
-    NoHttp,
-    /// The language has no functions to begin with.
-    #[error("a service is begun from a contract in rust and js; in other languages, `atoll wit` makes bindings of it")]
-    NoContract,
     /// Something of this name is there.
     #[error("{} exists; a new service wants a new folder", .0.display())]
     Exists(PathBuf),
@@ -197,11 +188,8 @@ pub fn create(
     let names = spelled(name)?;
     let (about, code): (&[TemplateFile], _) = match face {
         ServiceFace::Typed => (&[("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE)], language.files()),
-        ServiceFace::Http => (&[("README.md", HTTP_PAGE)], language.http_files().ok_or(TemplateError::NoHttp)?),
-        ServiceFace::Contract(contract) => {
-            let files = language.contract_files(contract.narrow).ok_or(TemplateError::NoContract)?;
-            (&[("README.md", CONTRACT_PAGE)], files)
-        }
+        ServiceFace::Http => (&[("README.md", HTTP_PAGE)], language.http_files()),
+        ServiceFace::Contract(contract) => (&[("README.md", CONTRACT_PAGE)], language.contract_files(contract.narrow)),
     };
     let folder = place.join(name.as_str());
     match fs::create_dir(&folder) {
@@ -218,8 +206,8 @@ pub fn create(
         files.push(write(folder.join(names.fill(path)), text.as_bytes())?);
     }
     if let ServiceFace::Contract(contract) = face {
-        for (path, bytes) in &contract.wit {
-            files.push(write(folder.join("wit").join(path), bytes)?);
+        for (path, bytes) in &contract.files {
+            files.push(write(folder.join(path), bytes)?);
         }
     }
     Ok(NewService { files, manifest })
@@ -258,7 +246,7 @@ fn write(path: PathBuf, text: &[u8]) -> Result<PathBuf, TemplateError> {
 }
 
 fn sections(names: &SpelledName, language: Language, face: &ServiceFace) -> String {
-    let (build, settings) = (language.build(face), language.settings());
+    let (build, settings) = (language.build(face), language.settings(face));
     let (contract, route) = match face {
         ServiceFace::Typed => {
             ("wit = \"{{name}}/wit\"\n", "path = \"/{{name}}/{person}\"\nmethod = \"GET\"\ncall = \"{{name}}/greet\"\n")
@@ -325,13 +313,13 @@ mod tests {
         let typed = LANGUAGES.map(|language| (language, ServiceFace::Typed));
         let http = LANGUAGES.map(|language| (language, ServiceFace::Http));
         let begun = |narrow| {
-            let wit = vec![(PathBuf::from("order-mailer.wit"), b"package example:order-mailer;".to_vec())];
-            ServiceFace::Contract(ContractCode { wit, code: "\nCODE\n".to_owned(), narrow })
+            let files = vec![
+                (PathBuf::from("wit/order-mailer.wit"), b"package example:order-mailer;".to_vec()),
+                (PathBuf::from("export_shop_stock_stock/service.go"), b"package export_shop_stock_stock".to_vec()),
+            ];
+            ServiceFace::Contract(ContractCode { files, code: "\nCODE\n".to_owned(), narrow })
         };
-        let begun = [Language::Rust, Language::JavaScript]
-            .into_iter()
-            .flat_map(|language| [(language, begun(true)), (language, begun(false))]);
-        let http = http.into_iter().filter(|(language, _)| language.http_files().is_some());
+        let begun = LANGUAGES.into_iter().flat_map(|language| [(language, begun(true)), (language, begun(false))]);
         let faces = typed.into_iter().chain(http).chain(begun);
         for (language, face) in faces {
             let place = tempfile::tempdir().unwrap();
@@ -361,10 +349,6 @@ mod tests {
         let again = create(&name, Language::Python, &ServiceFace::Typed, place.path());
         assert!(matches!(again, Err(TemplateError::Exists(_))), "{again:?}");
         assert!(!place.path().join("mailer/service.py").exists());
-        let name = ServiceName::new("face").unwrap();
-        let lacking = create(&name, Language::Go, &ServiceFace::Http, place.path());
-        assert!(matches!(lacking, Err(TemplateError::NoHttp)), "{lacking:?}");
-        assert!(!place.path().join("face").exists());
         for word in ["list", "fn", "class"] {
             let made = create(&ServiceName::new(word).unwrap(), Language::Rust, &ServiceFace::Typed, place.path());
             assert!(matches!(made, Err(TemplateError::Keyword(_))) && !place.path().join(word).exists(), "{made:?}");

@@ -2,11 +2,11 @@
 
 atoll_guest::http_service!(answer);
 
-use atoll_guest::http::{Problem, Request, Response};
+use atoll_guest::http::{Problem, Request, Response, decode_segment};
 
 async fn answer(request: &Request) -> Result<Response, Problem> {
     match (request.method(), request.segments().as_slice()) {
-        ("GET", [person]) => Ok(Response::text(200, format!("Hello, {person}!\n"))),
+        ("GET", [person]) => Ok(Response::text(200, format!("Hello, {}!\n", decode_segment(person)))),
         (_, [_]) => Err(Problem::method_not_allowed("GET, HEAD")),
         _ => Err(Problem::not_found("there is nothing at this path")),
     }

@@ -16,5 +16,5 @@ pub use fetch::{Fetched, MAX_ANSWER, fetch, get, head, post};
 pub use fields::{Expect, Fields};
 pub use handler::{method_name, serve};
 pub use problem::Problem;
-pub use request::{MAX_BODY, PageQuery, Request};
+pub use request::{MAX_BODY, PageQuery, Request, decode_segment};
 pub use response::{Response, answer};

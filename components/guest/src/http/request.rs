@@ -79,7 +79,7 @@ impl Request {
         self.method == "HEAD"
     }
 
-    /// The segments of the path, not decoded: `/users/7` gives `users` and `7`.
+    /// The segments of the path, not decoded: `/users/7` gives `users` and `7`. [`decode_segment`] gives their text.
     pub fn segments(&self) -> Vec<&str> {
         self.path.strip_prefix('/').unwrap_or(&self.path).split('/').collect()
     }
@@ -140,6 +140,11 @@ fn is_one_of(media_types: &[&str], content_type: &str) -> bool {
     media_types.iter().any(|known| known.eq_ignore_ascii_case(media_type)) && parts.all(agrees)
 }
 
+/// The text of a segment of a path: `%XX` is decoded, and `+` stays. An invalid escape stays as it is.
+pub fn decode_segment(segment: &str) -> String {
+    decode(&segment.replace('+', "%2B"))
+}
+
 /// Decodes `+` and `%XX`. An invalid escape stays as it is: the check of the parameter refuses it.
 fn decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(text.len());
@@ -181,6 +186,11 @@ mod tests {
         assert_eq!(request.page().map(|page| page.limit), Ok(Some(5)));
         assert_eq!(request.query("other"), None);
         assert_eq!(request.segments(), ["users"]);
+    }
+
+    #[test]
+    fn a_segment_is_decoded_and_keeps_its_plus() {
+        assert_eq!(decode_segment("%C3%89mile%20a+b%zz"), "\u{c9}mile a+b%zz");
     }
 
     #[test]

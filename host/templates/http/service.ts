@@ -1,0 +1,35 @@
+// The service, which speaks HTTP itself, by `wasi:http` 0.3.
+//
+// The engine is QuickJS: JavaScript itself, without `fetch`, without `TextEncoder` and without the modules of Node.
+// What the service takes of `wasi:http` is declared in platform.d.ts.
+
+import { Fields, Response, type Request } from "wasi:http/types@0.3.2";
+
+export const handler = {
+  async handle(request: Request): Promise<Response> {
+    const [path = ""] = (request.getPathWithQuery() ?? "/").split("?");
+    const [, person, more] = path.split("/");
+    if (!person || more !== undefined) {
+      return text(404, "there is nothing at this path\n");
+    }
+    if (request.getMethod().tag !== "get") {
+      return text(405, "there is only GET\n", [["allow", "GET"]]);
+    }
+    return text(200, `Hello, ${decodeURIComponent(person)}!\n`);
+  },
+};
+
+/** An answer with a text as its body. */
+function text(status: number, body: string, more: [name: string, value: string][] = []): Response {
+  const headers: [string, string][] = [["content-type", "text/plain; charset=utf-8"], ...more];
+  // The last is the name that the tool gives to the type of trailers, of which there are none.
+  const trailers = wit.Future.from({ tag: "ok", val: null }, wit.Future.RESULT_OPTION_OTHER_ERROR_CODE);
+  const fields = Fields.fromList(headers.map(([name, value]): [string, Uint8Array] => [name, utf8(value)]));
+  const [response] = Response.new(fields, [utf8(body)], trailers.readable);
+  response.setStatusCode(status);
+  return response;
+}
+
+function utf8(text: string): Uint8Array {
+  return Uint8Array.from(unescape(encodeURIComponent(text)), (character) => character.charCodeAt(0));
+}
