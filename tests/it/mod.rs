@@ -67,4 +67,5 @@ mod traces;
 mod tutorial;
 mod typed;
 mod url_services;
+mod used_up;
 mod websockets;
