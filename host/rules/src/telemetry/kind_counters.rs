@@ -3,8 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use std::array::from_fn;
 
-/// One counter for each of a few kinds. A kind has its series from its first event on: most kinds never happen to most
-/// services.
+/// One counter for each of a few kinds.
 pub(super) struct KindCounters<const N: usize> {
     kinds: &'static [&'static str; N],
     counters: [Counter; N],

@@ -163,13 +163,15 @@ fn encode_service_kinds(
         let owners = DeadlineOwner::ALL.into_iter().zip(&metrics.timeouts);
         owners.map(|(owner, count)| (owner.as_str(), count.get())).collect()
     };
-    encode_kinds(encoder, services, ("timeouts", "deadline"), help, timeouts)?;
+    encode_kinds(encoder, services, ("timeouts", "deadline", FROM_START), help, timeouts)?;
     let help = "Calls that suffered an injected fault, by kind: latency, error or trap";
-    encode_kinds(encoder, services, ("faults_injected", "kind"), help, |metrics| metrics.injected.counts())?;
+    let family = ("faults_injected", "kind", FROM_FIRST);
+    encode_kinds(encoder, services, family, help, |metrics| metrics.injected.counts())?;
     let help = "Calls refused before the service worked on them, by kind of refusal";
-    encode_kinds(encoder, services, ("refused", "kind"), help, |metrics| metrics.refused.counts())?;
+    encode_kinds(encoder, services, ("refused", "kind", FROM_START), help, |metrics| metrics.refused.counts())?;
     let help = "Swaps and rollbacks that were refused, by kind of reason";
-    encode_kinds(encoder, services, ("swaps_refused", "kind"), help, |metrics| metrics.swaps_refused.counts())
+    let family = ("swaps_refused", "kind", FROM_FIRST);
+    encode_kinds(encoder, services, family, help, |metrics| metrics.swaps_refused.counts())
 }
 
 /// Writes how long calls took, and who made them: of those services alone that had a call.
@@ -208,18 +210,24 @@ fn encode_calls(
     Ok(())
 }
 
-/// Writes a family of counters that differ by service and kind. A kind has its series from its first event on.
+/// Each kind has its series from the start, with 0: of families whose kinds are few, can happen to every service, and
+/// have no total of their own.
+const FROM_START: bool = true;
+/// A kind has its series from its first event on.
+const FROM_FIRST: bool = false;
+
+/// Writes a family of counters that differ by service and kind.
 fn encode_kinds(
     encoder: &mut DescriptorEncoder<'_>,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
-    (name, label): (&str, &str),
+    (name, label, from_start): (&str, &str, bool),
     help: &str,
     counts: impl Fn(&ServiceMetrics) -> Vec<(&'static str, u64)>,
 ) -> Result<(), fmt::Error> {
     let all = services.iter().flat_map(|(sample, metrics)| {
         counts(metrics).into_iter().map(move |(kind, count)| (sample.name.as_str(), kind, count))
     });
-    let mut happened = all.filter(|(_, _, count)| *count > 0).peekable();
+    let mut happened = all.filter(|(_, _, count)| from_start || *count > 0).peekable();
     if happened.peek().is_none() {
         return Ok(());
     }

@@ -171,6 +171,10 @@ fn what_cannot_happen_and_what_has_not_happened_has_no_series() {
     for present in ["atoll_requests_total", "atoll_endpoint_ready", "atoll_breaker_state", "atoll_retries_total"] {
         assert!(quiet.contains(&format!("\n{present}{{")), "{present} is missing in\n{quiet}");
     }
+    for (family, kinds) in [("timeouts_total", 4), ("refused_total", 9)] {
+        let zeros = quiet.lines().filter(|line| line.starts_with(&format!("atoll_{family}{{")) && line.ends_with(" 0"));
+        assert_eq!(zeros.count(), kinds, "each kind of {family} is there with 0\n{quiet}");
+    }
     for family in [
         "breaker_forced",
         "endpoint_ejected",
@@ -180,8 +184,7 @@ fn what_cannot_happen_and_what_has_not_happened_has_no_series() {
         "swaps",
         "rollbacks",
         "swap_refusals",
-        "refused",
-        "timeouts",
+        "swaps_refused",
         "faults_",
         "guest_seconds",
         "outside_latency_seconds",
