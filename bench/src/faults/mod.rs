@@ -81,9 +81,9 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
          All clients together saw the ends of {} requests, over {swapped} swaps, {rolled_back} rollbacks and {refused} \
          refused swaps: compared by route, status and kind with the gateway's counters, and by service with those of \
          tries, retries and refusals, {counts}.\n\n\
-         The claim: no request of the neighbour fails, its p99 is at most {MOST} times that of the quiet host (or 3 \
-         ms, one slice of the scheduler, where that is more), a verb and a metric show each fault, each number is within \
-         its bound, and the counts are equal. {}\n",
+         The claim: no request of the neighbour fails, its p99 is at most {MOST} times that of the quiet host (or \
+         3 ms, one slice of the scheduler, where that is more), a verb and a metric show each fault, each number is \
+         within its bound, and the counts are equal. {}\n",
         scene.rate,
         ms(quiet.p99),
         plan.duration.as_secs(),
