@@ -3,7 +3,8 @@
 use prometheus_client::metrics::counter::Counter;
 use std::array::from_fn;
 
-/// One counter for each of a few kinds.
+/// One counter for each of a few kinds. A kind has its series from its first event on: most kinds never happen to most
+/// services.
 pub(super) struct KindCounters<const N: usize> {
     kinds: &'static [&'static str; N],
     counters: [Counter; N],

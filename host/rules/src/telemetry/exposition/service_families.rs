@@ -8,7 +8,7 @@ use crate::telemetry::metrics_source::{EndpointSample, ServiceSample};
 use crate::telemetry::service_metrics::ServiceMetrics;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,17 @@ pub(super) fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 6] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 8] = [
+        family(
+            "refusals",
+            "Calls refused before the service worked on them: the sum of `refused` over its kinds",
+            |_, m| Box::new(ConstCounter::new(m.refused.total())),
+        ),
+        family(
+            "deadlines_missed",
+            "Tries without an answer before their deadline: the sum of `timeouts` over all whose deadline it was",
+            |_, m| Box::new(ConstCounter::new(m.timeouts.iter().map(Counter::get).sum::<u64>())),
+        ),
         family("retries", "Further tries of failed calls", |_, m| Box::new(m.retries.clone())),
         family(
             "retries_denied",
@@ -163,15 +173,13 @@ fn encode_service_kinds(
         let owners = DeadlineOwner::ALL.into_iter().zip(&metrics.timeouts);
         owners.map(|(owner, count)| (owner.as_str(), count.get())).collect()
     };
-    encode_kinds(encoder, services, ("timeouts", "deadline", FROM_START), help, timeouts)?;
+    encode_kinds(encoder, services, ("timeouts", "deadline"), help, timeouts)?;
     let help = "Calls that suffered an injected fault, by kind: latency, error or trap";
-    let family = ("faults_injected", "kind", FROM_FIRST);
-    encode_kinds(encoder, services, family, help, |metrics| metrics.injected.counts())?;
+    encode_kinds(encoder, services, ("faults_injected", "kind"), help, |metrics| metrics.injected.counts())?;
     let help = "Calls refused before the service worked on them, by kind of refusal";
-    encode_kinds(encoder, services, ("refused", "kind", FROM_START), help, |metrics| metrics.refused.counts())?;
+    encode_kinds(encoder, services, ("refused", "kind"), help, |metrics| metrics.refused.counts())?;
     let help = "Swaps and rollbacks that were refused, by kind of reason";
-    let family = ("swaps_refused", "kind", FROM_FIRST);
-    encode_kinds(encoder, services, family, help, |metrics| metrics.swaps_refused.counts())
+    encode_kinds(encoder, services, ("swaps_refused", "kind"), help, |metrics| metrics.swaps_refused.counts())
 }
 
 /// Writes how long calls took, and who made them: of those services alone that had a call.
@@ -210,24 +218,18 @@ fn encode_calls(
     Ok(())
 }
 
-/// Each kind has its series from the start, with 0: of families whose kinds are few, can happen to every service, and
-/// have no total of their own.
-const FROM_START: bool = true;
-/// A kind has its series from its first event on.
-const FROM_FIRST: bool = false;
-
-/// Writes a family of counters that differ by service and kind.
+/// Writes a family of counters that differ by service and kind. A kind has its series from its first event on.
 fn encode_kinds(
     encoder: &mut DescriptorEncoder<'_>,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
-    (name, label, from_start): (&str, &str, bool),
+    (name, label): (&str, &str),
     help: &str,
     counts: impl Fn(&ServiceMetrics) -> Vec<(&'static str, u64)>,
 ) -> Result<(), fmt::Error> {
     let all = services.iter().flat_map(|(sample, metrics)| {
         counts(metrics).into_iter().map(move |(kind, count)| (sample.name.as_str(), kind, count))
     });
-    let mut happened = all.filter(|(_, _, count)| from_start || *count > 0).peekable();
+    let mut happened = all.filter(|(_, _, count)| *count > 0).peekable();
     if happened.peek().is_none() {
         return Ok(());
     }

@@ -126,7 +126,7 @@ fn series(text: &str) -> usize {
 /// 1 MiB is what the issue of the metrics allows for 200 services.
 #[test]
 fn two_hundred_services_fit_in_a_mebibyte() {
-    for (replicas, idle_kib) in [(1, 480), (2, 610)] {
+    for (replicas, idle_kib) in [(1, 320), (2, 450)] {
         let many = Arc::new(Many::new(200, replicas));
         let gateway = many.gateway();
         let metrics = Metrics::new(Arc::clone(&many), Arc::clone(&gateway));
