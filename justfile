@@ -288,6 +288,12 @@ abuse-http2 SECONDS="10": build-components
     cargo build --bin atoll
     @exec bench/http2_abuse.py target/debug/atoll "$1"
 
+# Plant thirteen faults, see that a neighbour, verbs, metrics and counts are as they should be; times are not judged
+[group("verify")]
+faults: build-components
+    cargo build --bin atoll
+    cargo test -p host -p bench --bin bench thirteen_faults -- --ignored --nocapture
+
 # Measure the hot nouns one by one, with criterion: `just bench-micro`, `just bench-micro breaker`
 [group("verify")]
 bench-micro *ARGS: build-components

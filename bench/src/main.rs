@@ -223,6 +223,8 @@ pub(crate) struct Plan {
     scratch: PathBuf,
     /// Whether docs/performance.md and its pictures are written.
     write: bool,
+    /// Whether times are judged: not those of a build without optimisation.
+    timed: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -265,6 +267,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             binaries: binaries.clone(),
             scratch: scratch.path().to_owned(),
             write: arguments.write,
+            timed: true,
         };
         let (name, found) = comparison.run(&plan).await?;
         let text = table::wrap(&format!("{}\n{}\n", found.text, machine::describe(&plan)));

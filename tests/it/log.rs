@@ -234,3 +234,35 @@ async fn a_circuit_that_opens_or_closes_is_a_line_of_the_log() {
     let own = log.iter().filter(|line| line["target"] != "access");
     assert!(own.clone().all(|line| line["kind"] != "circuit-open"), "{log:#?}");
 }
+
+/// Before, each of the 43,000 refusals in a second had a line.
+#[tokio::test]
+async fn refusals_of_an_open_circuit_are_lines_up_to_a_bound_and_then_a_number() {
+    const REFUSED: u64 = 500;
+    let manifest = HOSTILE.replace("failure_threshold = 3, recovery_timeout = \"50ms\"", "failure_threshold = 1");
+    let home = Home::new(&format!("{manifest}[log]\nrefusals = 1\n"));
+    let (atoll, http) = (home.start().await, Http::default());
+    let status = async |path: &str| http.get(&format!("{}/short/{path}", atoll.gateway)).await.status.as_u16();
+    let opened = home.command(&["breaker", "open", "short"]).env("ATOLL_ADMIN", &atoll.admin).output().await.unwrap();
+    assert_eq!(opened.status.code(), Some(0), "{opened:?}");
+    // An order refuses as `out-of-service`, of which each has its line: it is an operator's doing.
+    assert_eq!(status("ok").await, 503);
+    let reset = home.command(&["breaker", "reset", "short"]).env("ATOLL_ADMIN", &atoll.admin).output().await.unwrap();
+    assert_eq!(reset.status.code(), Some(0), "{reset:?}");
+    assert_eq!(status("trap").await, 502);
+    for _ in 0..REFUSED {
+        assert_eq!(status("ok").await, 503);
+    }
+    let refused = metric(&atoll, "atoll_gateway_requests_total", "kind=\"circuit-open\"").await;
+    assert!(refused > 400, "the circuit was not open: {refused}");
+    let log = parsed(&atoll.stop().await);
+    let access = |kind: &str| {
+        log.iter().filter(|line| line["target"] == "access" && line["kind"] == kind && line["more"].is_null()).count()
+    };
+    assert_eq!((access("out-of-service"), access("trap")), (1, 1));
+    // Ten at once, and one in each second since.
+    let written = access("circuit-open") as u64;
+    assert!((10..200).contains(&written), "{written}");
+    let left_out = sum(&log, &"short".into(), "an open circuit has refused", "more");
+    assert_eq!(written + left_out, refused, "each refusal is a line or in the count");
+}

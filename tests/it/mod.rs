@@ -68,4 +68,5 @@ mod traces;
 mod tutorial;
 mod typed;
 mod url_services;
+mod used_up;
 mod websockets;

@@ -81,3 +81,40 @@ async fn services_share_the_processor_however_many_of_their_guests_compute() {
     };
     eventually("every slot was given back", given_back).await;
 }
+
+/// Both services could fill all threads on which guests compute, and have all loops that they can use.
+#[tokio::test]
+async fn a_service_of_weight_four_computes_for_longer_than_one_of_weight_one() {
+    let cores = available_parallelism().map_or(2, usize::from);
+    let cache = workspace().join("target/test-cache");
+    let runtime = format!("[runtime]\ncache = {:?}\ninstances = {}\n", cache.display().to_string(), 10 * cores + 20);
+    let weighty = MANIFEST.replacen("concurrency = 1000", "concurrency = 1000, share = 4", 1);
+    let home = Home::new(&(runtime + &weighty));
+    let atoll = home.start().await;
+    let http = Http::default();
+    let loops = async |service: &str| {
+        let url = format!("{}/{service}/loop", atoll.gateway);
+        join_all((0..3 * cores).map(|_| http.get(&url))).await
+    };
+    let computed = async || {
+        let text = String::from_utf8(http.get(&format!("{}/metrics", atoll.admin)).await.body.to_vec()).unwrap();
+        ["hungry", "modest"].map(|service| {
+            let series = format!("atoll_computed_seconds_total{{service=\"{service}\"}} ");
+            let value = text.lines().find_map(|line| line.strip_prefix(&series)).expect("it is there from the start");
+            value.parse::<f64>().unwrap()
+        })
+    };
+    let operator = async {
+        let used = async || {
+            let [hungry, modest] = computed().await;
+            (modest > 1.0).then_some((hungry, modest))
+        };
+        let (hungry, modest) = eventually("the service of weight 1 has computed for a second", used).await;
+        // Four times as long, but for what came before both had all their loops.
+        assert!(hungry > 2.0 * modest, "weight 4 got {hungry} s, and weight 1 {modest} s");
+    };
+    tokio::select! {
+        _ = async { tokio::join!(loops("hungry"), loops("modest")) } => panic!("an endless loop has ended"),
+        () = operator => {}
+    }
+}

@@ -1,22 +1,9 @@
-//! The thirteen faults: how each is planted, and which metric shows it.
+//! The thirteen faults, and what shows an operator each of them.
 
-use super::clients::{repeat, sip, trickle};
 use super::samples::Metric;
-use super::scene::Scene;
-use crate::native::Client;
-use anyhow::ensure;
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Method, Request, StatusCode};
 use std::fmt;
-use tokio::time::{Instant, sleep_until};
 
-/// Clients of a closed loop.
-const CLIENTS: usize = 16;
-/// Slow clients of each kind: more than the 256 calls that a service may have under way by default.
-const SLOW: usize = 300;
-
-/// A fault, in the order of `docs/operations.md`.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Planted {
     UnreadLog,
@@ -32,6 +19,14 @@ pub(super) enum Planted {
     GarbledUpstream,
     SlowClients,
     Misfit,
+}
+
+/// Verbs of the command line, and what they must print.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Command {
+    pub(super) verb: &'static [&'static str],
+    /// Service, revision, endpoint and cause, as far as this verb names them.
+    pub(super) prints: &'static [&'static str],
 }
 
 impl Planted {
@@ -51,87 +46,77 @@ impl Planted {
         Self::Misfit,
     ];
 
-    /// The metric that grows with the fault, and names who has it.
+    /// The service that has the fault; `None`: the host has it.
+    pub(super) fn service(self) -> Option<&'static str> {
+        Some(match self {
+            Self::UnreadLog => return None,
+            Self::Chatter => "chatty",
+            Self::FullDisk => "writer",
+            Self::Hurry => "hasty",
+            Self::Crowd => "slow",
+            Self::Loops => "looping",
+            Self::Traps => "traps",
+            Self::Hunger => "hungry",
+            Self::DeadUpstream => "dead",
+            Self::SilentUpstream => "silent",
+            Self::GarbledUpstream => "garbled",
+            Self::SlowClients => "uploads",
+            Self::Misfit => "swapped",
+        })
+    }
+
+    /// The verb that names the cause, with the service and, where there is one, the revision. `atoll ps` has the
+    /// endpoint of each.
+    pub(super) fn command(self) -> Command {
+        let (verb, prints): (&[&str], &[&str]) = match self {
+            Self::UnreadLog => (&["changes", "--kind", "log-dropped"], &["log-dropped host: "]),
+            Self::Chatter => (&["why", "chatty"], &["lines-left-out in chatty (revision "]),
+            Self::FullDisk => (&["why", "writer"], &["store-unavailable in writer (revision "]),
+            Self::Hurry => (&["why", "hasty"], &["deadline-too-short in hasty (revision ", "by the deadline `route`"]),
+            Self::Crowd => (&["why", "slow"], &["pool-full in slow (revision ", "`slow` holds most"]),
+            Self::Loops => (&["why", "looping"], &["timeout in looping (revision "]),
+            Self::Traps => (&["why", "traps"], &["trap in traps (revision "]),
+            Self::Hunger => (&["why", "hungry"], &["memory-limit in hungry (revision "]),
+            Self::DeadUpstream => (&["why", "dead"], &["connect in dead"]),
+            Self::SilentUpstream => (&["why", "silent"], &["timeout in silent"]),
+            Self::GarbledUpstream => (&["why", "garbled"], &["bad-answer in garbled"]),
+            Self::SlowClients => (&["why", "uploads"], &["bad-requests in uploads (revision "]),
+            Self::Misfit => (&["changes", "--kind", "swap-refused"], &["swap-refused swapped: "]),
+        };
+        Command { verb, prints }
+    }
+
+    /// The metric that grows with the fault, and names service, endpoint and cause as far as it has them.
     pub(super) fn metric(self) -> Metric {
         let (name, label) = match self {
             Self::UnreadLog => ("atoll_log_lines_dropped_total", ""),
             Self::Chatter => ("atoll_log_lines_left_out_total", "service=\"chatty\""),
-            Self::FullDisk => ("atoll_gateway_requests_total", "service=\"writer\",status=\"500\""),
-            Self::Hurry => ("atoll_timeouts_total", "deadline=\"route\""),
+            Self::FullDisk => ("atoll_state_failed_commits_total", "cause=\"full\""),
+            Self::Hurry => ("atoll_timeouts_total", "service=\"hasty\",deadline=\"route\""),
             Self::Crowd => ("atoll_pool_wait_seconds_count", "service=\"slow\""),
-            Self::Loops => ("atoll_failures_total", "service=\"looping\""),
-            Self::Traps => ("atoll_failures_total", "service=\"traps\""),
-            Self::Hunger => ("atoll_failures_total", "service=\"hungry\""),
-            Self::DeadUpstream => ("atoll_failures_total", "service=\"dead\""),
-            Self::SilentUpstream => ("atoll_failures_total", "service=\"silent\""),
-            Self::GarbledUpstream => ("atoll_failures_total", "service=\"garbled\""),
+            Self::Loops => by_kind("service=\"looping\",endpoint=\"looping-0\",kind=\"timeout\""),
+            Self::Traps => by_kind("service=\"traps\",endpoint=\"traps-0\",kind=\"trap\""),
+            Self::Hunger => by_kind("service=\"hungry\",endpoint=\"hungry-0\",kind=\"memory-limit\""),
+            Self::DeadUpstream => by_kind("service=\"dead\",endpoint=\"dead-url-0\",kind=\"connect\""),
+            Self::SilentUpstream => by_kind("service=\"silent\",endpoint=\"silent-url-0\",kind=\"timeout\""),
+            Self::GarbledUpstream => by_kind("service=\"garbled\",endpoint=\"garbled-url-0\",kind=\"bad-answer\""),
             Self::SlowClients => ("atoll_gateway_requests_total", "kind=\"slow-body\""),
             Self::Misfit => ("atoll_swaps_refused_total", "service=\"swapped\""),
         };
         Metric { name, label }
     }
 
-    /// Makes the fault until `end`.
-    pub(super) async fn plant(self, scene: &Scene, end: Instant) -> anyhow::Result<()> {
-        let gateway = scene.gateway.as_str();
-        let get = async |clients, path: &str| repeat(gateway, clients, Method::GET, path, Bytes::new(), end).await;
-        match self {
-            Self::UnreadLog => {
-                scene.stall_log(true);
-                let load = get(CLIENTS, "/neighbour").await;
-                scene.stall_log(false);
-                load
-            }
-            Self::Chatter => get(CLIENTS, "/chatty/log?text=something").await,
-            Self::FullDisk => write_until_full(gateway, end).await,
-            Self::Hurry => get(CLIENTS, "/hurried/sleep?ms=20").await,
-            Self::Crowd => get(80, "/slow/sleep?ms=500").await,
-            Self::Loops => get(10, "/looping/loop").await,
-            Self::Traps => get(CLIENTS, "/traps/trap").await,
-            Self::Hunger => get(4, "/hungry/eat").await,
-            Self::DeadUpstream => get(CLIENTS, "/dead/").await,
-            Self::SilentUpstream => get(CLIENTS, "/silent/").await,
-            Self::GarbledUpstream => get(CLIENTS, "/garbled/").await,
-            Self::SlowClients => {
-                let upload =
-                    format!("POST /uploads/echo HTTP/1.1\r\nhost: {gateway}\r\ncontent-length: 100000\r\n\r\n");
-                let read = format!("GET /uploads/stream?chunks=64&bytes=65536 HTTP/1.1\r\nhost: {gateway}\r\n\r\n");
-                let (uploads, readers) =
-                    tokio::join!(trickle(gateway, SLOW, &upload, end), sip(gateway, SLOW, &read, end));
-                uploads.and(readers)
-            }
-            Self::Misfit => swap(scene, end).await,
-        }
+    /// What must begin the name of its endpoint, and whether it has a revision: an address has none.
+    pub(super) fn endpoint(self) -> Option<(String, bool)> {
+        let service = self.service()?;
+        let is_address = matches!(self, Self::DeadUpstream | Self::SilentUpstream | Self::GarbledUpstream);
+        let infix = if is_address { "url-" } else { "" };
+        Some((format!("{service}-{infix}0"), !is_address))
     }
 }
 
-/// Writes values of 256 KiB to ever new keys.
-async fn write_until_full(gateway: &str, end: Instant) -> anyhow::Result<()> {
-    let value = Bytes::from(vec![b'x'; 256 << 10]);
-    let mut client = Client::connect(gateway).await?;
-    for number in 0.. {
-        if Instant::now() >= end {
-            break;
-        }
-        let request = Request::put(format!("/writer/bucket/default/{number}"));
-        if client.send(request, value.clone()).await.is_err() {
-            client = Client::connect(gateway).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Swaps in a component again and again that does not fit.
-async fn swap(scene: &Scene, end: Instant) -> anyhow::Result<()> {
-    let component = Bytes::from(tokio::fs::read(&scene.misfit).await?);
-    let mut admin = Client::connect(&scene.admin).await?;
-    while Instant::now() < end {
-        let request = Request::post("/v1/services/swapped/swap").header(CONTENT_TYPE, "application/wasm");
-        let status = admin.send(request, component.clone()).await?.status();
-        ensure!(status == StatusCode::UNPROCESSABLE_ENTITY, "the misfit was not refused for what it is: {status}");
-    }
-    sleep_until(end).await;
-    Ok(())
+fn by_kind(labels: &'static str) -> (&'static str, &'static str) {
+    ("atoll_failures_by_kind_total", labels)
 }
 
 impl fmt::Display for Planted {
@@ -151,5 +136,21 @@ impl fmt::Display for Planted {
             Self::SlowClients => "300 slow uploads and 300 slow readers",
             Self::Misfit => "a component that does not fit",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_a_verb_that_names_its_service_and_a_metric() {
+        for fault in Planted::ALL {
+            let Command { verb, prints } = fault.command();
+            assert!(!verb.is_empty() && fault.metric().name.starts_with("atoll_"), "{fault}");
+            assert!(prints[0].contains(fault.service().unwrap_or("host")), "{fault}: {prints:?}");
+        }
+        assert_eq!(Planted::DeadUpstream.endpoint(), Some(("dead-url-0".into(), false)));
+        assert_eq!((Planted::Traps.endpoint(), Planted::UnreadLog.endpoint()), (Some(("traps-0".into(), true)), None));
     }
 }

@@ -6,11 +6,11 @@ use std::fmt;
 
 /// Samples of a metric, by name and a part of its labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Metric {
+pub(super) struct Metric {
     /// The whole name: `atoll_failures_total`.
-    pub(crate) name: &'static str,
+    pub(super) name: &'static str,
     /// A label as it stands in the text, `service="victim"`; empty for all samples.
-    pub(crate) label: &'static str,
+    pub(super) label: &'static str,
 }
 
 impl fmt::Display for Metric {
@@ -21,7 +21,7 @@ impl fmt::Display for Metric {
 
 /// All samples at one moment, as text.
 #[derive(Debug)]
-pub(crate) struct Samples(String);
+pub(super) struct Samples(String);
 
 impl Samples {
     /// # Errors
@@ -29,6 +29,31 @@ impl Samples {
     pub(crate) async fn scrape(admin: &str) -> anyhow::Result<Self> {
         let body = Client::connect(admin).await?.get("/metrics").await?;
         Ok(Self(String::from_utf8(body.into()).context("the metrics are text")?))
+    }
+
+    /// The samples in this text.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The labels and the value of each series of a counter.
+    pub(super) fn series<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
+        self.0.lines().filter_map(move |line| {
+            let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+            (labels.is_empty() || labels.starts_with('{')).then_some((labels, value.parse().ok()?))
+        })
+    }
+
+    /// The value of the label `name`. No route or kind of the scene has a character that would be escaped.
+    pub(super) fn label(labels: &str, name: &str) -> Option<String> {
+        let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+        Some(rest.split_once('"')?.0.to_owned())
+    }
+
+    /// The sum of a counter over the series that have this label.
+    pub(super) fn count(&self, name: &str, label: &str) -> u64 {
+        self.series(name).filter(|(labels, _)| labels.contains(label)).map(|(_, value)| value).sum()
     }
 
     /// The sum of the samples of `metric`; `None` if there are none.
@@ -43,7 +68,7 @@ impl Samples {
     }
 
     /// By how much the sum of `metric` grew. A series that was not there before counts from 0.
-    pub(crate) fn growth_since(&self, before: &Self, metric: Metric) -> Option<f64> {
+    pub(super) fn growth_since(&self, before: &Self, metric: Metric) -> Option<f64> {
         Some(self.sum(metric)? - before.sum(metric).unwrap_or(0.0))
     }
 }
@@ -62,6 +87,9 @@ mod tests {
         assert_eq!(sum("a_total", ""), Some(9.0));
         assert_eq!(sum("b", ""), Some(1.5));
         assert_eq!(sum("c", ""), None);
+        assert_eq!(samples.series("a_total").map(|(_, value)| value).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(samples.count("a_total", "service=\"x\""), 5);
+        assert_eq!(Samples::label("{service=\"x\",kind=\"t\"}", "kind").as_deref(), Some("t"));
         let before = Samples("b 1\n".to_owned());
         assert_eq!(samples.growth_since(&before, Metric { name: "b", label: "" }), Some(0.5));
         assert_eq!(samples.growth_since(&before, Metric { name: "a_total", label: "" }), Some(9.0));

@@ -1,32 +1,82 @@
 //! The host of the faults: a neighbour, services that can be made to fail, and upstreams that fail.
 
+use super::log_reader::LogReader;
+use super::tally::Tally;
+use super::{RATE, UNTIMED_RATE};
 use crate::Plan;
 use crate::atoll::{self, Atoll};
+use crate::native::Client;
+use crate::process::without_debug_variables;
 use anyhow::{Context, ensure};
+use http::{Request, StatusCode};
 use std::fmt::Write as _;
-use std::io::{PipeReader, Read, pipe};
+use std::io::pipe;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 
 /// The most bytes in one file of the host: a small disk for the state. The compiled code of a component is smaller.
-const DISK: u64 = 32 << 20;
+const DISK: u64 = 16 << 20;
+/// The service that is swapped.
+pub(super) const MISFIT: &str = "swapped";
+/// All services, each with a route of its own name.
+pub(super) const SERVICES: [&str; 14] = [
+    "neighbour",
+    "chatty",
+    "traps",
+    "hungry",
+    "uploads",
+    MISFIT,
+    "slow",
+    "hasty",
+    "looping",
+    "writer",
+    "reader",
+    "dead",
+    "silent",
+    "garbled",
+];
 
 /// The running host and what surrounds it.
 pub(super) struct Scene {
     host: Atoll,
+    binary: PathBuf,
     /// `127.0.0.1:…`
     pub(super) gateway: String,
     pub(super) admin: String,
-    /// While it is set, nobody reads the host's log.
-    stalled: Arc<AtomicBool>,
-    /// A component that does not fit the routes of `swapped`.
+    pub(super) log: Arc<LogReader>,
+    /// A component that does not fit the routes of `swapped`, and one that does.
     pub(super) misfit: PathBuf,
-    _folder: TempDir,
+    pub(super) fitting: PathBuf,
+    /// How often `swapped` was changed.
+    pub(super) changes: Changes,
+    /// Requests per second to the neighbour.
+    pub(super) rate: u32,
+    /// What all clients have seen since the host has started.
+    pub(super) seen: Tally,
+    folder: TempDir,
+}
+
+/// What an operator was told of swaps: refused ones, those done, and rollbacks.
+#[derive(Debug, Default)]
+pub(super) struct Changes([AtomicU64; 3]);
+
+impl Changes {
+    pub(super) fn add(&self, refused: u64, swapped: u64, rolled_back: u64) {
+        for (sum, count) in self.0.iter().zip([refused, swapped, rolled_back]) {
+            sum.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// Refusals, swaps, rollbacks.
+    pub(super) fn counts(&self) -> [u64; 3] {
+        [0, 1, 2].map(|at| self.0[at].load(Relaxed))
+    }
 }
 
 impl Scene {
@@ -48,9 +98,7 @@ impl Scene {
         };
         let manifest = manifest(&components, &silent, &garbled)?;
         let (log, stderr) = pipe()?;
-        let stalled = Arc::new(AtomicBool::new(false));
-        let its_stalled = Arc::clone(&stalled);
-        let reader = std::thread::spawn(move || read_log(log, &its_stalled));
+        let (log, reader) = LogReader::start(log);
         let host = match Atoll::start_limited(&binary, folder.path(), &manifest, DISK, stderr.into()) {
             Ok(host) => host,
             // The host has ended, and with it the log.
@@ -59,18 +107,34 @@ impl Scene {
         let address = |url: &str| url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').to_owned());
         let gateway = address(&host.gateway).context("the gateway's address")?;
         let admin = address(&host.admin).context("the admin's address")?;
-        Ok(Self { host, gateway, admin, stalled, misfit: component("products")?, _folder: folder })
-    }
-
-    /// Whether somebody reads the log.
-    pub(super) fn stall_log(&self, stalled: bool) {
-        self.stalled.store(stalled, Ordering::Relaxed);
+        let mut seen = Tally::default();
+        let request = Request::put("/reader/bucket/default/kept");
+        let answer = Client::connect(&gateway).await?.send(request, "a value".into()).await?;
+        ensure!(answer.status() == StatusCode::NO_CONTENT, "the value to read is not written: {}", answer.status());
+        seen.answered("reader", answer.status().as_u16(), answer.body());
+        let (misfit, fitting, changes) = (component("products")?, components.hello, Changes::default());
+        let rate = if plan.timed { RATE } else { UNTIMED_RATE };
+        Ok(Self { host, binary, gateway, admin, log, misfit, fitting, changes, rate, seen, folder })
     }
 
     /// # Errors
     /// If the host has ended.
     pub(super) fn is_running(&mut self) -> anyhow::Result<()> {
         self.host.is_running()
+    }
+
+    /// What a verb of the command line prints.
+    ///
+    /// # Errors
+    /// If it does not start, or fails.
+    pub(super) async fn run(&self, verb: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.binary);
+        without_debug_variables(&mut command).args(verb).env("ATOLL_ADMIN", format!("http://{}", self.admin));
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        let output = spawn_blocking(move || command.output()).await??;
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "atoll {}: {errors}", verb.join(" "));
+        Ok(text.into_owned())
     }
 }
 
@@ -82,29 +146,36 @@ struct Components {
 
 fn manifest(components: &Components, silent: &str, garbled: &str) -> anyhow::Result<String> {
     let Components { hello, hostile, kv } = components;
-    // Nobody listens on port 1 of the loopback address.
-    let mut text = String::from("[runtime]\ninstances = 64\n\n");
-    let mut service = |name: &str, target: &str, limits: &str| {
-        write!(
-            text,
-            "[service.{name}]\n{target}\nlimits = {{ {limits} }}\n\n\
-             [[route]]\nprefix = \"/{name}\"\nservice = \"{name}\"\nstrip_prefix = \"/{name}\"\n\n"
-        )
-    };
+    // A queue that a stalled reader fills within a second. The defaults of the rest are what is measured.
+    let mut text = String::from("[runtime]\ninstances = 64\n\n[log]\nqueue = \"128KiB\"\n\n");
+    text.push_str("[gateway]\nrate_grace = \"1s\"\n\n");
     let is = |path: &Path| format!("component = {path:?}");
     let at = |address: &str| format!("urls = [\"http://{address}\"]");
-    service("neighbour", &is(hello), "timeout = \"5s\"")?;
-    for name in ["chatty", "traps", "hungry", "uploads", "swapped"] {
-        service(name, &is(hostile), "timeout = \"5s\"")?;
+    for name in SERVICES {
+        let target = match name {
+            "neighbour" => is(hello),
+            "writer" | "reader" => format!("{}\nstate = true", is(kv)),
+            // Nobody listens on port 1 of the loopback address.
+            "dead" => at("127.0.0.1:1"),
+            "silent" => at(silent),
+            "garbled" => at(garbled),
+            _ => is(hostile),
+        };
+        let more = match name {
+            "slow" => "limits = { timeout = \"10s\" }",
+            // So that loops run for all of the time: else the circuit opens after the first of them.
+            "looping" => "limits = { timeout = \"2s\" }\nretry = { tries = 0 }\nbreaker = { failure_threshold = 1000 }",
+            "dead" | "silent" | "garbled" => "limits = { timeout = \"1s\" }",
+            _ => "limits = { timeout = \"5s\" }",
+        };
+        write!(
+            text,
+            "[service.{name}]\n{target}\n{more}\n\n\
+             [[route]]\nprefix = \"/{name}\"\nservice = \"{name}\"\nstrip_prefix = \"/{name}\"\n\n"
+        )?;
     }
-    service("slow", &is(hostile), "timeout = \"10s\"")?;
-    service("looping", &is(hostile), "timeout = \"2s\"")?;
-    service("writer", &format!("{}\nstate = true", is(kv)), "timeout = \"5s\"")?;
-    service("dead", &at("127.0.0.1:1"), "timeout = \"1s\"")?;
-    service("silent", &at(silent), "timeout = \"1s\"")?;
-    service("garbled", &at(garbled), "timeout = \"1s\"")?;
     text.push_str(
-        "[[route]]\nprefix = \"/hurried\"\nservice = \"slow\"\nstrip_prefix = \"/hurried\"\ntimeout = \"5ms\"\n",
+        "[[route]]\nprefix = \"/hurried\"\nservice = \"hasty\"\nstrip_prefix = \"/hurried\"\ntimeout = \"5ms\"\n",
     );
     Ok(text)
 }
@@ -140,20 +211,4 @@ where
         }
     });
     Ok(address)
-}
-
-/// Reads the log until its end, except while it is stalled. Returns its last piece.
-fn read_log(mut log: PipeReader, stalled: &AtomicBool) -> String {
-    let mut buffer = [0; 64 << 10];
-    let mut last = 0;
-    loop {
-        while stalled.load(Ordering::Relaxed) {
-            #[expect(clippy::disallowed_methods, reason = "a thread of its own, whose work is to do nothing")]
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        match log.read(&mut buffer) {
-            Ok(0) | Err(_) => return String::from_utf8_lossy(&buffer[..last]).into_owned(),
-            Ok(count) => last = count,
-        }
-    }
 }

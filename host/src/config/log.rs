@@ -37,6 +37,14 @@ static GUEST_BURST: ManifestKey<CountKind<u32>> = ManifestKey::new(
     "How many lines the instances of one service may print at once, after 10 s of silence.",
 );
 
+static REFUSALS: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "refusals",
+    LINES,
+    "100",
+    "How many lines in a second the access log has, on average, of requests that the open circuits of one service \
+     refuse, and ten times as many at once after 10 s of silence. Further ones are counted every 10 s.",
+);
+
 /// Reads `[log]`.
 pub(super) fn read(root: &mut Section<'_>) -> LogSettings {
     let mut section = root.section("log");
@@ -45,6 +53,7 @@ pub(super) fn read(root: &mut Section<'_>) -> LogSettings {
         repeats: section.get(&REPEATS),
         guest_lines: section.get(&GUEST_LINES),
         guest_burst: section.get(&GUEST_BURST),
+        refusals: section.get(&REFUSALS),
         ..LogSettings::default()
     };
     section.close();

@@ -128,7 +128,7 @@ pub(super) async fn serve<S, F>(
             Opening::Http2 => {
                 socket.switch(SocketMode::Streams);
                 let connection = Http2Connection { socket, peer, memory, timer, drain };
-                return Box::pin(http2_connection::serve(connection, service, &settings, http2)).await;
+                return Box::pin(http2_connection::serve(connection, service, (&settings, http2), unparsed)).await;
             }
         }
     }

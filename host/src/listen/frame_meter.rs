@@ -11,24 +11,31 @@ use std::time::Instant;
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
-const END_STREAM: u8 = 0x1;
+pub(super) const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
 /// One frame header (RFC 9113, section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FrameHeader {
-    length: usize,
-    kind: u8,
-    flags: u8,
-    stream: u32,
+pub(super) struct FrameHeader {
+    pub(super) length: usize,
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
+}
+
+impl FrameHeader {
+    /// Whether the frame is a part of a message.
+    pub(super) fn is_of_answer(self) -> bool {
+        matches!(self.kind, HEADERS | DATA)
+    }
 }
 
 /// Follows frames over the cuts between reads or writes.
@@ -42,12 +49,23 @@ pub(super) struct FrameCursor {
 
 impl FrameCursor {
     /// Takes the next bytes into account, and tells `begun` of each frame whose header is whole.
-    fn pass(&mut self, mut bytes: &[u8], mut begun: impl FnMut(FrameHeader)) {
+    fn pass(&mut self, bytes: &[u8], mut begun: impl FnMut(FrameHeader)) {
+        self.follow(bytes, |frame, content| {
+            if content.is_none() {
+                begun(frame);
+            }
+        });
+    }
+
+    /// Takes the next bytes into account, and tells `found` of each frame: first that its header is whole, and then of
+    /// each piece of its content.
+    pub(super) fn follow(&mut self, mut bytes: &[u8], mut found: impl FnMut(FrameHeader, Option<&[u8]>)) {
         while !bytes.is_empty() {
             if self.left > 0 {
-                let skipped = self.left.min(bytes.len());
-                self.left -= skipped;
-                bytes = &bytes[skipped..];
+                let (content, rest) = bytes.split_at(self.left.min(bytes.len()));
+                self.left -= content.len();
+                bytes = rest;
+                found(self.frame(), Some(content));
                 continue;
             }
             let taken = (self.header.len() - self.have).min(bytes.len());
@@ -55,19 +73,18 @@ impl FrameCursor {
             self.have += taken;
             bytes = &bytes[taken..];
             if self.have == self.header.len() {
-                let [a, b, c, kind, flags, stream @ ..] = self.header;
-                let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                (self.have, self.left) = (0, length);
-                begun(FrameHeader { length, kind, flags, stream: u32::from_be_bytes(stream) & 0x7fff_ffff });
+                let frame = self.frame();
+                (self.have, self.left) = (0, frame.length);
+                found(frame, None);
             }
         }
     }
 
-    /// Takes the next bytes into account. Returns how many frames of answers have begun in them.
-    pub(super) fn skip(&mut self, bytes: &[u8]) -> u64 {
-        let mut answers = 0;
-        self.pass(bytes, |frame| answers += u64::from(matches!(frame.kind, HEADERS | DATA)));
-        answers
+    /// The frame whose header came last.
+    fn frame(&self) -> FrameHeader {
+        let [a, b, c, kind, flags, stream @ ..] = self.header;
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        FrameHeader { length, kind, flags, stream: u32::from_be_bytes(stream) & 0x7fff_ffff }
     }
 
     /// Whether the last frame is whole, and no other has begun.

@@ -12,6 +12,7 @@ use super::settings::{Http2Settings, Settings};
 use super::socket::Socket;
 use super::stream_tasks::{StreamProgress, StreamTasks};
 use super::tunnel::Tunnel;
+use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -42,7 +43,9 @@ const HEADER_TABLE: u32 = 4096;
 fn protocol(settings: &Settings, http2: &Http2Settings, tasks: StreamTasks) -> http2::Builder<StreamTasks> {
     let mut builder = http2::Builder::new(tasks);
     // Of each field RFC 9113, section 6.5.2, counts 32 bytes besides name and value. Up to the bound and a little above
-    // a request reaches the service, which refuses it with a body of its own; h2 answers 431 beyond it.
+    // a request reaches the service, which refuses it with a body of its own; h2 answers 431 beyond it, which
+    // `written_frames.rs` sees. It reads such a block to its end, since the table of fields must stay the same, keeps
+    // no field beyond the bound, and ends the connection after too many CONTINUATIONs.
     let list = settings.header_bytes + 32 * (settings.max_headers + 28) + 32 * 1024;
     builder
         .timer(TokioTimer::new())
@@ -85,9 +88,13 @@ impl Drop for StreamsEnd {
 }
 
 /// Serves the streams of a connection until its peer goes away, a bound is exceeded or a drain ends it. Dropping the
-/// future cuts the connection off.
-pub(super) async fn serve<S, F>(connection: Http2Connection, service: S, settings: &Settings, http2: &Http2Settings)
-where
+/// future cuts the connection off. `unparsed` is told of header lists that h2 itself has refused.
+pub(super) async fn serve<S, F>(
+    connection: Http2Connection,
+    service: S,
+    (settings, http2): (&Settings, &Http2Settings),
+    unparsed: &UnparsedRequestObserver,
+) where
     S: Fn(Request<Body>, Peer) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -97,7 +104,7 @@ where
     let tasks = StreamTasks::new(rate, settings.write_timeout);
     let _end = StreamsEnd(tasks.clone());
     let streams = OpenStreams::new(timer.tracker());
-    let addr = peer.addr;
+    let (addr, refused) = (peer.addr, peer.clone());
     let meter = SharedMeter::new();
     let builder = protocol(settings, http2, tasks.clone());
     let (open, of_streams) = (Arc::clone(&streams), settings.clone());
@@ -132,7 +139,7 @@ where
         oldest: http2.max_age.map(|age| Instant::now() + age),
         sleep: Box::pin(sleep_until(Instant::now())),
         closing: None,
-        meter,
+        meter: meter.clone(),
         streams,
         timer,
         drained,
@@ -140,7 +147,11 @@ where
     loop {
         tokio::select! {
             biased;
-            outcome = poll_fn(|cx| tracker.busy(|| connection.as_mut().poll(cx))) => {
+            outcome = poll_fn(|cx| {
+                let outcome = tracker.busy(|| connection.as_mut().poll(cx));
+                (0..meter.take_refusals()).for_each(|_| unparsed(UnparsedRequest::of_h2(refused.clone())));
+                outcome
+            }) => {
                 if let Err(error) = outcome {
                     tracing::debug!(peer = %addr, %error, "a connection broke off");
                 }

@@ -1,7 +1,8 @@
 //! The socket of an HTTP/2 connection, whose frames are counted on their way.
 
-use super::frame_meter::{FrameCursor, FrameFlood, FrameMeter};
+use super::frame_meter::{FrameFlood, FrameMeter};
 use super::socket::Socket;
+use super::written_frames::WrittenFrames;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,19 +15,30 @@ const CALM: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0b];
 
 /// The meter of a connection, shared by its socket and its timer.
 #[derive(Clone)]
-pub(super) struct SharedMeter(Arc<Mutex<FrameMeter>>);
+pub(super) struct SharedMeter(Arc<Mutex<ConnectionMeter>>);
+
+struct ConnectionMeter {
+    received: FrameMeter,
+    /// Answers by h2 itself that nobody was told of yet.
+    refusals: u64,
+}
 
 impl SharedMeter {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(FrameMeter::new(Instant::now()))))
+        Self(Arc::new(Mutex::new(ConnectionMeter { received: FrameMeter::new(Instant::now()), refusals: 0 })))
     }
 
     /// Since when the peer owes the rest of something.
     pub(super) fn open_since(&self) -> Option<Instant> {
-        self.lock().open_since()
+        self.lock().received.open_since()
     }
 
-    fn lock(&self) -> MutexGuard<'_, FrameMeter> {
+    /// How often h2 itself has answered, with 431, since this was last asked.
+    pub(super) fn take_refusals(&self) -> u64 {
+        std::mem::take(&mut self.lock().refusals)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ConnectionMeter> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -35,26 +47,28 @@ impl SharedMeter {
 pub(super) struct MeteredSocket {
     socket: Socket,
     meter: SharedMeter,
-    written: FrameCursor,
+    written: WrittenFrames,
     /// Whether its peer may send as much as it likes.
     unmetered: bool,
 }
 
 impl MeteredSocket {
     pub(super) fn new(socket: Socket, meter: SharedMeter, unmetered: bool) -> Self {
-        Self { socket, meter, written: FrameCursor::default(), unmetered }
+        Self { socket, meter, written: WrittenFrames::default(), unmetered }
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
-        let answers = self.written.skip(bytes);
-        self.meter.lock().sent(bytes.len(), answers);
+        let answers = self.written.wrote(bytes);
+        let mut meter = self.meter.lock();
+        meter.received.sent(bytes.len(), answers.frames);
+        meter.refusals += answers.refusals;
     }
 
     /// Tells the peer why the connection ends, if that is possible at once.
     fn refuse(&mut self, context: &mut Context<'_>, excess: FrameFlood) -> io::Error {
         if self.written.is_between() {
             let mut frame = CALM;
-            frame[9..13].copy_from_slice(&self.meter.lock().last_stream().to_be_bytes());
+            frame[9..13].copy_from_slice(&self.meter.lock().received.last_stream().to_be_bytes());
             let _ = Pin::new(&mut self.socket).poll_write(context, &frame);
         }
         // h2 keeps the kind of this error, and not its text.
@@ -67,7 +81,7 @@ impl AsyncRead for MeteredSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-        let counted = self.meter.lock().received(&buffer.filled()[before..], Instant::now());
+        let counted = self.meter.lock().received.received(&buffer.filled()[before..], Instant::now());
         if let Err(excess) = counted
             && !self.unmetered
         {

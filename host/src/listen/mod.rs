@@ -27,8 +27,7 @@
 //!
 //! Some answers are written here or by hyper and not by the service, because no request was parsed: 408 for a header
 //! section that does not end, and hyper's own 400, 414 and 431 for a header section that cannot be parsed or is beyond
-//! the parser's ceilings. [`Listener::on_unparsed`] tells of each, but for the 431 by which h2 itself answers a header
-//! list beyond its bound.
+//! the parser's ceilings, and h2's 431 for a header list beyond its bound. [`Listener::on_unparsed`] tells of each.
 //!
 //! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
@@ -71,6 +70,7 @@ mod unparsed_request;
 mod unsent;
 #[cfg(test)]
 pub(crate) mod wire_client;
+mod written_frames;
 
 pub use acme_challenges::{AcmeChallenges, OfferedProof};
 pub use certificate_facts::{CertificateFacts, SubjectName};

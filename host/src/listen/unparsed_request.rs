@@ -4,7 +4,7 @@ use super::peer::Peer;
 use crate::base::RequestId;
 use hyper::Error;
 
-/// What arrived on a connection, could not be parsed as a request, and was answered here or by hyper.
+/// What arrived on a connection, could not be parsed as a request, and was answered here, by hyper or by h2.
 #[derive(Debug, Clone)]
 pub struct UnparsedRequest {
     /// Who sent it.
@@ -13,7 +13,7 @@ pub struct UnparsedRequest {
     pub status: u16,
     /// The reason: `malformed`, `slow-headers`, `target-too-long` or `headers-too-large`.
     pub kind: &'static str,
-    /// The id in the answer. hyper's own answers have none.
+    /// The id in the answer. The answers of hyper and h2 have none.
     pub request_id: Option<RequestId>,
 }
 
@@ -21,6 +21,11 @@ pub struct UnparsedRequest {
 pub(super) type UnparsedRequestObserver = dyn Fn(UnparsedRequest) + Send + Sync;
 
 impl UnparsedRequest {
+    /// A header list beyond h2's bound, which it has answered with 431.
+    pub(super) fn of_h2(peer: Peer) -> Self {
+        Self { peer, status: 431, kind: "headers-too-large", request_id: None }
+    }
+
     /// What hyper answered by itself before it gave up the connection with this error; `None` if it answered nothing.
     pub(super) fn of_parser(peer: Peer, error: &Error) -> Option<Self> {
         // A preface of HTTP/2 gets no answer in HTTP/1.1.

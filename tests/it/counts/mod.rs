@@ -3,8 +3,10 @@
 
 mod access_lines;
 mod gauges;
+mod http2;
 mod mixture;
 mod swap_counters;
+mod waits;
 
 use super::atoll::{Atoll, Home, Http};
 use std::collections::BTreeMap;

@@ -66,7 +66,17 @@ async fn counters_live_on_through_swaps_and_rollbacks() {
 async fn the_totals_exist_from_the_start_and_kinds_come_with_their_first_event() {
     let host = Counted::start(MANIFEST).await;
     let metrics = host.metrics().await;
-    for name in ["swaps", "rollbacks", "swap_refusals", "retries", "retries_denied", "requests", "failures"] {
+    for name in [
+        "swaps",
+        "rollbacks",
+        "swap_refusals",
+        "refusals",
+        "deadlines_missed",
+        "retries",
+        "retries_denied",
+        "requests",
+        "failures",
+    ] {
         assert_eq!(metrics.service(&format!("atoll_{name}_total"), "hello"), 0.0, "{name}");
     }
     for route in ["/hello/*", "(none)"] {

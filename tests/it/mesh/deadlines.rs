@@ -19,6 +19,12 @@ fn header(seen: &serde_json::Value, name: &str) -> u64 {
     seen["headers"][name].as_str().unwrap_or_else(|| panic!("{name}: {seen}")).parse().unwrap()
 }
 
+/// How many tries were ended by the service's own `timeout`, and how many by its `total`.
+async fn timeouts(host: &Host) -> [f64; 2] {
+    let series = |owner: &str| format!("atoll_timeouts_total{{service=\"legacy\",deadline=\"{owner}\"}}");
+    [host.series(&series("timeout")).await, host.series(&series("total")).await]
+}
+
 #[tokio::test]
 async fn each_try_is_bounded_by_timeout() {
     let (plain, host) = silent_server("limits = { timeout = \"300ms\", total = \"10s\" }").await;
@@ -32,6 +38,7 @@ async fn each_try_is_bounded_by_timeout() {
     assert_eq!(host.send(request("POST"), "order").await.status, 504);
     assert!((Duration::from_millis(300)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!(plain.requests(), 3, "a POST that may have had its effect must be sent once");
+    assert_eq!(timeouts(&host).await, [3.0, 0.0], "each try was ended by `timeout`");
 }
 
 #[tokio::test]
@@ -52,6 +59,7 @@ async fn a_total_shorter_than_timeout_bounds_the_only_try() {
     assert_eq!(host.status("/plain/x").await, 504);
     assert!((Duration::from_millis(300)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!(plain.requests(), 1, "no time is left for a second try");
+    assert_eq!(timeouts(&host).await, [0.0, 1.0], "it was ended by `total`");
 }
 
 #[tokio::test]

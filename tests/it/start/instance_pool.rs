@@ -257,3 +257,49 @@ service = "hello"
         () = operator => {}
     }
 }
+
+/// Who comes first has the whole pool, since nobody else wants it; as its calls end, the shares are those of the
+/// weights.
+#[tokio::test]
+async fn a_service_of_weight_three_gets_three_times_as_much_of_a_full_pool() {
+    let service = |name: &str, share: u8| {
+        format!(
+            "[service.{name}]\ncomponent = \"{{component:fixture-types}}\"\n\
+             limits = {{ timeout = \"5m\", waiting = 1000, wait = \"5m\", share = {share} }}\n\
+             [[route]]\nmethod = \"GET\"\npath = \"/{name}/{{ms}}\"\ncall = \"{name}/faults#sleep\"\n"
+        )
+    };
+    let (_home, atoll) =
+        open(32, &(service("much", 3) + &service("little", 1) + "[gateway]\ntimeout = \"5m\"\n")).await;
+    let http = Http::default();
+    let load = async |service: &str| {
+        let path = format!("/{service}/500");
+        // Forty clients of each, which send again as soon as they are answered.
+        join_all((0..40).map(async |_| {
+            for _ in 0..u32::MAX {
+                assert_eq!(flood(&atoll, &path, 1).await, [200]);
+            }
+        }))
+        .await
+    };
+    let shared = async {
+        let shares = async || {
+            let much = series(&atoll, &http, "atoll_pool_slots", "much").await;
+            let little = series(&atoll, &http, "atoll_pool_slots", "little").await;
+            // A sample may be taken between the end of a call and the begin of the next.
+            (much + little >= 20.0 && much > 2.0 * little && much < 4.5 * little).then_some(())
+        };
+        eventually("both share the pool by their weights", shares).await;
+        // And it stays so: of a hundred samples most are near the weights.
+        let (mut much, mut little) = (0.0, 0.0);
+        for _ in 0..100 {
+            much += series(&atoll, &http, "atoll_pool_slots", "much").await;
+            little += series(&atoll, &http, "atoll_pool_slots", "little").await;
+        }
+        assert!(much > 2.0 * little && much < 4.5 * little, "{much} and {little} in a hundred samples");
+    };
+    tokio::select! {
+        _ = async { tokio::join!(load("much"), load("little")) } => panic!("the clients have ended"),
+        () = shared => {}
+    }
+}

@@ -66,6 +66,8 @@ pub enum CauseKind {
     TooDeep,
     /// Clients send bad, large or slow requests, or go away.
     BadRequests,
+    /// More lines than the log takes of it: it prints without end, or fails again and again.
+    LinesLeftOut,
     /// A circuit is open: a symptom of failures that are over, or of those above.
     CircuitOpen,
 }
@@ -98,6 +100,7 @@ impl CauseKind {
             Self::Denied => "denied",
             Self::TooDeep => "too-deep",
             Self::BadRequests => "bad-requests",
+            Self::LinesLeftOut => "lines-left-out",
             Self::CircuitOpen => "circuit-open",
         }
     }

@@ -39,6 +39,8 @@ pub struct ServiceFacts {
     pub waiting: (u64, u64),
     /// Its calls that wait for the engine's pool.
     pub pool: PoolFacts,
+    /// Lines about it, or printed by it, that the log left out in the last minute.
+    pub left_out_lines: u64,
     /// The latest change of a revision, in words: `swapped 2 min ago: …`.
     pub newest_swap: Option<String>,
 }

@@ -96,6 +96,8 @@ fn each_planted_fault_is_the_first_cause() {
         (ServiceFacts { refused: counts(&[("denied", 1)]), ..base() }, CauseKind::Denied, "denied 1"),
         (ServiceFacts { refused: counts(&[("too-deep", 1)]), ..base() }, CauseKind::TooDeep, "too-deep 1"),
         (ServiceFacts { at_gateway: counts(&[("slow-body", 2)]), ..base() }, CauseKind::BadRequests, "slow-body 2"),
+        (ServiceFacts { left_out_lines: 9_000, ..base() }, CauseKind::LinesLeftOut, "9000 lines about or by `users`"),
+        (ServiceFacts { left_out_lines: 9_000, ..failed("trap") }, CauseKind::Trap, "7 of 100"),
         (
             ServiceFacts { endpoints: endpoint(|one| one.circuit = CircuitFacts::Open), ..base() },
             CauseKind::CircuitOpen,

@@ -19,7 +19,7 @@ pub fn why(name: &str, all: &[ServiceFacts]) -> Option<Vec<ServiceCause>> {
     // A cause that lies deeper explains those above it; of one service, the kinds are in the order of explanation. What
     // is on purpose explains everything.
     causes.sort_by_key(|cause| {
-        let symptom = matches!(cause.kind, CauseKind::CircuitOpen | CauseKind::BadRequests);
+        let symptom = matches!(cause.kind, CauseKind::CircuitOpen | CauseKind::BadRequests | CauseKind::LinesLeftOut);
         let decided = matches!(cause.kind, CauseKind::FaultOnPurpose | CauseKind::OutOfService);
         (!decided, symptom, std::cmp::Reverse(cause.path.len()), cause.kind)
     });
@@ -65,6 +65,11 @@ fn own_causes(facts: &ServiceFacts, all: &[ServiceFacts]) -> Vec<OwnCause> {
     endpoints(facts, &mut causes);
     saturation(facts, all, &mut causes);
     refusals(facts, &mut causes);
+    if facts.left_out_lines > 0 {
+        let detail =
+            format!("{} lines about or by `{}` in the last minute are only counted", facts.left_out_lines, facts.name);
+        causes.push((CauseKind::LinesLeftOut, detail, format!("atoll logs {}", facts.name)));
+    }
     causes
 }
 

@@ -75,6 +75,10 @@ pub enum ChangeKind {
     BrokerLost,
     /// The broker of the events does all that it is asked again.
     BrokerBack,
+    /// Lines of the log are dropped: nobody reads it, or it cannot be written.
+    LogDropped,
+    /// The log takes all lines again.
+    LogBack,
 }
 
 static CHANGES: NumberedRing<HostChange> = NumberedRing::new(MOST);
@@ -106,6 +110,8 @@ impl ChangeKind {
             Self::AddressesChanged => "addresses-changed",
             Self::BrokerLost => "broker-lost",
             Self::BrokerBack => "broker-back",
+            Self::LogDropped => "log-dropped",
+            Self::LogBack => "log-back",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which lines of the log are bounded, and by which quota.
 
+use super::access_line::ACCESS;
 use super::line_limiter::{Admission, LeftOut, LineKind, LineLimiter, LineQuota, LineSubject, SERVICE};
 use super::line_queue::LineQueue;
 use std::fmt::{self, Write};
@@ -20,43 +21,59 @@ const TELLING: [&str; 11] =
 const CAUSED: [&str; 2] = ["circuit", "store"];
 /// The target of what guests print.
 const GUEST: &str = "guest";
+/// The kind of an access line whose request an open circuit has refused. It costs the host next to nothing, so clients
+/// that try again and again get tens of thousands in a second, and all of them say the same.
+const REFUSAL: &str = "circuit-open";
+/// The seconds of whose refusals each has its line at once, after a silence.
+const REFUSALS_AT_ONCE: u32 = 10;
 /// The longest text that is kept of a message or a field, in characters.
 const LONGEST: usize = 120;
 
+/// The bounds of lines as the manifest has them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogQuotas {
+    pub(super) repeats: u32,
+    pub(super) guest_lines: u32,
+    pub(super) guest_burst: u32,
+    pub(super) refusals: u32,
+}
+
 /// The quotas and what was used of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LogLimits {
     lines: Mutex<LineLimiter>,
     repeats: AtomicU32,
     guest_lines: AtomicU32,
     guest_burst: AtomicU32,
+    refusals: AtomicU32,
 }
 
 impl LogLimits {
-    pub(super) fn new(repeats: u32, guest_lines: u32, guest_burst: u32) -> Self {
-        let (repeats, guest_lines) = (AtomicU32::new(repeats), AtomicU32::new(guest_lines));
-        Self { lines: Mutex::default(), repeats, guest_lines, guest_burst: AtomicU32::new(guest_burst) }
-    }
-
-    pub(super) fn change(&self, repeats: u32, guest_lines: u32, guest_burst: u32) {
-        self.repeats.store(repeats, Relaxed);
-        self.guest_lines.store(guest_lines, Relaxed);
-        self.guest_burst.store(guest_burst, Relaxed);
+    pub(super) fn change(&self, quotas: LogQuotas) {
+        self.repeats.store(quotas.repeats, Relaxed);
+        self.guest_lines.store(quotas.guest_lines, Relaxed);
+        self.guest_burst.store(quotas.guest_burst, Relaxed);
+        self.refusals.store(quotas.refusals, Relaxed);
     }
 
     pub(super) fn lines(&self) -> MutexGuard<'_, LineLimiter> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The quota of the lines of this place in the code; `None` if each of them is written.
-    fn quota(&self, line: &Metadata<'_>) -> Option<LineQuota> {
+    /// The quota of the lines of this kind; `None` if each of them is written.
+    fn quota(&self, event: &Event<'_>) -> Option<LineQuota> {
+        let line: &Metadata<'_> = event.metadata();
         let repeats = || LineQuota { burst: self.repeats.load(Relaxed), per_second: 0 };
         match line.target() {
+            ACCESS if RefusalFieldVisitor::is_refusal(event) => {
+                let per_second = self.refusals.load(Relaxed);
+                Some(LineQuota { burst: per_second.saturating_mul(REFUSALS_AT_ONCE), per_second })
+            }
             GUEST => {
                 Some(LineQuota { burst: self.guest_burst.load(Relaxed), per_second: self.guest_lines.load(Relaxed) })
             }
             target if CAUSED.contains(&target) => Some(repeats()),
-            // The access log and what operators do are at INFO: each line counts.
+            // The rest of the access log and what operators do are at INFO: each line counts.
             _ if *line.level() <= Level::WARN && line.fields().field("request_id").is_some() => Some(repeats()),
             _ => None,
         }
@@ -71,7 +88,7 @@ pub(super) struct LimitLayer {
 
 impl<S: Subscriber> Layer<S> for LimitLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
-        let Some(quota) = self.limits.quota(event.metadata()) else { return true };
+        let Some(quota) = self.limits.quota(event) else { return true };
         let kind = kind(event);
         let admission = self.limits.lines().admit(kind, quota, Instant::now(), || subject(event));
         if admission == (Admission::LeftOut { first: true }) {
@@ -91,6 +108,28 @@ fn kind(event: &Event<'_>) -> LineKind {
     }
     event.record(&mut hashes);
     LineKind { service: hashes.service.finish(), kind: hashes.kind.finish() }
+}
+
+/// Finds the kind of an access line.
+#[derive(Default)]
+struct RefusalFieldVisitor {
+    is_refusal: bool,
+}
+
+impl RefusalFieldVisitor {
+    fn is_refusal(event: &Event<'_>) -> bool {
+        let mut kind = Self::default();
+        event.record(&mut kind);
+        kind.is_refusal
+    }
+}
+
+impl Visit for RefusalFieldVisitor {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.is_refusal |= value == REFUSAL && field.name() == "kind";
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 /// Hashes the telling fields, without an allocation.
@@ -146,6 +185,9 @@ fn subject(event: &Event<'_>) -> LineSubject {
     if metadata.target() == GUEST {
         message = "standard output and error of the service's instances".into();
         fields.retain(|(name, _)| *name == SERVICE);
+    }
+    if metadata.target() == ACCESS {
+        message = "requests that an open circuit has refused".into();
     }
     LineSubject { level: *metadata.level(), target: metadata.target(), message, fields }
 }

@@ -5,12 +5,13 @@
 
 use super::access_line::AccessFormat;
 use super::kept_line::{MemoryLayer, lines};
-use super::limit_layer::{LimitLayer, LogLimits};
+use super::limit_layer::{LimitLayer, LogLimits, LogQuotas};
 use super::line_format::{LogFormat, Notice};
 use super::line_limiter::LeftOut;
 use super::line_queue::{LineQueue, LineSource};
 use super::switched_format::{FormatSwitch, SwitchedFormat};
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -37,6 +38,8 @@ pub struct LogSettings {
     pub guest_lines: u32,
     /// The lines that they may print at once: at least 1.
     pub guest_burst: u32,
+    /// The access lines of requests that one service's open circuit refuses in a second, on average: at least 1.
+    pub refusals: u32,
     /// The most bytes of written lines that stay in memory, for operators: 0 to 1 GiB. 0: none stays.
     pub keep: usize,
     /// The format; `None`: the one that the log has begun with.
@@ -48,17 +51,24 @@ pub struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         let (keep, format, access) = (0, None, AccessFormat::default());
-        Self { queue: 4 << 20, repeats: 1, guest_lines: 100, guest_burst: 1000, keep, format, access }
+        Self { queue: 4 << 20, repeats: 1, guest_lines: 100, guest_burst: 1000, refusals: 100, keep, format, access }
+    }
+}
+
+impl LogSettings {
+    fn quotas(&self) -> LogQuotas {
+        let Self { repeats, guest_lines, guest_burst, refusals, .. } = *self;
+        LogQuotas { repeats, guest_lines, guest_burst, refusals }
     }
 }
 
 /// Lines that are not in the log, since the host has begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LogCounts {
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogCounts {
     /// The reader was too slow, or the lines could not be written.
-    pub(super) dropped: u64,
+    pub dropped: u64,
     /// They were over the quota of their kind, by service; an empty name: of no service.
-    pub(super) left_out: Vec<(String, u64)>,
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// The filter when `ATOLL_LOG` is not set or not valid, in the syntax of `tracing_subscriber`'s `EnvFilter`.
@@ -96,15 +106,16 @@ pub fn init(format: Option<LogFormat>) -> io::Result<()> {
     if LOG.get().is_some() {
         return Ok(());
     }
-    let LogSettings { queue, repeats, guest_lines, guest_burst, .. } = LogSettings::default();
+    let settings = LogSettings::default();
     let fixed = format.is_some();
     let format = Arc::new(FormatSwitch::new(format.unwrap_or_default()));
-    let limits = Arc::new(LogLimits::new(repeats, guest_lines, guest_burst));
+    let limits = Arc::new(LogLimits::default());
+    limits.change(settings.quotas());
     // Not through the handles of the standard library: their lock would be held while a write waits, and whoever else
     // prints would wait with it.
     let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let errors =
-        LineQueue::start("log", sink, LogSource { format: Arc::clone(&format), limits: Arc::clone(&limits) }, queue)?;
+    let source = LogSource { format: Arc::clone(&format), limits: Arc::clone(&limits) };
+    let errors = LineQueue::start("log", sink, source, settings.queue)?;
     let sink = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let announcements = LineQueue::start("stdout", sink, Announcements, ANNOUNCEMENTS)?;
     let (switch, log_limits) = (Arc::clone(&format), Arc::clone(&limits));
@@ -153,7 +164,7 @@ fn may_speak(target: &str) -> bool {
 pub fn bound(settings: &LogSettings) {
     let Some(log) = LOG.get() else { return };
     log.errors.resize(settings.queue);
-    log.limits.change(settings.repeats, settings.guest_lines, settings.guest_burst);
+    log.limits.change(settings.quotas());
     lines().resize(settings.keep);
     let format = settings.format.filter(|_| !log.fixed).unwrap_or(log.format.lines());
     log.format.set(format, settings.access);
@@ -183,9 +194,9 @@ pub fn finish() {
 }
 
 /// What the log of this process has not written; `None`: there is no log.
-pub(super) fn counts() -> Option<LogCounts> {
+pub fn counts() -> Option<LogCounts> {
     let log = LOG.get()?;
-    let left_out = log.limits.lines().totals().iter().map(|(service, count)| (service.clone(), *count)).collect();
+    let left_out = log.limits.lines().totals().clone();
     Some(LogCounts { dropped: log.errors.dropped(), left_out })
 }
 

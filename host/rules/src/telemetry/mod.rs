@@ -83,7 +83,7 @@ pub use host_change::{ChangeKind, HostChange, changes, note_change};
 pub use kept_line::{KeptLine, LineFilter, lines};
 pub use kept_trace::{KeepRule, KeptTrace};
 pub use line_format::LogFormat;
-pub use log::{LogSettings, announce, bound, finish, init, report};
+pub use log::{LogCounts, LogSettings, announce, bound, counts as log_counts, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
 pub use numbered_ring::{NumberedRing, RingPage};
 pub use operator::{as_operator, operator};

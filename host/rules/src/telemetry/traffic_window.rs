@@ -35,6 +35,8 @@ pub struct TrafficCounts {
     pub at_gateway: BTreeMap<&'static str, u64>,
     /// The calls of each caller that is a service, and those that failed.
     pub callers: BTreeMap<String, CallerTraffic>,
+    /// Lines about it, or printed by it, that the log only counted.
+    pub left_out_lines: u64,
     /// Tries by their latency: those up to each bound of [`LATENCY`], then those beyond.
     pub(super) latency: [u64; LATENCY.len() + 1],
 }
@@ -65,6 +67,7 @@ impl TrafficCounts {
         });
         Self {
             callers: callers.filter(|(_, traffic)| traffic.calls > 0).collect(),
+            left_out_lines: self.left_out_lines.saturating_sub(earlier.left_out_lines),
             requests: self.requests.saturating_sub(earlier.requests),
             failures: self.failures.saturating_sub(earlier.failures),
             retries: self.retries.saturating_sub(earlier.retries),

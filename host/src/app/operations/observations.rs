@@ -6,7 +6,7 @@ use crate::breaker::{Forced, State};
 use crate::diagnosis::{CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceCause, ServiceFacts, why};
 use crate::mesh::{BulkheadCounts, EndpointStats, Service};
 use crate::telemetry::{
-    ChangeKind, HostChange, LastFailure, TrafficCounts, TrafficWindow, changes, note_change, traps,
+    ChangeKind, HostChange, LastFailure, TrafficCounts, TrafficWindow, changes, log_counts, note_change, traps,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,12 +19,13 @@ const SAMPLE: Duration = Duration::from_secs(5);
 /// The counts of the last minute of one service, and how long that minute was so far.
 type RecentCounts = BTreeMap<String, (Duration, TrafficCounts)>;
 
-/// Samples the counters of all services of the host that serves, and notes which endpoints were ejected. It never
-/// returns.
+/// Samples the counters of all services of the host that serves, and notes which endpoints were ejected, and whether
+/// the log drops lines. It never returns.
 pub(in crate::app) async fn watch_traffic(host: impl Fn() -> Arc<HostOperations>) {
     let mut ticks = interval(SAMPLE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ejected = BTreeSet::new();
+    let mut log = LogGap::default();
     loop {
         ticks.tick().await;
         let (host, now) = (host(), Instant::now());
@@ -36,6 +37,37 @@ pub(in crate::app) async fn watch_traffic(host: impl Fn() -> Arc<HostOperations>
             }
         }
         host.note_ejections(&mut ejected, now);
+        log.note(log_counts().map_or(0, |counts| counts.dropped));
+    }
+}
+
+/// The lines of the log that were dropped of late. Nothing of the log itself can say so while nobody reads it.
+#[derive(Debug, Default)]
+struct LogGap {
+    /// All that were dropped up to the last sample.
+    dropped: u64,
+    /// How many there were before the gap, while there is one.
+    before: Option<u64>,
+}
+
+impl LogGap {
+    /// Notes the begin of a gap, and its end: the first sample without a dropped line.
+    fn note(&mut self, dropped: u64) {
+        let grown = dropped - self.dropped.min(dropped);
+        match self.before {
+            None if grown > 0 => {
+                self.before = Some(self.dropped);
+                let reason = "the reader of the log is too slow, or it cannot be written: lines are dropped";
+                note_change(ChangeKind::LogDropped, "", None, reason);
+            }
+            Some(before) if grown == 0 => {
+                self.before = None;
+                let lines = dropped - before;
+                note_change(ChangeKind::LogBack, "", None, &format!("lines are written again; {lines} were dropped"));
+            }
+            _ => {}
+        }
+        self.dropped = dropped;
     }
 }
 
@@ -62,12 +94,14 @@ impl HostOperations {
     /// What was counted of each service so far.
     fn traffic_counts(&self) -> Vec<(String, TrafficCounts)> {
         let troubles = self.gateway.as_ref().map(|gateway| gateway.metrics().troubles()).unwrap_or_default();
+        let left_out = log_counts().unwrap_or_default().left_out;
         let table = self.registry.snapshot();
         let counts = table.iter().map(|(_, service)| {
             let name = service.group.name.to_string();
             let mut counts = TrafficCounts::default();
             service.group.traffic.metrics.count_into(&mut counts);
             service.group.endpoints.iter().for_each(|endpoint| endpoint.stats.count_into(&mut counts));
+            counts.left_out_lines = left_out.get(&name).copied().unwrap_or(0);
             counts.at_gateway = troubles.get(name.as_str()).cloned().unwrap_or_default();
             (name, counts)
         });
@@ -205,6 +239,7 @@ impl HostOperations {
                 held: pool.held as u64,
                 waiting: pool.waiting as u64,
             }),
+            left_out_lines: counts.left_out_lines,
             newest_swap: newest_swap(&name),
             name,
         }

@@ -123,6 +123,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
         repeats: 5,
         guest_lines: 10,
         guest_burst: 20,
+        refusals: 7,
         keep: 16 << 20,
         format: Some(LogFormat::Json),
         access: AccessFormat::Combined,

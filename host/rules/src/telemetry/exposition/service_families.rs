@@ -8,7 +8,7 @@ use crate::telemetry::metrics_source::{EndpointSample, ServiceSample};
 use crate::telemetry::service_metrics::ServiceMetrics;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,17 @@ pub(super) fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 6] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 8] = [
+        family(
+            "refusals",
+            "Calls refused before the service worked on them: the sum of `refused` over its kinds",
+            |_, m| Box::new(ConstCounter::new(m.refused.total())),
+        ),
+        family(
+            "deadlines_missed",
+            "Tries without an answer before their deadline: the sum of `timeouts` over all whose deadline it was",
+            |_, m| Box::new(ConstCounter::new(m.timeouts.iter().map(Counter::get).sum::<u64>())),
+        ),
         family("retries", "Further tries of failed calls", |_, m| Box::new(m.retries.clone())),
         family(
             "retries_denied",

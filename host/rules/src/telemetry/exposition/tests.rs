@@ -145,6 +145,8 @@ fn the_exposition_has_every_family_of_services() {
             r#"atoll_swaps_refused_total{service="users",kind="does-not-start"} 1"#,
             r#"atoll_swap_refusals_total{service="users"} 1"#,
             r#"atoll_refused_total{service="users",kind="circuit-open"} 1"#,
+            r#"atoll_refusals_total{service="users"} 1"#,
+            r#"atoll_deadlines_missed_total{service="users"} 1"#,
             r#"atoll_retries_total{service="users"} 1"#,
             r#"atoll_retries_denied_total{service="users"} 2"#,
             r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
@@ -168,7 +170,14 @@ fn the_exposition_has_every_family_of_services() {
 #[test]
 fn what_cannot_happen_and_what_has_not_happened_has_no_series() {
     let quiet = Metrics::new(Quiet, Arc::default()).encode();
-    for present in ["atoll_requests_total", "atoll_endpoint_ready", "atoll_breaker_state", "atoll_retries_total"] {
+    for present in [
+        "atoll_requests_total",
+        "atoll_endpoint_ready",
+        "atoll_breaker_state",
+        "atoll_retries_total",
+        "atoll_refusals_total",
+        "atoll_deadlines_missed_total",
+    ] {
         assert!(quiet.contains(&format!("\n{present}{{")), "{present} is missing in\n{quiet}");
     }
     for family in [
@@ -180,7 +189,7 @@ fn what_cannot_happen_and_what_has_not_happened_has_no_series() {
         "swaps",
         "rollbacks",
         "swap_refusals",
-        "refused",
+        "refused_total",
         "timeouts",
         "faults_",
         "guest_seconds",
