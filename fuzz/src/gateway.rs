@@ -63,6 +63,7 @@ pub(crate) fn send(head: Parts, trusted: bool, prefix: &str) -> Option<Parts> {
         limits: None,
         typed: None,
         trailers: false,
+        interim: false,
         websocket: None,
         access: None,
         addresses: None,

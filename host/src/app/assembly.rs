@@ -322,7 +322,8 @@ fn routes(
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
         let open_uploads = service.map_or(0, |(service, _)| service.open_uploads);
-        targets.push(Target { open_uploads, ..target(route, typed, trailers) });
+        let interim = has_addresses && !trailers && typed.is_none();
+        targets.push(Target { open_uploads, interim, ..target(route, typed, trailers) });
     }
     RoutedTargets { targets, routed }
 }
@@ -339,6 +340,7 @@ fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
         limits,
         typed,
         trailers,
+        interim: false,
         websocket,
         access: None,
         addresses,

@@ -1,7 +1,7 @@
 //! A copy of some requests for another service, whose answers nobody sees.
 
 use super::call::Call;
-use crate::base::{Body, BodyError, CallContext, ServiceName, SingleTry, UpgradeOffer, full_body};
+use crate::base::{Body, BodyError, CallContext, InterimNotice, ServiceName, SingleTry, UpgradeOffer, full_body};
 use crate::fault::Share;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
@@ -66,6 +66,8 @@ impl Mirror {
         }
         copy.headers_mut().insert(HeaderName::from_static(Self::HEADER), HeaderValue::from_static("1"));
         copy.extensions_mut().insert(SingleTry);
+        // The client gets the interim answers of the first service alone.
+        copy.extensions_mut().remove::<InterimNotice>();
         let most = context.deadline.saturating_duration_since(Instant::now());
         let sending = PendingCopy {
             mesh: Arc::clone(mesh),

@@ -126,6 +126,7 @@ mod tests {
             limits: None,
             typed: None,
             trailers: false,
+            interim: false,
             websocket: None,
             access: None,
             addresses: None,

@@ -68,6 +68,7 @@ fn routes() -> RoutingTable<Target> {
         limits: None,
         typed: None,
         trailers: false,
+        interim: false,
         websocket: None,
         access: None,
         addresses: None,

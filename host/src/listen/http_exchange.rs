@@ -2,6 +2,7 @@
 
 use super::answer_buffer::{AnswerMemory, AnswerSlot};
 use super::connection_stage::{StageTracker, StageVersion};
+use super::interim_answers::InterimAnswers;
 use super::least_rate::{LeastRate, UploadPace};
 use super::settings::Settings;
 use super::tunnel::Tunnel;
@@ -34,6 +35,8 @@ pub(super) struct ExchangeRecord {
     slow: AtomicBool,
     /// The answer that is being sent.
     pub(super) answer: AnswerSlot,
+    /// What is sent before it.
+    pub(super) interim: InterimAnswers,
     /// The least rate of a request's body.
     upload_rate: LeastRate,
     /// Whether the head of the answer was made, where the record is that of a stream of HTTP/2.
@@ -51,6 +54,7 @@ impl ExchangeRecord {
             unframed: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             answer: AnswerSlot::new(memory),
+            interim: InterimAnswers::default(),
             upload_rate: LeastRate::new(settings.min_upload_rate, settings.rate_grace),
             answered: AtomicBool::new(false),
             trailers: AtomicBool::new(false),
@@ -141,6 +145,7 @@ impl Exchange {
         request: Request<Incoming>,
     ) -> (Arc<Self>, Request<Body>) {
         record.unframed.store(request.version() == Version::HTTP_10, Relaxed);
+        record.interim.begin(request.version() == Version::HTTP_11);
         let upload = (!request.body().is_end_stream()).then(|| Upload {
             chunked: request.headers().contains_key(TRANSFER_ENCODING),
             expects: request.headers().contains_key(EXPECT),
@@ -161,7 +166,7 @@ impl Exchange {
 
     /// Finishes the head of the answer: it says `Connection: close` if this exchange is the last of its connection.
     pub(super) fn answer(self: Arc<Self>, answer: Response<Body>) -> Answering {
-        Answering { exchange: self, answer: Some(answer), discarded: 0, waits: 0 }
+        Answering { exchange: self, answer: Some(answer), discarded: 0, waits: 0, waited: false }
     }
 }
 
@@ -187,6 +192,8 @@ pub(super) struct Answering {
     discarded: usize,
     /// How often this has waited for hyper to read what has arrived.
     waits: u8,
+    /// Whether this has waited for the interim answers.
+    waited: bool,
 }
 
 impl Answering {
@@ -238,6 +245,14 @@ impl Future for Answering {
     type Output = Response<OutboundBody>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.exchange.record.interim.close() {
+            // The socket writes what waits when it is flushed, which may be in the next turn of hyper's only. It wakes
+            // this task when all is written.
+            if !std::mem::replace(&mut self.waited, true) {
+                context.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
         let reusable = ready!(self.poll_reusable(context));
         let mut answer = self.answer.take().expect("a future is not polled after its end");
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -50,6 +50,7 @@ mod handshake;
 mod http2_connection;
 mod http2_stream;
 mod http_exchange;
+mod interim_answers;
 mod least_rate;
 mod listener;
 mod metered_socket;

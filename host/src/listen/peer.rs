@@ -4,7 +4,8 @@ use super::answer_buffer::AnswerMemory;
 use super::http_exchange::ExchangeRecord;
 use super::secure_peer::SecurePeer;
 use super::settings::Settings;
-use crate::base::Body;
+use crate::base::{Body, InterimNotice};
+use http::Request;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -46,6 +47,14 @@ impl Peer {
     /// they are dropped.
     pub fn pass_trailers(&self) {
         self.record.pass_trailers();
+    }
+
+    /// Lets the peer have the interim answers to `request`, which is the one that it waits for, if it understands any.
+    pub fn take_interim(&self, request: &mut Request<Body>) {
+        let Some(exchange) = self.record.interim.open() else { return };
+        let record = Arc::clone(&self.record);
+        let notice = InterimNotice::new(move |status, fields| record.interim.push(exchange, status, fields));
+        request.extensions_mut().insert(notice);
     }
 
     /// Whether the connection was cut off because the peer took an answer too slowly.

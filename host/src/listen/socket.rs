@@ -164,6 +164,24 @@ impl Socket {
         }
     }
 
+    /// Writes the interim answers that wait.
+    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let heads = self.record.interim.next();
+            if heads.is_empty() {
+                break;
+            }
+            let written = Pin::new(&mut self.stream).poll_write(context, &heads);
+            let count = ready!(self.bounded(context, written))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.record.interim.wrote(count, context.waker());
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.flushed(context, flushed)
+    }
+
     /// Fails when the peer closed its half too long ago. hyper polls the socket's flush whenever it is polled, and
     /// reads nothing between a request and its answer; so this is where an exchange learns that its peer has gone.
     fn poll_peer(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -218,6 +236,9 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.record.interim.begun() {
+            ready!(self.poll_interim(cx))?;
+        }
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.bounded(cx, result)
     }
@@ -227,6 +248,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.record.interim.begun() {
+            ready!(self.poll_interim(cx))?;
+        }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.bounded(cx, result)
     }
@@ -240,6 +264,9 @@ impl AsyncWrite for Socket {
         ready!(self.flushed(cx, flushed))?;
         if self.mode == SocketMode::Tunnel {
             return Poll::Ready(Ok(()));
+        }
+        if self.mode == SocketMode::Exchanges && self.record.interim.is_expected(cx.waker()) {
+            ready!(self.poll_interim(cx))?;
         }
         // hyper flushes the socket once it has written all that it had.
         self.tracker.set_write_waits(false);

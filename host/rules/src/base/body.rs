@@ -2,6 +2,7 @@
 
 use super::error::ErrorKind;
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use std::fmt;
@@ -74,6 +75,29 @@ impl ConnectionNotice {
 impl fmt::Debug for ConnectionNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ConnectionNotice")
+    }
+}
+
+/// An extension of a request to an address: an interim answer (1xx) that comes before its answer is told here, with its
+/// header section.
+#[derive(Clone)]
+pub struct InterimNotice(Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>);
+
+impl InterimNotice {
+    /// Calls `tell` with each interim answer. It must not block.
+    pub fn new(tell: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// An interim answer has come.
+    pub fn tell(&self, status: StatusCode, fields: &HeaderMap) {
+        (self.0)(status, fields);
+    }
+}
+
+impl fmt::Debug for InterimNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InterimNotice")
     }
 }
 

@@ -40,8 +40,8 @@ mod work;
 
 pub use authority::HostAndPort;
 pub use body::{
-    Body, BodyError, ConnectionNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent, UpgradeOffer,
-    empty_body, full_body,
+    Body, BodyError, ConnectionNotice, InterimNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent,
+    UpgradeOffer, empty_body, full_body,
 };
 pub use call_inputs::{Input, InputWatch, NamedTexts, StatePage, StateValue};
 pub use call_report::{CallReport, CallReporter};

@@ -8,7 +8,7 @@ use super::http_connection::{HttpConnection, SentBody};
 use super::shared_connections::SharedConnections;
 use super::upstream_body::UpstreamBody;
 use super::{answer_framing, content, failure, request_head};
-use crate::base::{Body, CallContext, ConnectionNotice, ErrorKind};
+use crate::base::{Body, CallContext, ConnectionNotice, ErrorKind, InterimNotice};
 use crate::egress::EgressRule;
 use crate::mesh::error::TryError;
 use http::uri::{PathAndQuery, Scheme};
@@ -108,10 +108,15 @@ impl HttpClient {
         }
         let (body, unsent) = content::frame(&mut parts, body);
         let told = parts.extensions.remove::<ConnectionNotice>();
+        let interim = parts.extensions.remove::<InterimNotice>();
+        let mut request = Request::from_parts(parts, body);
+        if let Some(interim) = interim {
+            hyper::ext::on_informational(&mut request, move |answer| interim.tell(answer.status(), answer.headers()));
+        }
         let sent = tokio::select! {
             biased;
             wrong = unsent.content() => return Err(wrong),
-            sent = self.deliver(Request::from_parts(parts, body), told) => sent,
+            sent = self.deliver(request, told) => sent,
         };
         let mut answer = sent?;
         // hyper offers the connection with every 101, also with one that nobody has asked for: that is a bad answer.

@@ -115,6 +115,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             limits: None,
             typed,
             trailers: false,
+            interim: false,
             websocket: None,
             access: None,
             addresses: None,

@@ -176,6 +176,7 @@ pub(super) fn route(
         limits: None,
         typed: Some(0),
         trailers: false,
+        interim: false,
         websocket: None,
         access: None,
         addresses: None,
