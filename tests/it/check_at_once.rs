@@ -194,3 +194,16 @@ async fn a_file_that_is_not_there_is_told_once() {
         assert!(complaint.contains("cannot find"), "{complaint}");
     }
 }
+
+#[tokio::test]
+async fn a_manifest_that_is_not_utf8_is_told_so_with_a_help_text() {
+    for bytes in [&b"[gateway]\ntimeout = \"1s\" # \xff\n"[..], b"\0asm\x0d\0\x01\0\xff", b"\xff\xfe[\0g\0"] {
+        let home = Home::new("");
+        fs::write(home.manifest(), bytes).unwrap();
+        let output = home.output(&["check"]).await;
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("help: a manifest is TOML in UTF-8"), "{bytes:?}: {text}");
+    }
+}

@@ -25,6 +25,10 @@ strip_prefix = "/neighbour"
 service = "neighbour"
 "#;
 
+/// Once there is room on the disk, each write that begins later than this after it succeeds: the host tries four times
+/// a second (`docs/services.md`).
+const WITHIN: Duration = Duration::from_secs(1);
+
 async fn send(atoll: &Atoll, method: Method, path: &str, body: &'static str) -> Answer {
     Http::default().send(Request::builder().method(method).uri(format!("{}{path}", atoll.gateway)), body).await
 }
@@ -109,7 +113,8 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
     atoll.limit_file_size(Some(4096));
     for round in 0..4 {
         let refused = send(&atoll, Method::PUT, "/kv/bucket/default/a", "two").await;
-        assert!(refused.status.is_server_error(), "round {round}: {refused:?}");
+        // The fixture answers so for the error `other` of the store alone.
+        assert_eq!((refused.status.as_u16(), refused.header("content-type")), (500, "application/octet-stream"));
         for key in ["a", "b"] {
             let read = send(&atoll, Method::GET, &format!("/kv/bucket/default/{key}"), "").await;
             assert_eq!((read.status.as_u16(), &*read.body), (200, &b"one"[..]), "round {round}");
@@ -131,10 +136,12 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
     atoll.limit_file_size(None);
     let room = Instant::now();
     eventually("a write", async || {
-        (send(&atoll, Method::PUT, "/kv/bucket/default/a", "three").await.status == 204).then_some(())
+        let began = room.elapsed();
+        let written = send(&atoll, Method::PUT, "/kv/bucket/default/a", "three").await.status == 204;
+        assert!(written || began < WITHIN, "a write that began {began:?} after there was room failed");
+        written.then_some(())
     })
     .await;
-    assert!(room.elapsed() < Duration::from_secs(10), "{:?} after there was room", room.elapsed());
     assert_eq!(ready().await.json(), json!({ "status": "ready" }));
     assert!(String::from_utf8(metrics().await).unwrap().contains("\natoll_state_degraded 0\n"));
     assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body, "three");

@@ -26,6 +26,7 @@ mod drain;
 mod editor_files;
 mod event_streams;
 mod evolution;
+mod full_disk;
 mod function_names;
 mod guards;
 mod guest_faults_at_the_gateway;

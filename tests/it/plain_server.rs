@@ -291,18 +291,26 @@ fn text(request: &Request<()>, length: usize) -> Answer {
 /// Reads a request to its end, and records it.
 async fn record(state: &ServerState, request: Request<Incoming>) -> Result<Value, io::Error> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let header =
-        |(name, value): (&http::HeaderName, &http::HeaderValue)| (name.to_string(), value.to_str().unwrap().into());
+    let body = body.collect().await.map_err(io::Error::other)?;
+    let trailers = body.trailers().map(fields);
     let seen = json!({
         "name": state.name,
         "method": head.method.as_str(),
         "target": head.uri.to_string(),
-        "headers": head.headers.iter().map(header).collect::<serde_json::Map<_, _>>(),
-        "body": String::from_utf8_lossy(&body),
+        "headers": fields(&head.headers),
+        "body": String::from_utf8_lossy(&body.to_bytes()),
+        "trailers": trailers,
     });
     state.seen.lock().unwrap().push(seen.clone());
     Ok(seen)
+}
+
+/// The fields of a section as JSON.
+fn fields(fields: &http::HeaderMap) -> Value {
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.to_string(), Value::from(value.to_str().unwrap()))
+    };
+    fields.iter().map(field).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn whole(text: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {

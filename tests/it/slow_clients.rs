@@ -1,13 +1,17 @@
 //! Clients that send or read slowly: what they hold, how they end, and that the other clients of the service do not
 //! notice. For services behind `urls`, for components, and for typed routes.
 
-use super::atoll::{Atoll, Home, Http, TIMEOUT};
+use super::atoll::{Atoll, Home, Http, TIMEOUT, eventually};
 use super::http2::raw_client::{DATA, END_HEADERS, END_STREAM, HEADERS, RawClient, frame, request};
 use super::open_exchange::in_flight;
 use super::plain_server::PlainServer;
 use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// More than kernel and gateway hold of an answer by themselves.
@@ -95,6 +99,65 @@ async fn status(atoll: &Atoll, path: &str) -> u16 {
 async fn failures(atoll: &Atoll, service: &str) -> Value {
     let service = Http::default().get(&format!("{}/v1/services/{service}", atoll.admin)).await.json();
     service["endpoints"][0]["failures"].clone()
+}
+
+/// A service that answers each connection with as much as the other side takes of a long answer. It counts the bytes.
+async fn endless(written: Arc<AtomicUsize>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let written = Arc::clone(&written);
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n")
+                    && stream.read_buf(&mut request).await.is_ok_and(|count| count > 0)
+                {}
+                let mut left = &b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"[..];
+                while let Ok(count @ 1..) = stream.write(left).await {
+                    written.fetch_add(count, Relaxed);
+                    left = &[b'x'; 64 << 10];
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_an_address_costs_little_memory() {
+    // hyper's defaults would be 400 KiB for each side of the host: 0.9 MiB for each reader.
+    const READERS: usize = 100;
+    const EACH: u64 = 400;
+    let written = Arc::new(AtomicUsize::new(0));
+    let address = endless(Arc::clone(&written)).await;
+    let service = format!("[service.plain]\nurls = [\"http://{address}\"]\nlimits = {{ timeout = \"1m\" }}\n");
+    let route = "[[route]]\nprefix = \"/\"\nservice = \"plain\"\n";
+    let home = Home::new(&format!("[gateway]\nanswer_buffer = 0\n{service}{route}"));
+    let atoll = home.start().await;
+    // The first one has what the others have too: code, pools, threads.
+    let mut readers = vec![begin_download(&atoll, "/").await];
+    let still = async || {
+        let mut last = (written.load(Relaxed), Instant::now());
+        eventually("the service can write nothing more", async || {
+            let now = written.load(Relaxed);
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            (last.1.elapsed() > Duration::from_millis(500)).then_some(())
+        })
+        .await;
+    };
+    still().await;
+    let before = atoll.resident();
+    for _ in 0..READERS {
+        readers.push(begin_download(&atoll, "/").await);
+    }
+    still().await;
+    let more = atoll.resident().saturating_sub(before);
+    assert!(more < EACH * READERS as u64, "{more} KiB for {READERS} readers");
+    in_flight(&atoll, "plain", READERS as u64 + 1).await;
 }
 
 #[tokio::test]

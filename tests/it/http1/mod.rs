@@ -1,6 +1,7 @@
 //! HTTP/1.1 as bytes: what a client may send to the gateway, and what it gets. `docs/conformance.md` lists the rules.
 
 mod cases;
+mod interim;
 mod locations;
 
 use super::atoll::{Atoll, Home, TIMEOUT};
@@ -150,6 +151,34 @@ async fn each_request_of_the_table_is_answered_by_its_rule() {
         for name in ["cookie", "trailer", "connection", "upgrade"] {
             assert!(headers[name].is_null(), "{name}: {seen}");
         }
+        // RFC 9110, section 6.5.1: no field of a trailer section, and no such section.
+        assert!(seen["trailers"].is_null() && headers["x-request-id"] != "mine", "{seen}");
+    }
+    // The service would have seen one.
+    let mut client = RawClient::connect_to(&format!("http://{}", plain.address)).await;
+    let trailer = CASES.iter().find(|case| case.sent.contains("X-Atoll-Depth: 9")).unwrap();
+    client.send(trailer.sent).await;
+    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(plain.seen().last().unwrap()["trailers"]["x-request-id"], "mine");
+}
+
+#[tokio::test]
+async fn no_via_is_written_and_one_that_is_there_passes() {
+    // RFC 9110, section 7.6.3, and decision 021.
+    let plain = PlainServer::start("plain").await;
+    let (_home, atoll) = host(plain.address, "").await;
+    for given in [None, Some("1.1 proxy.example, 1.0 fred (of a kind)")] {
+        let mut client = RawClient::connect(&atoll).await;
+        let field = given.map(|via| format!("Via: {via}\r\n")).unwrap_or_default();
+        client.send(&format!("GET /x HTTP/1.1\r\nHost: a\r\n{field}\r\n")).await;
+        let answer = client.answer().await;
+        let seen: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(seen["headers"]["via"].as_str(), given, "{seen}");
+        assert_eq!(answer.header("via"), None, "{answer:?}");
+        let query = given.map(|_| "?via=1.1%20origin").unwrap_or_default();
+        client.send(&format!("GET /api/text/5{query} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.header("via"), given.map(|_| "1.1 origin"), "{answer:?}");
     }
 }
 
@@ -172,6 +201,62 @@ async fn a_client_that_closes_its_half_gets_the_answer_of_a_slow_service() {
         assert_eq!(client.answer().await.status, 200, "{sent:?}");
         assert_eq!(client.closed().await, "", "{sent:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_half_gets_the_answer_of_a_slow_guest() {
+    // RFC 9112, section 6.3.
+    let service = "[service.guest]\ncomponent = \"{component:fixture-hostile}\"\n";
+    let home = Home::new(&format!("{service}[[route]]\nprefix = \"/\"\nservice = \"guest\"\n"));
+    let atoll = home.start().await;
+    for round in 0..20 {
+        for (line, body) in [("GET /sleep?ms=50", ""), ("POST /sleep?ms=50", "hello"), ("POST /echo", "hello")] {
+            let mut client = RawClient::connect(&atoll).await;
+            client.send(&format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+            client.stream.shutdown().await.unwrap();
+            let whole = client.closed().await;
+            let ends = ["\r\n0\r\n\r\n", "\r\n\r\nhello"].iter().any(|end| whole.ends_with(end));
+            assert!(whole.starts_with("HTTP/1.1 200 ") && ends, "{round} {line}: {whole}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_many_connections_as_the_kernel_allows_wait_to_be_accepted() {
+    let plain = PlainServer::start("plain").await;
+    let (_home, atoll) = host(plain.address, "").await;
+    let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    // While the host stands still, the kernel completes the connections for which there is room, and no others.
+    atoll.signal(rustix::process::Signal::STOP);
+    let mut clients = Vec::new();
+    for number in 0..most.min(500) {
+        let client = timeout(TIMEOUT, RawClient::connect(&atoll)).await;
+        clients.push(client.unwrap_or_else(|_| panic!("there is room for {number} of {most} connections")));
+    }
+    atoll.signal(rustix::process::Signal::CONT);
+    for client in &mut clients {
+        client.send("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_still_sends_can_read_the_refusal_and_is_cut_off_if_it_never_stops() {
+    // RFC 9112, section 9.6: closing with unread bytes would reset the connection, and so lose the answer.
+    let plain = PlainServer::start("plain").await;
+    let (_home, atoll) = host(plain.address, "").await;
+    let head = "POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    for _ in 0..5 {
+        let mut client = RawClient::connect(&atoll).await;
+        client.send(&(head.to_owned() + &"x".repeat(3 << 20))).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("connection")), (404, Some("close")), "{answer:?}");
+        assert_eq!(client.closed().await, "");
+    }
+    let mut client = RawClient::connect(&atoll).await;
+    client.send(head).await;
+    let endless = async { while client.stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {} };
+    timeout(TIMEOUT, endless).await.expect("the host reads some of it, and no more");
 }
 
 #[tokio::test]

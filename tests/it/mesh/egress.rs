@@ -1,7 +1,7 @@
 //! Outbound calls of guests: to hosts that the manifest names in `egress`, and to no others.
 
 use super::super::open_exchange::OpenExchange;
-use super::super::plain_server::{Behaviour, PlainServer};
+use super::super::plain_server::{Behaviour, DeadAddress, PlainServer};
 use super::{Host, NEVER_OPENS, route};
 use serde_json::Value;
 
@@ -153,6 +153,27 @@ async fn each_outside_host_has_its_own_circuit() {
         assert_eq!(ill.requests(), before + 5, "an open circuit must let no call through");
         assert_eq!(fetch(&host, &to_well, "").await.0, 200, "the circuit of another host must not be affected");
         assert_eq!(host.endpoints("guest", "breaker").await, ["closed"], "{guest}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_is_told_of_a_refused_connection_by_another_error_than_of_an_open_circuit() {
+    let dead = DeadAddress::new();
+    let url = format!("http://{}", dead.address());
+    for guest in GUESTS {
+        let breaker = "breaker = { failure_threshold = 3, recovery_timeout = \"1h\" }";
+        let keys = format!("egress = [\"{url}\"]\n{breaker}");
+        let host = host_with_egress(guest, &keys).await;
+        let mut said = Vec::new();
+        for _ in 0..6 {
+            let (status, text) = fetch(&host, &format!("{url}/x"), "").await;
+            assert_eq!(status, 502, "{guest}: {text}");
+            said.push(text);
+        }
+        let [refused, open] = ["ConnectionRefused", "DestinationUnavailable"]
+            .map(|error| said.iter().filter(|text| text.contains(error)).count());
+        assert!(refused > 0 && open > 0 && refused + open == said.len(), "{guest}: {said:?}");
+        assert!(said[0].contains("ConnectionRefused") && said[5].contains("DestinationUnavailable"), "{said:?}");
     }
 }
 

@@ -100,6 +100,7 @@ async fn a_malformed_or_invalid_user_names_every_wrong_field_and_changes_nothing
         }
         let both = shop.send(method.clone(), path, &json!({"name": " ", "email": "nobody", "age": 7})).await;
         assert_eq!(pointers(&both), ["/age", "/email", "/name"], "{method}");
+        assert_eq!(both.problem()["type"], "urn:atoll:problem:invalid", "{method}");
         let types = shop.send(method.clone(), path, &json!({"name": 1, "email": null})).await;
         assert_eq!(pointers(&types), ["/email", "/name"], "{method}");
         assert_eq!(pointers(&shop.send(method.clone(), path, &json!([])).await), [""], "{method}");

@@ -1,8 +1,10 @@
-//! Typed services behind the real gateway: values and streams between guests, faults, depth, deadlines, isolation,
-//! and what the manifest check refuses.
+//! Typed services behind the real gateway: numbers and descriptions, values and streams between guests, faults, depth,
+//! deadlines, isolation, and what the manifest check refuses.
 
 mod concurrent;
 mod deadlines;
+mod description;
+mod exact_numbers;
 mod faults;
 mod internal_http;
 mod isolation;
