@@ -134,7 +134,7 @@ async fn a_slow_reader_of_an_address_costs_little_memory() {
     let address = endless(Arc::clone(&written)).await;
     let service = format!("[service.plain]\nurls = [\"http://{address}\"]\nlimits = {{ timeout = \"1m\" }}\n");
     let route = "[[route]]\nprefix = \"/\"\nservice = \"plain\"\n";
-    let home = Home::new(&format!("[gateway]\nanswer_buffer = 0\n{service}{route}"));
+    let home = Home::new(&format!("[gateway]\nanswer_buffer = 0\nmin_download_rate = 0\n{service}{route}"));
     let atoll = home.start().await;
     // The first one has what the others have too: code, pools, threads.
     let mut readers = vec![begin_download(&atoll, "/").await];
