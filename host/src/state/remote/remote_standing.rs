@@ -109,7 +109,8 @@ impl RemoteStanding {
         };
         let trouble = format!("{what}: {}", error.problem());
         if lock(&self.told).is_news(&trouble, Instant::now()) {
-            tracing::error!(target: "store", place = self.place, error = error.with_causes(), "{what}");
+            // By its `reason` the bound on repeated lines tells one cause from another.
+            tracing::error!(target: "store", place = self.place, reason = error.with_causes(), "{what}");
         }
     }
 
