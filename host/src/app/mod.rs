@@ -31,12 +31,12 @@ mod shutdown;
 mod start_end;
 mod verbs;
 
-pub use assembly::check::{Summary, check};
 pub use edge::admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
 pub use edge::peer_edge::PeerEdge;
 pub use operations::grant_views::{grant_views, manifest_grants};
 pub use operations::node_operations::cluster_servers;
 pub use run::run;
+pub use verbs::check::{Summary, check};
 pub use verbs::cluster_authority::{NodeFiles, certify_node, init_cluster};
 pub use verbs::inspect::{Inspection, ManifestTrial, inspect};
 pub use verbs::replay::{Replays, replay};

@@ -3,6 +3,7 @@
 //! Never: they open the state of the manifest, or a socket that others reach.
 //! From the top: `test_order` → `test_bench` → `stand_ins`; the others stand alone.
 
+pub(super) mod check;
 pub(super) mod cluster_authority;
 pub(super) mod inspect;
 pub(super) mod replay;
