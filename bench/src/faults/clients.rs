@@ -137,11 +137,15 @@ impl Dawdler {
             }
         };
         let write = async {
-            while self.sends {
-                sleep(Duration::from_secs(1)).await;
-                writer.write_all(b"x").await?;
+            if !self.sends {
+                std::future::pending::<()>().await;
             }
-            std::future::pending::<std::io::Result<()>>().await
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                if let Err(error) = writer.write_all(b"x").await {
+                    break error;
+                }
+            }
         };
         // The answer may come after the host has stopped to take the body.
         tokio::pin!(read);

@@ -65,7 +65,7 @@ fn run_all(steps: Vec<&mut BuildStep>) -> usize {
 /// Runs a build, and says that it runs and what came of it.
 fn run_one(step: &mut BuildStep) -> bool {
     let service = &step.service.clone();
-    let (running, ended) = mpsc::channel::<()>();
+    let (running, ended) = mpsc::sync_channel::<()>(1);
     let built = thread::scope(|scope| {
         scope.spawn(move || {
             let began = Instant::now();

@@ -393,6 +393,15 @@ fn read_state(
     (state, spans)
 }
 
+/// By what of a request rollouts choose the revision, each once.
+fn sticky_keys(services: &Services) -> Vec<Arc<str>> {
+    let keys = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
+    let mut keys: Vec<_> = keys.filter(|name| **name != *CallContext::SUBJECT).collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
 /// Reads the sections. What is wrong is in the report, and in the services.
 pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
     let source = root.report.source.clone();
@@ -427,10 +436,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
     let history = rollout::history(&mut root, (folder, &runtime.cache), wanted);
     let history_stop = rollout::history_stop(root.report, env);
-    let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
-    gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
-    gateway.settings.sticky.sort();
-    gateway.settings.sticky.dedup();
+    gateway.settings.sticky = sticky_keys(&services);
     let (saga_bounds, sagas) = (saga::settings(&mut root), saga::read_all(&mut root, &services, &topics));
     let (record, limits) = (record::place(&mut root), rate::read_all(&mut root));
     let routes = route::read_all(&mut root, &services, &gateway, &policies, (&limits, &sagas), folder);

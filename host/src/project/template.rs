@@ -327,7 +327,10 @@ mod tests {
             let made = create(&name, language, &face, place.path()).unwrap();
             for file in &made.files {
                 let text = fs::read_to_string(file).unwrap();
-                assert!(!text.contains("{{"), "{language:?} {face:?}: {} has a placeholder: {text}", file.display());
+                // Go writes `{{F0: ` where a list begins.
+                let mut inside = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
+                let placeholder = inside.find(|(name, _)| name.bytes().all(|byte| byte.is_ascii_lowercase()));
+                assert_eq!(placeholder, None, "{language:?} {face:?}: {} has a placeholder: {text}", file.display());
             }
             let manifest = place.path().join("atoll.toml");
             fs::write(&manifest, &made.manifest).unwrap();
