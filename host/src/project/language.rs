@@ -238,8 +238,9 @@ impl Language {
                  cp target/wasm32-wasip2/release/{{snake}}.wasm {{name}}.wasm"
             }
             Self::JavaScript | Self::TypeScript => {
-                "test -e node_modules/.package-lock.json || npm install --loglevel=error --no-audit --no-fund && \
-                 npm run --silent component"
+                // npm writes that file at the end of each install.
+                "test node_modules/.package-lock.json -nt package.json || \
+                 npm install --loglevel=error --no-audit --no-fund && npm run --silent component"
             }
             Self::Python => {
                 with_pip!(".venv/bin/componentize-py -q -d wit -w service componentize service -o {{name}}.wasm")
