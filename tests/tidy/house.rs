@@ -205,7 +205,7 @@ const WINGS: [(&str, Levels<'static>); 8] = [
             &["auth_tokens", "broker", "discovery", "encryption", "operators", "state_backend"],
             &["transforms"],
             &["header_edits", "route_saga"],
-            &["edge", "mirror", "route_call", "saga", "schedule", "telemetry", "websocket"],
+            &["edge", "interim", "mirror", "route_call", "saga", "schedule", "telemetry", "websocket"],
             &[
                 "auth_names",
                 "decompress",

@@ -1,6 +1,6 @@
 //! The Go module of the bindings: it is whole, so that nothing is fetched when it is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -11,6 +11,8 @@ const RUNTIME: &str = include_str!("../go/runtime.go");
 const TYPES: &str = include_str!("../go/types.go");
 /// A function without a body is declared in `runtime.go`: the compiler takes that if there is a file in assembly.
 const ASSEMBLY: &str = "// Here is nothing: the functions without bodies are imports.\n";
+/// The `.gitignore` of a folder that is made anew by each build.
+const IGNORED: &str = "# `atoll wit bindings` makes this folder of the contract.\n*\n";
 /// The fields that a tuple may have, which is what flat arguments have.
 const MOST_FIELDS: usize = 16;
 
@@ -34,6 +36,18 @@ pub(crate) fn complete(files: &mut BTreeMap<PathBuf, Vec<u8>>) {
         ("wit/types/tuples.go", tuples()),
     ];
     files.extend(own.map(|(path, text)| (PathBuf::from(FOLDER).join(path), text.into_bytes())));
+    ignore(files);
+}
+
+/// Has git pass over each folder that is made of the contract. They stand beside packages of the service's own, whose
+/// names may be like theirs; in those of exports the service's functions stand, too.
+fn ignore(files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    let folders: BTreeSet<PathBuf> = files
+        .keys()
+        .filter(|path| path.components().count() > 1 && !path.to_string_lossy().starts_with("export_"))
+        .filter_map(|path| Some(PathBuf::from(path.components().next()?.as_os_str())))
+        .collect();
+    files.extend(folders.into_iter().map(|folder| (folder.join(".gitignore"), IGNORED.into())));
 }
 
 /// `Tuple1` to `Tuple16`: Go has no type with any number of fields.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bindings::{BindingLanguage, BindingsError, ComponentTool, ContractWorld, ServiceStub, StubLanguage};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use wasmparser::{Parser, Payload};
@@ -53,6 +54,13 @@ fn the_bindings_of_an_async_func_are_synchronous() {
     for file in ["wit_runtime/go.mod", "wit_runtime/wit/runtime/runtime.go", "wit_runtime/wit/types/tuples.go"] {
         assert!(go.contains_key(Path::new(file)), "{file}: {:?}", go.keys());
     }
+    // Each folder that is made of the contract, and no other one: packages of the service stand beside them.
+    let made = go.keys().filter(|path| path.ends_with(".gitignore")).map(|path| path.parent().unwrap());
+    let folders = go.keys().filter_map(|path| path.iter().next().filter(|_| path.iter().count() > 1).map(Path::new));
+    let folders: BTreeSet<_> = folders.filter(|folder| !folder.to_str().unwrap().starts_with("export_")).collect();
+    assert!(folders.contains(Path::new("wit_runtime")), "{folders:?}");
+    assert_eq!(made.collect::<BTreeSet<_>>(), folders);
+    assert!(go[Path::new("wit_runtime/.gitignore")].ends_with(b"\n*\n"));
 }
 
 #[test]

@@ -57,6 +57,7 @@ mod header_edits;
 mod health;
 mod http2;
 mod idle_keys;
+mod interim;
 mod late_finding_key;
 mod limits;
 mod log;

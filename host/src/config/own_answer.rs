@@ -49,7 +49,7 @@ const FOLDER: RequiredPath = RequiredPath {
 };
 
 /// What such a route has no use for.
-const USELESS: [&str; 4] = ["body", "websocket", "decompress", "cache"];
+const USELESS: [&str; 5] = ["body", "websocket", "interim", "decompress", "cache"];
 const USELESS_FOR_REDIRECT: [&str; 4] = ["strip_prefix", "rewrite", "timeout", "compress"];
 
 /// The status of a redirection.

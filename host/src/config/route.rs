@@ -17,7 +17,9 @@ use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::saga::SagaConfig;
 use super::service::{ServiceConfig, Services};
-use super::{cors, edge, entry, idle_keys, limits, route_auth, route_cache, route_saga, transforms, websocket};
+use super::{
+    cors, edge, entry, idle_keys, interim, limits, route_auth, route_cache, route_saga, transforms, websocket,
+};
 use crate::cache::CachePolicy;
 use crate::contract::HttpBindingKey;
 use crate::gateway::{AddressList, Answerer, CorsPolicy, RouteLimits, RouteTransforms, WebSocketSettings};
@@ -44,6 +46,8 @@ pub struct Route {
     pub timeout: Duration,
     /// How WebSockets are passed on; `None`: not at all.
     pub websocket: Option<WebSocketSettings>,
+    /// Whether interim answers (1xx) are passed on. Then the service has addresses, by HTTP/1.1.
+    pub interim: bool,
     /// Whom it lets in; `None`: everybody.
     pub auth: Option<RouteAuth>,
     /// Which clients it lets in, by their addresses; `None`: all.
@@ -136,6 +140,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let limits = limits.of_route(&mut section, bound);
     let cors = cors::read(&mut section, gateway.cors.as_ref());
     let cache = route_cache::read(&mut section);
+    let interim = interim::read(&mut section, service, cache.is_some());
     let addresses = Some(entry::addresses(&mut section)).filter(|list| !list.is_empty()).map(Arc::new);
     let transforms = transforms::read(&mut section, services);
     let call = keys.finish(&section, &mut matching, services);
@@ -161,6 +166,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
                 limits,
                 timeout,
                 websocket,
+                interim,
                 auth,
                 cors,
                 cache,

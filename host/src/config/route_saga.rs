@@ -13,6 +13,8 @@ use crate::saga::bound;
 
 /// The key that makes a route one of these.
 pub(super) const NAME: &str = "saga";
+/// What such a route has no use for, or what answers in place of a saga.
+const EXCLUDED: [&str; 7] = ["service", "call", "files", "redirect", "websocket", "interim", "cache"];
 /// The largest body of such a route, in bytes, if it does not say another.
 pub(super) const BODY: u64 = bound::INPUT as u64;
 
@@ -47,7 +49,7 @@ pub(super) fn read(section: &mut Section<'_>, sagas: &[SagaConfig]) -> Option<Sa
         report.push_if_whole(wait.origin.clone(), "`wait` has no effect without `saga`", "leave it out");
     }
     let saga = saga?;
-    if let Some((other, span)) = section.first_of(&["service", "call", "files", "redirect", "websocket", "cache"]) {
+    if let Some((other, span)) = section.first_of(&EXCLUDED) {
         let message = format!("`{other}` and `saga` exclude each other");
         report.push(ValueOrigin::Text(span), message, "leave one of them out");
         return None;

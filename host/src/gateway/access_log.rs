@@ -1,9 +1,11 @@
 //! The access log: one line for each request, written when its answer has ended. The request is counted with it.
 
 use super::request_trace::{EndedRequest, RequestTrace};
-use crate::base::{Blame, Body, BodyError, CallReporter, DeadlineOwner, RequestId, ServiceName, TraceId, log_safe};
+use crate::base::{
+    Blame, Body, BodyError, CallReporter, DeadlineOwner, ErrorKind, RequestId, ServiceName, TraceId, log_safe,
+};
 use crate::listen::{Peer, UnparsedRequest};
-use crate::telemetry::{DurationExemplar, GatewayMetrics, RequestShape, traps};
+use crate::telemetry::{DurationExemplar, GatewayMetrics, REFUSALS, RequestShape, traps};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
@@ -195,34 +197,44 @@ impl Drop for AccessRecord {
         let report = client.map(|client| client.report.read());
         let report = report.as_ref();
         // Without the query, which is often secret.
-        tracing::info!(
-            target: "access",
-            method = self.method.as_str(),
-            path = self.uri.path(),
-            status = self.status,
-            kind,
-            service = self.service.as_ref().map(ServiceName::as_str),
-            duration_ms,
-            bytes = self.bytes,
-            end = match self.end {
-                AnswerEnd::Whole => "whole",
-                AnswerEnd::Broken => "broken",
-                AnswerEnd::Gone if self.peer.was_too_slow() => "slow",
-                AnswerEnd::Gone => "gone",
-            },
-            request_id = self.id.as_str(),
-            client = client.map(|client| tracing::field::display(client.address)),
-            route = client.and_then(|_| self.metrics.route(self.scope)),
-            endpoint = report.and_then(|report| report.endpoint.as_deref()),
-            revision = report.and_then(|report| report.revision.as_deref()),
-            tries = report.map(|report| report.tries),
-            queued_ms = report.and_then(|report| report.queued).map(milliseconds),
-            deadline = report.and_then(|report| report.deadline).map(DeadlineOwner::as_str),
-            version = client.map(|client| tracing::field::debug(client.version)),
-            referer = client.and_then(|client| text(client.referer.as_ref())),
-            user_agent = client.and_then(|client| text(client.user_agent.as_ref())),
-            trace_id = trace_id.map(tracing::field::display),
-        );
+        macro_rules! write_line {
+            ($($name:tt)*) => {
+                tracing::info!(
+                    $($name)*
+                    target: "access",
+                    method = self.method.as_str(),
+                    path = self.uri.path(),
+                    status = self.status,
+                    kind,
+                    service = self.service.as_ref().map(ServiceName::as_str),
+                    duration_ms,
+                    bytes = self.bytes,
+                    end = match self.end {
+                        AnswerEnd::Whole => "whole",
+                        AnswerEnd::Broken => "broken",
+                        AnswerEnd::Gone if self.peer.was_too_slow() => "slow",
+                        AnswerEnd::Gone => "gone",
+                    },
+                    request_id = self.id.as_str(),
+                    client = client.map(|client| tracing::field::display(client.address)),
+                    route = client.and_then(|_| self.metrics.route(self.scope)),
+                    endpoint = report.and_then(|report| report.endpoint.as_deref()),
+                    revision = report.and_then(|report| report.revision.as_deref()),
+                    tries = report.map(|report| report.tries),
+                    queued_ms = report.and_then(|report| report.queued).map(milliseconds),
+                    deadline = report.and_then(|report| report.deadline).map(DeadlineOwner::as_str),
+                    version = client.map(|client| tracing::field::debug(client.version)),
+                    referer = client.and_then(|client| text(client.referer.as_ref())),
+                    user_agent = client.and_then(|client| text(client.user_agent.as_ref())),
+                    trace_id = trace_id.map(tracing::field::display),
+                )
+            };
+        }
+        if kind == ErrorKind::CircuitOpen.as_str() {
+            write_line!(name: REFUSALS,);
+        } else {
+            write_line!();
+        }
     }
 }
 

@@ -205,9 +205,8 @@ impl<C: Call> Gateway<C> {
         }
         if let Some(handshake) = &handshake {
             handshake.offer(&mut request);
-        } else if route.target.interim && fetch.is_none() {
-            // What comes for the cache may be the answer to several clients.
-            record.peer().take_interim(&mut request);
+        } else if route.target.interim {
+            public_answer::pass_interim(route.target, (&head, record.peer()), &mut request);
         }
         if handshake.is_none()
             && let Some(reading) = BodyBudget::reading(&head.headers, request.body())

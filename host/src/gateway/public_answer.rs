@@ -3,9 +3,11 @@
 use super::settings::Target;
 use super::told_hosts::{Origin, ToldHosts};
 use crate::base::{Body, RequestId, ServiceName, empty_body, remove_hop_by_hop};
+use crate::listen::Peer;
 use crate::route::Match;
 use http::header::{CONTENT_LOCATION, LOCATION, TRAILER};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use std::borrow::Cow;
 
 /// Adds what every answer of the gateway carries: its own problems and the answers of services alike. (Answers to
@@ -44,6 +46,20 @@ pub(super) fn publish(
         }
     }
     answer
+}
+
+/// Lets the client, which has sent `head`, have the interim answers to `request`, if it speaks HTTP/1.1. What the route
+/// changes in the fields `Link` of answers, it changes in theirs.
+pub(super) fn pass_interim(target: &Target, (head, peer): (&Parts, &Peer), request: &mut Request<Body>) {
+    if head.version != Version::HTTP_11 {
+        return;
+    }
+    let edits = target.transforms.answer_headers.clone();
+    peer.take_interim(request, move |links| {
+        if let Some(edits) = &edits {
+            edits.edits.apply(links);
+        }
+    });
 }
 
 /// The public form of a reference that the service wrote, or `None` if the reference stays as it is.

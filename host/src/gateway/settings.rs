@@ -125,7 +125,7 @@ pub struct Target {
     pub typed: Option<usize>,
     /// Whether trailer sections are passed on, where the client speaks HTTP/2 and asks for them.
     pub trailers: bool,
-    /// Whether interim answers (1xx) are passed on: the service has addresses, which may send some.
+    /// Whether interim answers (1xx) are passed on. Only for a service that has addresses, and without `cache`.
     pub interim: bool,
     /// How WebSockets are passed on; `None`: not at all. Only for a service that has addresses alone.
     pub websocket: Option<WebSocketSettings>,

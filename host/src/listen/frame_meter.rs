@@ -10,7 +10,7 @@ use std::time::Instant;
 /// The preface of a client (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -137,11 +137,16 @@ impl FrameMeter {
         }
     }
 
-    /// Takes bytes of the peer into account.
+    /// Takes bytes of the peer into account, and tells `ended` of each stream that it resets.
     ///
     /// # Errors
     /// What there is too much of.
-    pub(super) fn received(&mut self, bytes: &[u8], now: Instant) -> Result<(), FrameFlood> {
+    pub(super) fn received(
+        &mut self,
+        bytes: &[u8],
+        now: Instant,
+        mut ended: impl FnMut(u32),
+    ) -> Result<(), FrameFlood> {
         let preface = self.preface.min(bytes.len());
         self.preface -= preface;
         let Self { cursor, kind, continues, last_stream, resets, empty, updates, .. } = self;
@@ -158,7 +163,10 @@ impl FrameMeter {
                     *last_stream = (*last_stream).max(frame.stream);
                     within &= frame.length > 0 || empty.take(now);
                 }
-                RST_STREAM => no_reset &= resets.take(now),
+                RST_STREAM => {
+                    ended(frame.stream);
+                    no_reset &= resets.take(now);
+                }
                 WINDOW_UPDATE => within &= updates.take(now),
                 SETTINGS | PING if frame.flags & ACK != 0 => {}
                 DATA => within &= frame.length > 0 || frame.flags & END_STREAM != 0 || empty.take(now),
@@ -217,9 +225,15 @@ mod tests {
         bytes
     }
 
+    impl FrameMeter {
+        fn take(&mut self, bytes: &[u8], now: Instant) -> Result<(), FrameFlood> {
+            self.received(bytes, now, |_| {})
+        }
+    }
+
     fn begun(now: Instant) -> FrameMeter {
         let mut meter = FrameMeter::new(now);
-        meter.received(PREFACE, now).expect("a preface");
+        meter.take(PREFACE, now).expect("a preface");
         assert_eq!(meter.open_since(), None);
         meter
     }
@@ -247,28 +261,42 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut meter = FrameMeter::new(start);
-        meter.received(&PREFACE[..10], at(1)).expect("it is within bounds");
+        meter.take(&PREFACE[..10], at(1)).expect("it is within bounds");
         assert_eq!(meter.open_since(), Some(start), "the preface has not come");
-        meter.received(&PREFACE[10..], at(2)).expect("it is within bounds");
+        meter.take(&PREFACE[10..], at(2)).expect("it is within bounds");
         assert_eq!(meter.open_since(), None);
         // A block in three frames, each in time by itself.
-        meter.received(&frame(HEADERS, 0, 1, 5), at(3)).expect("it is within bounds");
-        meter.received(&frame(CONTINUATION, 0, 1, 5), at(8)).expect("it is within bounds");
+        meter.take(&frame(HEADERS, 0, 1, 5), at(3)).expect("it is within bounds");
+        meter.take(&frame(CONTINUATION, 0, 1, 5), at(8)).expect("it is within bounds");
         assert_eq!(meter.open_since(), Some(at(3)));
-        meter.received(&frame(CONTINUATION, END_HEADERS, 1, 5)[..12], at(9)).expect("it is within bounds");
+        meter.take(&frame(CONTINUATION, END_HEADERS, 1, 5)[..12], at(9)).expect("it is within bounds");
         assert_eq!(meter.open_since(), Some(at(3)), "its last frame is not whole");
-        meter.received(&[0; 2], at(10)).expect("it is within bounds");
+        meter.take(&[0; 2], at(10)).expect("it is within bounds");
         assert_eq!((meter.open_since(), meter.last_stream()), (None, 1));
         // The content of DATA may take as long as it likes: the least rate bounds it.
-        meter.received(&frame(DATA, 0, 1, 50)[..20], at(11)).expect("it is within bounds");
+        meter.take(&frame(DATA, 0, 1, 50)[..20], at(11)).expect("it is within bounds");
         assert_eq!(meter.open_since(), None);
+    }
+
+    #[test]
+    fn each_stream_that_the_peer_resets_is_told_of() {
+        let now = Instant::now();
+        let bytes =
+            [frame(HEADERS, END_HEADERS, 1, 5), frame(RST_STREAM, 0, 1, 4), frame(RST_STREAM, 0, 7, 4)].concat();
+        for cut in [1, 5, bytes.len()] {
+            let (mut meter, mut ended) = (begun(now), Vec::new());
+            for piece in bytes.chunks(cut) {
+                meter.received(piece, now, |stream| ended.push(stream)).expect("it is within bounds");
+            }
+            assert_eq!(ended, [1, 7], "{cut}");
+        }
     }
 
     #[test]
     fn resets_and_frames_that_carry_nothing_have_a_budget() {
         let now = Instant::now();
         let many = |frame: &[u8], meter: &mut FrameMeter| {
-            (0..3000).find_map(|sent| meter.received(frame, now).err().map(|excess| (sent, excess)))
+            (0..3000).find_map(|sent| meter.take(frame, now).err().map(|excess| (sent, excess)))
         };
         for (kind, flags, length, excess) in [
             (RST_STREAM, 0, 4, FrameFlood::Resets),

@@ -130,7 +130,7 @@ pub(super) async fn serve<S, F>(
             Ok::<_, Infallible>(exchange.answer(answer))
         }
     });
-    let socket = MeteredSocket::new(socket, meter.clone(), http2.unmetered);
+    let socket = MeteredSocket::new(socket, meter.clone(), http2.streams, http2.unmetered);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let tracker = timer.tracker();
     let mut bounds = ConnectionBounds {

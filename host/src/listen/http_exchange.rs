@@ -145,7 +145,6 @@ impl Exchange {
         request: Request<Incoming>,
     ) -> (Arc<Self>, Request<Body>) {
         record.unframed.store(request.version() == Version::HTTP_10, Relaxed);
-        record.interim.begin(request.version() == Version::HTTP_11);
         let upload = (!request.body().is_end_stream()).then(|| Upload {
             chunked: request.headers().contains_key(TRANSFER_ENCODING),
             expects: request.headers().contains_key(EXPECT),

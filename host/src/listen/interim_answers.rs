@@ -20,8 +20,6 @@ const MOST: usize = 16 * 1024;
 /// The interim answers of a connection's running exchange.
 #[derive(Debug, Default)]
 pub(super) struct InterimAnswers {
-    /// Whether the client understands them: it speaks HTTP/1.1.
-    understood: AtomicBool,
     /// Whether somebody may add some: until the answer of the exchange is there.
     open: AtomicBool,
     /// Whether some wait to be written.
@@ -42,24 +40,17 @@ struct InterimQueue {
 }
 
 impl InterimAnswers {
-    /// An exchange begins. Nothing is left of the one before, since its answer came after its interim answers.
-    pub(super) fn begin(&self, understood: bool) {
-        self.understood.store(understood, Relaxed);
-    }
-
-    /// Admits interim answers of the running exchange. Returns its number; `None`: its client understands none.
-    pub(super) fn open(&self) -> Option<u64> {
-        if !self.understood.load(Relaxed) {
-            return None;
-        }
+    /// Admits interim answers of the running exchange, whose client speaks HTTP/1.1. Returns its number. Of the one
+    /// before nothing is left, since its answer came after its interim answers.
+    pub(super) fn open(&self) -> u64 {
         let mut queue = self.queue();
         queue.exchange += 1;
         self.open.store(true, Relaxed);
-        Some(queue.exchange)
+        queue.exchange
     }
 
     /// An interim answer of this exchange has come. 100 is the gateway's own to send, and 101 is no interim answer. Of
-    /// the fields only `Link` passes (RFC 8297): what the route changes in header sections, it changes in the answer.
+    /// the fields only `Link` passes (RFC 8297): the others say nothing before the answer.
     pub(super) fn push(&self, exchange: u64, status: StatusCode, fields: &HeaderMap) {
         if !status.is_informational() || matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
             return;
@@ -149,9 +140,7 @@ mod tests {
     #[test]
     fn each_interim_answer_of_the_open_exchange_is_written_with_its_links_alone() {
         let answers = InterimAnswers::default();
-        assert_eq!(answers.open(), None, "HTTP/1.0 knows none");
-        answers.begin(true);
-        let exchange = answers.open().expect("it is understood");
+        let exchange = answers.open();
         for status in [100, 101, 200] {
             answers.push(exchange, StatusCode::from_u16(status).expect("a status"), &fields());
         }
@@ -168,12 +157,10 @@ mod tests {
     #[test]
     fn what_comes_after_the_answer_or_of_another_exchange_is_dropped() {
         let answers = InterimAnswers::default();
-        answers.begin(true);
-        let first = answers.open().expect("it is understood");
+        let first = answers.open();
         assert!(answers.close());
         answers.push(first, StatusCode::EARLY_HINTS, &fields());
-        answers.begin(true);
-        let second = answers.open().expect("it is understood");
+        let second = answers.open();
         answers.push(first, StatusCode::EARLY_HINTS, &fields());
         assert!(!answers.is_expected(Waker::noop()));
         answers.push(second, StatusCode::EARLY_HINTS, &HeaderMap::new());
@@ -183,8 +170,7 @@ mod tests {
     #[test]
     fn what_waits_has_a_bound_and_is_not_broken_off() {
         let answers = InterimAnswers::default();
-        answers.begin(true);
-        let exchange = answers.open().expect("it is understood");
+        let exchange = answers.open();
         for _ in 0..10_000 {
             answers.push(exchange, StatusCode::EARLY_HINTS, &fields());
         }

@@ -53,8 +53,9 @@ pub(super) struct MeteredSocket {
 }
 
 impl MeteredSocket {
-    pub(super) fn new(socket: Socket, meter: SharedMeter, unmetered: bool) -> Self {
-        Self { socket, meter, written: WrittenFrames::default(), unmetered }
+    /// Of a connection with so many `streams` at a time.
+    pub(super) fn new(socket: Socket, meter: SharedMeter, streams: u32, unmetered: bool) -> Self {
+        Self { socket, meter, written: WrittenFrames::new(streams), unmetered }
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
@@ -81,7 +82,9 @@ impl AsyncRead for MeteredSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
-        let counted = self.meter.lock().received.received(&buffer.filled()[before..], Instant::now());
+        let Self { meter, written, .. } = &mut *self;
+        let ended = |stream| written.forget(stream);
+        let counted = meter.lock().received.received(&buffer.filled()[before..], Instant::now(), ended);
         if let Err(excess) = counted
             && !self.unmetered
         {

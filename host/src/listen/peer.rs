@@ -5,7 +5,8 @@ use super::http_exchange::ExchangeRecord;
 use super::secure_peer::SecurePeer;
 use super::settings::Settings;
 use crate::base::{Body, InterimNotice};
-use http::Request;
+use http::header::LINK;
+use http::{HeaderMap, Request};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -49,11 +50,21 @@ impl Peer {
         self.record.pass_trailers();
     }
 
-    /// Lets the peer have the interim answers to `request`, which is the one that it waits for, if it understands any.
-    pub fn take_interim(&self, request: &mut Request<Body>) {
-        let Some(exchange) = self.record.interim.open() else { return };
+    /// Lets the peer have the interim answers to `request`, which is the one that it waits for, by HTTP/1.1: with the
+    /// fields `Link` alone, which `edit` changes where there are any.
+    pub fn take_interim(&self, request: &mut Request<Body>, edit: impl Fn(&mut HeaderMap) + Send + Sync + 'static) {
+        let exchange = self.record.interim.open();
         let record = Arc::clone(&self.record);
-        let notice = InterimNotice::new(move |status, fields| record.interim.push(exchange, status, fields));
+        let notice = InterimNotice::new(move |status, fields| {
+            let mut links = HeaderMap::new();
+            for link in fields.get_all(LINK) {
+                links.append(LINK, link.clone());
+            }
+            if !links.is_empty() {
+                edit(&mut links);
+            }
+            record.interim.push(exchange, status, &links);
+        });
         request.extensions_mut().insert(notice);
     }
 

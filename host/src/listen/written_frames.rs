@@ -4,13 +4,11 @@
 //! has no field but its status: hyper gives each answer of a service at least a date. So it is found here, on its way
 //! to the peer.
 
-use super::frame_meter::{END_STREAM, FrameCursor, FrameHeader, HEADERS, RST_STREAM};
+use super::frame_meter::{DATA, END_STREAM, FrameCursor, FrameHeader, HEADERS, RST_STREAM};
+use std::collections::BTreeSet;
 
 /// The longest block that is looked at: one status, behind two changes of the size of the table of fields.
 const STATUS_ALONE: usize = 16;
-/// The most streams whose answers are under way. Peers reset streams, of which nothing is written, so some are known
-/// longer than they live; a hundred at a time are usual.
-const MOST_OPEN: usize = 1024;
 
 /// What bytes that were written have begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,16 +20,43 @@ pub(super) struct WrittenAnswers {
 }
 
 /// Follows the frames that are written to a peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WrittenFrames {
     cursor: FrameCursor,
-    /// Streams whose answer has begun and has not ended, the oldest first.
-    open: Vec<u32>,
+    open: OpenAnswers,
     /// The block of an answer that ends with its head, as far as it was written; `None`: the frame is another one.
     block: Option<Vec<u8>>,
 }
 
+/// The streams whose answer has begun and has not ended.
+#[derive(Debug)]
+struct OpenAnswers {
+    streams: BTreeSet<u32>,
+    /// The last streams that the peer has reset. What h2 had made of their answers is still written.
+    reset: BTreeSet<u32>,
+    /// The most that either has, of which the oldest goes.
+    most: usize,
+}
+
 impl WrittenFrames {
+    /// Of a connection with so many streams at a time.
+    pub(super) fn new(streams: u32) -> Self {
+        // Streams that were reset do not count among those at a time; for some of which the reset was forgotten there
+        // is room.
+        let most = usize::try_from(streams).unwrap_or(usize::MAX).saturating_mul(2).max(1);
+        let open = OpenAnswers { streams: BTreeSet::new(), reset: BTreeSet::new(), most };
+        Self { cursor: FrameCursor::default(), open, block: None }
+    }
+
+    /// The peer has reset a stream: its answer does not end.
+    pub(super) fn forget(&mut self, stream: u32) {
+        self.open.streams.remove(&stream);
+        self.open.reset.insert(stream);
+        if self.open.reset.len() > self.open.most {
+            self.open.reset.pop_first();
+        }
+    }
+
     /// Takes the next bytes into account.
     pub(super) fn wrote(&mut self, bytes: &[u8]) -> WrittenAnswers {
         let Self { cursor, open, block, .. } = self;
@@ -39,7 +64,7 @@ impl WrittenFrames {
         cursor.follow(bytes, |frame, content| {
             let Some(content) = content else {
                 written.frames += u64::from(frame.is_of_answer());
-                *block = begun(open, frame);
+                *block = open.begun(frame);
                 return;
             };
             let Some(block) = block else { return };
@@ -55,23 +80,31 @@ impl WrittenFrames {
     }
 }
 
-/// Notes which answers are under way. Returns an empty block if the frame may be an answer by h2 itself.
-fn begun(open: &mut Vec<u32>, frame: FrameHeader) -> Option<Vec<u8>> {
-    let ends = frame.flags & END_STREAM != 0 || frame.kind == RST_STREAM;
-    let known = open.iter().position(|stream| *stream == frame.stream);
-    match known {
-        Some(at) if ends => drop(open.remove(at)),
-        None if frame.kind == HEADERS && !ends => {
-            if open.len() == MOST_OPEN {
-                open.remove(0);
+impl OpenAnswers {
+    /// Notes which answers are under way. Returns an empty block if the frame may be an answer by h2 itself.
+    fn begun(&mut self, frame: FrameHeader) -> Option<Vec<u8>> {
+        let ends = frame.flags & END_STREAM != 0;
+        match frame.kind {
+            HEADERS if ends => {
+                // Trailers end a stream whose answer has begun, and may have one field too.
+                let had_begun = self.streams.remove(&frame.stream) || self.reset.contains(&frame.stream);
+                let may_be = !had_begun && (1..=STATUS_ALONE).contains(&frame.length);
+                return may_be.then(|| Vec::with_capacity(frame.length));
             }
-            open.push(frame.stream);
+            HEADERS if self.reset.contains(&frame.stream) => {}
+            HEADERS => {
+                self.streams.insert(frame.stream);
+                if self.streams.len() > self.most {
+                    self.streams.pop_first();
+                }
+            }
+            // Most frames: pieces of a content, and what belongs to the connection.
+            DATA if !ends => {}
+            DATA | RST_STREAM => _ = self.streams.remove(&frame.stream),
+            _ => {}
         }
-        _ => {}
+        None
     }
-    // Trailers end a stream whose answer has begun, and may have one field too.
-    let may_be = known.is_none() && frame.kind == HEADERS && ends && (1..=STATUS_ALONE).contains(&frame.length);
-    may_be.then(|| Vec::with_capacity(frame.length))
 }
 
 /// Whether a block (RFC 7541, section 6) has one field, of which the static table has the name and not the value.
@@ -115,7 +148,6 @@ mod tests {
     use super::*;
 
     const END_HEADERS: u8 = 0x4;
-    const DATA: u8 = 0;
     /// `:status: 431`, to be remembered, and then as the first field of the dynamic table.
     const LITERAL: &[u8] = &[0x48, 0x83, 0x69, 0x90, 0xff];
     const REMEMBERED: &[u8] = &[0xbe];
@@ -128,7 +160,7 @@ mod tests {
     fn refusals(frames: &[Vec<u8>]) -> u64 {
         let bytes = frames.concat();
         let found = [1, 3, 7, bytes.len()].map(|cut| {
-            let mut written = WrittenFrames::default();
+            let mut written = WrittenFrames::new(100);
             let refusals = bytes.chunks(cut).map(|piece| written.wrote(piece).refusals).sum::<u64>();
             assert!(written.is_between());
             refusals
@@ -160,11 +192,41 @@ mod tests {
     }
 
     #[test]
-    fn the_streams_that_peers_reset_are_forgotten_in_the_end() {
-        let mut written = WrittenFrames::default();
-        for stream in 0..5_000 {
-            written.wrote(&frame(HEADERS, END_HEADERS, 2 * stream + 1, &[0x88, 0xbe]));
+    fn a_stream_that_the_peer_resets_is_forgotten_and_none_that_lives() {
+        let mut written = WrittenFrames::new(2);
+        let begin = |stream| frame(HEADERS, END_HEADERS, stream, &[0x88, 0xbe]);
+        written.wrote(&begin(1));
+        for stream in (3..10_000).step_by(2) {
+            written.wrote(&begin(stream));
+            written.wrote(&frame(DATA, 0, stream, b"data"));
+            written.forget(stream);
         }
-        assert_eq!((written.open.len(), written.open.last()), (MOST_OPEN, Some(&9_999)));
+        assert_eq!((&written.open.streams, written.open.reset.len()), (&BTreeSet::from([1]), 4));
+        let trailers = |stream| frame(HEADERS, END_STREAM | END_HEADERS, stream, REMEMBERED);
+        assert_eq!(written.wrote(&trailers(1)).refusals, 0, "stream 1 has been open all the time");
+        // h2 had made these before the reset.
+        assert_eq!(written.wrote(&[begin(9_997), trailers(9_999)].concat()).refusals, 0);
+        assert!(written.open.streams.is_empty());
+        // What never ends here has a bound.
+        let mut written = WrittenFrames::new(2);
+        for stream in (1..10_000).step_by(2) {
+            written.wrote(&begin(stream));
+        }
+        assert_eq!(written.open.streams, BTreeSet::from([9_993, 9_995, 9_997, 9_999]));
+    }
+
+    #[test]
+    fn an_answer_ends_with_its_data_its_trailers_or_a_reset() {
+        let ends =
+            [frame(DATA, END_STREAM, 1, b""), frame(HEADERS, END_STREAM, 1, b"x"), frame(RST_STREAM, 0, 1, b"why!")];
+        for end in ends {
+            let mut written = WrittenFrames::new(2);
+            written.wrote(&frame(HEADERS, END_HEADERS, 1, &[0x88, 0xbe]));
+            // A ping with the same flag, of the connection.
+            written.wrote(&frame(6, END_STREAM, 0, &[0; 8]));
+            assert_eq!(written.open.streams, BTreeSet::from([1]));
+            written.wrote(&end);
+            assert!(written.open.streams.is_empty(), "{end:?}");
+        }
     }
 }

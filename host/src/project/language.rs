@@ -66,8 +66,8 @@ macro_rules! with_pip {
 const HTTP_WORLD: &str = include_str!("../../templates/http/service.wit");
 /// The same for languages whose bindings are synchronous: in 0.3 an answer cannot be written by them while it is read.
 const SYNCHRONOUS_HTTP_WORLD: &str = include_str!("../../templates/http/synchronous.wit");
-/// What a service in Go ignores. The packages of the bindings stand beside its own ones.
-const GO_IGNORE: &str = "/.venv\n/target\n/{{name}}.wasm\n/wit_exports.go\n/*_*/\n!/export_*/\n";
+/// What a service in Go ignores. The packages of the bindings, which stand beside its own ones, ignore themselves.
+const GO_IGNORE: &str = "/.venv\n/target\n/{{name}}.wasm\n/wit_exports.go\n";
 const PIP_IGNORE: &str = "/.venv\n/target\n/{{name}}.wasm\n";
 const NPM_IGNORE: &str = "/node_modules\n/{{name}}.wasm\n";
 
@@ -238,8 +238,9 @@ impl Language {
                  cp target/wasm32-wasip2/release/{{snake}}.wasm {{name}}.wasm"
             }
             Self::JavaScript | Self::TypeScript => {
-                "test -e node_modules/.package-lock.json || npm install --loglevel=error --no-audit --no-fund && \
-                 npm run --silent component"
+                // npm writes that file at the end of each install.
+                "test node_modules/.package-lock.json -nt package.json || \
+                 npm install --loglevel=error --no-audit --no-fund && npm run --silent component"
             }
             Self::Python => {
                 with_pip!(".venv/bin/componentize-py -q -d wit -w service componentize service -o {{name}}.wasm")

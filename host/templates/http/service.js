@@ -7,15 +7,25 @@ import { Fields, Response } from "wasi:http/types@0.3.2";
 export const handler = {
   async handle(request) {
     const [, person, more] = request.getPathWithQuery().split("?")[0].split("/");
-    if (!person || more !== undefined) {
+    const name = person && decoded(person);
+    if (!name || more !== undefined) {
       return text(404, "there is nothing at this path\n");
     }
     if (request.getMethod().tag !== "get") {
       return text(405, "there is only GET\n", [["allow", "GET"]]);
     }
-    return text(200, `Hello, ${decodeURIComponent(person)}!\n`);
+    return text(200, `Hello, ${name}!\n`);
   },
 };
+
+/** A segment of a path without its escapes; nothing if they are no UTF-8, as in `%FF`. */
+function decoded(segment) {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
 
 /** An answer with a text as its body. */
 function text(status, body, more = []) {

@@ -9,15 +9,25 @@ export const handler = {
   async handle(request: Request): Promise<Response> {
     const [path = ""] = (request.getPathWithQuery() ?? "/").split("?");
     const [, person, more] = path.split("/");
-    if (!person || more !== undefined) {
+    const name = person && decoded(person);
+    if (!name || more !== undefined) {
       return text(404, "there is nothing at this path\n");
     }
     if (request.getMethod().tag !== "get") {
       return text(405, "there is only GET\n", [["allow", "GET"]]);
     }
-    return text(200, `Hello, ${decodeURIComponent(person)}!\n`);
+    return text(200, `Hello, ${name}!\n`);
   },
 };
+
+/** A segment of a path without its escapes; nothing if they are no UTF-8, as in `%FF`. */
+function decoded(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
 
 /** An answer with a text as its body. */
 function text(status: number, body: string, more: [name: string, value: string][] = []): Response {

@@ -1,6 +1,7 @@
 //! Interim answers (1xx) of a service behind `urls`: RFC 9110, section 15.2, and RFC 8297.
 
-use super::{RawClient, host};
+use super::RawClient;
+use crate::it::atoll::{Atoll, Home};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -44,6 +45,21 @@ async fn service() -> (SocketAddr, mpsc::UnboundedSender<String>) {
     (address, send)
 }
 
+/// A host with routes to the service: `/x` passes interim answers on, `/edited` and `/bare` change their fields, and
+/// `/plain` does not name the key.
+async fn host(address: SocketAddr) -> (Home, Atoll) {
+    let routes = [
+        ("/x", "interim = true"),
+        ("/edited", "interim = true\nanswer_headers.set = { Link = \"</own.css>\" }\nsecurity_headers = true"),
+        ("/bare", "interim = true\nanswer_headers.remove = [\"Link\"]"),
+        ("/plain", ""),
+    ]
+    .map(|(prefix, keys)| format!("[[route]]\nprefix = \"{prefix}\"\nservice = \"plain\"\n{keys}\n"));
+    let home = Home::new(&format!("[service.plain]\nurls = [\"http://{address}\"]\n{}", routes.concat()));
+    let atoll = home.start().await;
+    (home, atoll)
+}
+
 /// Reads up to the end of this text, with which all must begin that comes.
 async fn expect(client: &mut RawClient, text: &str) {
     while client.read.len() < text.len() {
@@ -56,7 +72,7 @@ async fn expect(client: &mut RawClient, text: &str) {
 #[tokio::test]
 async fn an_interim_answer_comes_before_the_answer_is_there() {
     let (address, service) = service().await;
-    let (_home, atoll) = host(address, "").await;
+    let (_home, atoll) = host(address).await;
     let mut client = RawClient::connect(&atoll).await;
     for round in 0..3 {
         client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -75,7 +91,7 @@ async fn an_interim_answer_comes_before_the_answer_is_there() {
 #[tokio::test]
 async fn interim_answers_stay_with_their_request_and_do_not_follow_the_answer() {
     let (address, service) = service().await;
-    let (_home, atoll) = host(address, "").await;
+    let (_home, atoll) = host(address).await;
     let mut client = RawClient::connect(&atoll).await;
     // All at once from both sides: two requests in one piece, and each time 103 and the answer in one piece.
     let request = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -99,9 +115,40 @@ async fn interim_answers_stay_with_their_request_and_do_not_follow_the_answer() 
 }
 
 #[tokio::test]
+async fn none_passes_on_a_route_that_does_not_name_the_key() {
+    let (address, service) = service().await;
+    let (_home, atoll) = host(address).await;
+    let mut client = RawClient::connect(&atoll).await;
+    client.send("GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    service.send(format!("{HINTS}HTTP/1.1 102 Processing\r\n\r\n{HINTS}")).unwrap();
+    service.send(ANSWER.into()).unwrap();
+    let whole = client.closed().await;
+    assert!(whole.starts_with("HTTP/1.1 200 OK\r\n") && whole.ends_with("\r\n\r\nok"), "{whole}");
+    assert_eq!(whole.matches("HTTP/1.").count(), 1, "{whole}");
+}
+
+#[tokio::test]
+async fn what_the_route_changes_in_the_links_of_answers_it_changes_in_those_before() {
+    let (address, service) = service().await;
+    let (_home, atoll) = host(address).await;
+    let mut client = RawClient::connect(&atoll).await;
+    for (path, hinted, linked) in [("/edited", "link: </own.css>\r\n", Some("</own.css>")), ("/bare", "", None)] {
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        service.send(HINTS.into()).unwrap();
+        expect(&mut client, &format!("HTTP/1.1 103 Early Hints\r\n{hinted}\r\n")).await;
+        // What has no `Link` gets none.
+        service.send("HTTP/1.1 102 Processing\r\n\r\n".into()).unwrap();
+        expect(&mut client, "HTTP/1.1 102 Processing\r\n\r\n").await;
+        service.send(ANSWER.replace("\r\n\r\n", "\r\nLink: </a.css>\r\n\r\n")).unwrap();
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("link")), (200, linked), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_sends_nothing_but_interim_answers_fills_no_memory() {
     let (address, service) = service().await;
-    let (_home, atoll) = host(address, "").await;
+    let (_home, atoll) = host(address).await;
     let mut client = RawClient::connect(&atoll).await;
     client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let before = atoll.resident();

@@ -5,21 +5,13 @@ use super::super::websockets::{Upstream, Wire, handshake, manifest, open_sockets
 use super::{Authority, TlsHome, metric};
 use http::Request;
 use http_body_util::Full;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 
 /// How many are open: half of them by TLS.
 const SOCKETS: usize = 1000;
 
-/// Lets this process have both ends of all of them.
-fn raise_file_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_websockets_outlive_swaps_manifests_and_certificates_in_order() {
-    raise_file_limit();
     let (upstream, address) = Upstream::start().await;
     let gateway = "tls = { certificates = [{ cert = 'shop.pem', key = 'shop.key' }], reload = '100ms' }";
     let home = TlsHome { home: Home::new(&manifest(address, gateway, "")), authority: Authority::new("servers") };

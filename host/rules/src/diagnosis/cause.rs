@@ -66,10 +66,10 @@ pub enum CauseKind {
     TooDeep,
     /// Clients send bad, large or slow requests, or go away.
     BadRequests,
-    /// More lines than the log takes of it: it prints without end, or fails again and again.
-    LinesLeftOut,
     /// A circuit is open: a symptom of failures that are over, or of those above.
     CircuitOpen,
+    /// More lines than the log takes of it: it prints without end, or fails again and again, or its circuit refuses.
+    LinesLeftOut,
 }
 
 impl CauseKind {
@@ -100,8 +100,8 @@ impl CauseKind {
             Self::Denied => "denied",
             Self::TooDeep => "too-deep",
             Self::BadRequests => "bad-requests",
-            Self::LinesLeftOut => "lines-left-out",
             Self::CircuitOpen => "circuit-open",
+            Self::LinesLeftOut => "lines-left-out",
         }
     }
 }

@@ -103,6 +103,16 @@ fn each_planted_fault_is_the_first_cause() {
             CauseKind::CircuitOpen,
             "1 of 1 endpoints have an open circuit",
         ),
+        // Its refusals are lines, too, and few of those are written.
+        (
+            ServiceFacts {
+                endpoints: endpoint(|one| one.circuit = CircuitFacts::Open),
+                left_out_lines: 9_000,
+                ..base()
+            },
+            CauseKind::CircuitOpen,
+            "1 of 1 endpoints have an open circuit",
+        ),
     ];
     for (users, kind, detail) in table {
         let cause = first(users);

@@ -1,6 +1,6 @@
 //! Which lines of the log are bounded, and by which quota.
 
-use super::access_line::ACCESS;
+use super::access_line::{ACCESS, REFUSALS};
 use super::line_limiter::{Admission, LeftOut, LineKind, LineLimiter, LineQuota, LineSubject, SERVICE};
 use super::line_queue::LineQueue;
 use std::fmt::{self, Write};
@@ -21,9 +21,6 @@ const TELLING: [&str; 11] =
 const CAUSED: [&str; 2] = ["circuit", "store"];
 /// The target of what guests print.
 const GUEST: &str = "guest";
-/// The kind of an access line whose request an open circuit has refused. It costs the host next to nothing, so clients
-/// that try again and again get tens of thousands in a second, and all of them say the same.
-const REFUSAL: &str = "circuit-open";
 /// The seconds of whose refusals each has its line at once, after a silence.
 const REFUSALS_AT_ONCE: u32 = 10;
 /// The longest text that is kept of a message or a field, in characters.
@@ -61,11 +58,10 @@ impl LogLimits {
     }
 
     /// The quota of the lines of this kind; `None` if each of them is written.
-    fn quota(&self, event: &Event<'_>) -> Option<LineQuota> {
-        let line: &Metadata<'_> = event.metadata();
+    fn quota(&self, line: &Metadata<'_>) -> Option<LineQuota> {
         let repeats = || LineQuota { burst: self.repeats.load(Relaxed), per_second: 0 };
         match line.target() {
-            ACCESS if RefusalFieldVisitor::is_refusal(event) => {
+            ACCESS if line.name() == REFUSALS => {
                 let per_second = self.refusals.load(Relaxed);
                 Some(LineQuota { burst: per_second.saturating_mul(REFUSALS_AT_ONCE), per_second })
             }
@@ -88,7 +84,7 @@ pub(super) struct LimitLayer {
 
 impl<S: Subscriber> Layer<S> for LimitLayer {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
-        let Some(quota) = self.limits.quota(event) else { return true };
+        let Some(quota) = self.limits.quota(event.metadata()) else { return true };
         let kind = kind(event);
         let admission = self.limits.lines().admit(kind, quota, Instant::now(), || subject(event));
         if admission == (Admission::LeftOut { first: true }) {
@@ -108,28 +104,6 @@ fn kind(event: &Event<'_>) -> LineKind {
     }
     event.record(&mut hashes);
     LineKind { service: hashes.service.finish(), kind: hashes.kind.finish() }
-}
-
-/// Finds the kind of an access line.
-#[derive(Default)]
-struct RefusalFieldVisitor {
-    is_refusal: bool,
-}
-
-impl RefusalFieldVisitor {
-    fn is_refusal(event: &Event<'_>) -> bool {
-        let mut kind = Self::default();
-        event.record(&mut kind);
-        kind.is_refusal
-    }
-}
-
-impl Visit for RefusalFieldVisitor {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.is_refusal |= value == REFUSAL && field.name() == "kind";
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 /// Hashes the telling fields, without an allocation.
@@ -223,5 +197,35 @@ impl LeftOut {
         // Rounded up: "in the last 0 s" would be no time.
         let seconds = self.within.as_secs() + u64::from(self.within.subsec_nanos() > 0);
         format!("{} … and {} more in the last {} s", self.subject.message, self.count, seconds.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    /// Notes of each line whether it has a quota.
+    struct QuotaProbe {
+        limits: LogLimits,
+        seen: Arc<Mutex<Vec<bool>>>,
+    }
+
+    impl<S: Subscriber> Layer<S> for QuotaProbe {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            self.seen.lock().unwrap().push(self.limits.quota(event.metadata()).is_some());
+        }
+    }
+
+    #[test]
+    fn of_the_access_log_only_the_lines_of_refusals_are_bounded_whatever_their_fields_say() {
+        let seen = Arc::default();
+        let probe = QuotaProbe { limits: LogLimits::default(), seen: Arc::clone(&seen) };
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(probe), || {
+            tracing::info!(name: REFUSALS, target: "access", kind = "circuit-open", request_id = "a");
+            tracing::info!(target: "access", kind = "circuit-open", request_id = "b");
+            tracing::info!(name: REFUSALS, target: "elsewhere", kind = "circuit-open");
+        });
+        assert_eq!(*seen.lock().unwrap(), [true, false, false]);
     }
 }

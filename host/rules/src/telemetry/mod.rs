@@ -67,7 +67,7 @@ mod tracer;
 mod traffic_window;
 mod trap_report;
 
-pub use access_line::AccessFormat;
+pub use access_line::{AccessFormat, REFUSALS};
 pub use cache_metrics::{CacheMetrics, CacheOutcome};
 pub use cluster_metrics::{ClusterSample, ClusterSource};
 pub use delivery_metrics::{DeliverySample, DeliverySource, OutboxSample};

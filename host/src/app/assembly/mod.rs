@@ -339,16 +339,26 @@ fn routes(
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
         let open_uploads = service.map_or(0, |(service, _)| service.open_uploads);
-        let interim = has_addresses && !trailers && typed.is_none();
-        targets.push(Target { open_uploads, interim, ..target(route, typed, trailers) });
+        targets.push(Target { open_uploads, ..target(route, typed, trailers) });
     }
     RoutedTargets { targets, routed }
 }
 
 /// What a route leads to: `typed` is the place of its function, `trailers` whether its service takes them.
 fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
-    let Route { answerer, body: body_limit, limits, timeout, websocket, cors, cache, addresses, transforms, .. } =
-        route.clone();
+    let Route {
+        answerer,
+        body: body_limit,
+        limits,
+        timeout,
+        websocket,
+        interim,
+        cors,
+        cache,
+        addresses,
+        transforms,
+        ..
+    } = route.clone();
     Target {
         answerer,
         body_limit,
@@ -357,7 +367,7 @@ fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
         limits,
         typed,
         trailers,
-        interim: false,
+        interim,
         websocket,
         access: None,
         addresses,

@@ -42,6 +42,15 @@ fn a_key_without_effect_is_refused_where_it_stands() {
         "[[route]]\npath = '/a'\nredirect = '/b'\ncompress = true" => "4:12", "`compress` has no effect", "leave it";
         "[[route]]\npath = '/a'\nredirect = '/b'\ncache = true" => "4:9", "`cache` has no effect", "leave it out";
         "[[route]]\nprefix = '/a'\nfiles = '.'\ncache = true" => "4:9", "`cache` has no effect with `files`", "leave";
+        "[[route]]\nprefix = '/a'\nfiles = '.'\ninterim = true" => "4:11", "no effect with `files`", "leave it out";
+        "[service.a]\ncomponent = 'users.wasm'\n[[route]]\nprefix = '/'\nservice = 'a'\ninterim = true" =>
+            "6:11", "`interim` needs a service with `urls`", "a component sends nothing before its answer";
+        "[service.a]\nurls = ['http://a:1']\nhttp2 = true\n[[route]]\nprefix = '/'\nservice = 'a'\ninterim = true" =>
+            "7:11", "`interim` needs a service without `http2`", "HTTP/1.1 alone";
+        "[service.a]\nurls = ['http://a:1']\n[[route]]\nprefix = '/'\nservice = 'a'\ncache = true\n\
+         interim = true" => "7:11", "`interim` has no effect with `cache`", "the answer to several clients";
+        "[service.a]\ncomponent = 'users.wasm'\n[[route]]\nmethod = 'GET'\npath = '/a'\ncall = 'a/f'\n\
+         interim = true" => "7:11", "`interim` has no effect with `call`", "a function sends nothing";
         "[[route]]\nprefix = '/a'\nfiles = '.'\nmethod = 'POST'" =>
             "3:9", "`files` has no effect on this route: files are answers to GET", "add \"GET\" to `method`";
         "[service.a]\nurls = ['http://a:1']\n[[route]]\nprefix = '/'\nservice = 'a'\nmethod = 'POST'\n\
