@@ -143,6 +143,12 @@ async fn bindings_and_a_component_are_made_of_the_contract_of_a_new_service() {
     let again = home.output(&bind).await;
     assert!(again.status.success() && again.stderr.is_empty(), "nothing is written again: {again:?}");
 
+    // The service's own code has the name of a file of the bindings.
+    let over = ["wit", "bindings", "--lang", "c", "--wit", wit, "--out", "order-mailer"];
+    let refused = home.output(&over).await;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("service.c is no file of bindings"), "{refused:?}");
+    assert_eq!(fs::read_to_string(folder.join("order-mailer/service.c")).unwrap(), code);
+
     // A module that has no such function, and a component, are refused with the reason.
     fs::write(folder.join("empty.wasm"), b"\0asm\x01\0\0\0").unwrap();
     let hello = component("fixture-hello");
@@ -151,6 +157,16 @@ async fn bindings_and_a_component_are_made_of_the_contract_of_a_new_service() {
         assert_eq!(refused.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&refused.stderr).contains(part), "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_component_may_be_built_beside_its_manifest() {
+    let made = component("fixture-hello");
+    let made = made.to_str().unwrap();
+    let home = Home::new(&format!("[service.hello]\ncomponent = \"hello.wasm\"\nbuild = \"cp '{made}' hello.wasm\"\n"));
+    let built = home.output(&["build"]).await;
+    assert!(built.status.success(), "{built:?}");
+    assert!(home.manifest().with_file_name("hello.wasm").exists());
 }
 
 #[tokio::test]

@@ -54,7 +54,9 @@ pub(super) fn read(
         return None;
     };
     let component = folder.join(&component.value);
-    let folder = component.parent().unwrap_or(folder).to_owned();
+    // The parent of `users.wasm` is a path without a word, in which no shell starts.
+    let folder = component.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.to_owned();
     let watch = watch.value.iter().map(|path| folder.join(path.get_ref())).collect();
     Some(BuildConfig { command: build.value, folder, component, watch })
 }

@@ -26,9 +26,9 @@ pub struct NewService {
     pub manifest: String,
 }
 
-/// Words of WIT (its grammar, `wit-parser` 0.262) and of the languages that have templates: none of them may be a name
-/// in all of these places.
-const KEYWORDS: [&str; 104] = [
+/// Words of WIT (its grammar, `wit-parser` 0.262), of the languages that have templates, and names that the templates
+/// have themselves: none of them may be a name in all of these places.
+const KEYWORDS: [&str; 108] = [
     "and",
     "as",
     "assert",
@@ -54,12 +54,15 @@ const KEYWORDS: [&str; 104] = [
     "elif",
     "else",
     "enum",
+    "err",
     "except",
     "export",
+    "exports",
     "extends",
     "extern",
     "f32",
     "f64",
+    "failed",
     "false",
     "finally",
     "flags",
@@ -104,7 +107,9 @@ const KEYWORDS: [&str; 104] = [
     "resource",
     "result",
     "return",
+    "s32",
     "self",
+    "service",
     "static",
     "stream",
     "string",
@@ -119,6 +124,8 @@ const KEYWORDS: [&str; 104] = [
     "tuple",
     "type",
     "typeof",
+    "u32",
+    "u64",
     "union",
     "unsafe",
     "use",
@@ -130,9 +137,6 @@ const KEYWORDS: [&str; 104] = [
     "with",
     "world",
     "yield",
-    "u32",
-    "s32",
-    "u64",
 ];
 
 /// Why no service was made.
@@ -145,7 +149,9 @@ pub enum TemplateError {
     )]
     Name(ServiceName),
     /// Contracts and languages have the word for themselves.
-    #[error("`{0}` is a word of WIT or of a language and can name nothing there; add another, as in `{0}-service`")]
+    #[error(
+        "`{0}` is a word of WIT, of a language or of the new code, and can name nothing there; add another, as in `my-{0}`"
+    )]
     Keyword(ServiceName),
     /// Something of this name is there.
     #[error("{} exists; a new service wants a new folder", .0.display())]

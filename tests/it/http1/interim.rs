@@ -14,10 +14,10 @@ const PASSED: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload; a
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// A service that answers each request with the next of the texts that it is given, as they come, up to an answer.
-async fn service() -> (SocketAddr, mpsc::UnboundedSender<String>) {
+async fn service() -> (SocketAddr, mpsc::Sender<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (send, mut texts) = mpsc::unbounded_channel::<String>();
+    let (send, mut texts) = mpsc::channel::<String>(128);
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -77,12 +77,12 @@ async fn an_interim_answer_comes_before_the_answer_is_there() {
     for round in 0..3 {
         client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
         for _ in 0..=round {
-            service.send(HINTS.into()).unwrap();
+            service.try_send(HINTS.into()).unwrap();
             expect(&mut client, PASSED).await;
         }
-        service.send("HTTP/1.1 102 Processing\r\n\r\n".into()).unwrap();
+        service.try_send("HTTP/1.1 102 Processing\r\n\r\n".into()).unwrap();
         expect(&mut client, "HTTP/1.1 102 Processing\r\n\r\n").await;
-        service.send(ANSWER.into()).unwrap();
+        service.try_send(ANSWER.into()).unwrap();
         let answer = client.answer().await;
         assert_eq!((answer.status, &*answer.body), (200, "ok"), "{answer:?}");
     }
@@ -97,7 +97,7 @@ async fn interim_answers_stay_with_their_request_and_do_not_follow_the_answer() 
     let request = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
     client.send(&format!("{request}{request}")).await;
     for _ in 0..2 {
-        service.send(format!("{HINTS}{ANSWER}")).unwrap();
+        service.try_send(format!("{HINTS}{ANSWER}")).unwrap();
         expect(&mut client, PASSED).await;
         let answer = client.answer().await;
         assert_eq!((answer.status, &*answer.body), (200, "ok"), "{answer:?}");
@@ -107,7 +107,7 @@ async fn interim_answers_stay_with_their_request_and_do_not_follow_the_answer() 
     for (line, sent) in [("GET /x HTTP/1.0", HINTS), ("GET /x HTTP/1.1", continued)] {
         let mut client = RawClient::connect(&atoll).await;
         client.send(&format!("{line}\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
-        service.send(format!("{sent}{ANSWER}")).unwrap();
+        service.try_send(format!("{sent}{ANSWER}")).unwrap();
         let whole = client.closed().await;
         assert!(whole.starts_with(&line[7..]) && whole.contains(" 200 OK\r\n"), "{line}: {whole}");
         assert_eq!(whole.matches("HTTP/1.").count(), 1, "{whole}");
@@ -120,8 +120,8 @@ async fn none_passes_on_a_route_that_does_not_name_the_key() {
     let (_home, atoll) = host(address).await;
     let mut client = RawClient::connect(&atoll).await;
     client.send("GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-    service.send(format!("{HINTS}HTTP/1.1 102 Processing\r\n\r\n{HINTS}")).unwrap();
-    service.send(ANSWER.into()).unwrap();
+    service.try_send(format!("{HINTS}HTTP/1.1 102 Processing\r\n\r\n{HINTS}")).unwrap();
+    service.try_send(ANSWER.into()).unwrap();
     let whole = client.closed().await;
     assert!(whole.starts_with("HTTP/1.1 200 OK\r\n") && whole.ends_with("\r\n\r\nok"), "{whole}");
     assert_eq!(whole.matches("HTTP/1.").count(), 1, "{whole}");
@@ -134,12 +134,12 @@ async fn what_the_route_changes_in_the_links_of_answers_it_changes_in_those_befo
     let mut client = RawClient::connect(&atoll).await;
     for (path, hinted, linked) in [("/edited", "link: </own.css>\r\n", Some("</own.css>")), ("/bare", "", None)] {
         client.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-        service.send(HINTS.into()).unwrap();
+        service.try_send(HINTS.into()).unwrap();
         expect(&mut client, &format!("HTTP/1.1 103 Early Hints\r\n{hinted}\r\n")).await;
         // What has no `Link` gets none.
-        service.send("HTTP/1.1 102 Processing\r\n\r\n".into()).unwrap();
+        service.try_send("HTTP/1.1 102 Processing\r\n\r\n".into()).unwrap();
         expect(&mut client, "HTTP/1.1 102 Processing\r\n\r\n").await;
-        service.send(ANSWER.replace("\r\n\r\n", "\r\nLink: </a.css>\r\n\r\n")).unwrap();
+        service.try_send(ANSWER.replace("\r\n\r\n", "\r\nLink: </a.css>\r\n\r\n")).unwrap();
         let answer = client.answer().await;
         assert_eq!((answer.status, answer.header("link")), (200, linked), "{answer:?}");
     }
@@ -153,9 +153,9 @@ async fn a_service_that_sends_nothing_but_interim_answers_fills_no_memory() {
     client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let before = atoll.resident();
     for _ in 0..100 {
-        service.send(HINTS.repeat(1000)).unwrap();
+        service.try_send(HINTS.repeat(1000)).unwrap();
     }
-    service.send(ANSWER.into()).unwrap();
+    service.try_send(ANSWER.into()).unwrap();
     // The client reads nothing yet, and 16 KiB wait for it beside what the kernel has taken.
     let mut heads = 0;
     let answer = loop {
