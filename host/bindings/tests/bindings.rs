@@ -359,6 +359,53 @@ fn a_service_is_begun_in_each_language_with_the_types_that_its_tool_has() {
     assert!(narrow.contains("in_: (string | null)"), "{narrow}");
 }
 
+/// WIT takes any word for a name, with a `%` before its own ones.
+#[test]
+fn a_name_that_is_a_word_of_the_language_is_escaped_as_its_tool_does_it() {
+    const WORDS: [&str; 58] = [
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "def", "default",
+        "delete", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "func", "if", "impl", "in",
+        "lambda", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return",
+        "self", "static", "struct", "super", "this", "trait", "true", "try", "type", "typeof", "unsafe", "unsized",
+        "use", "virtual", "where", "while", "with", "yield", "go",
+    ];
+    let functions: String = WORDS.iter().map(|word| format!("%{word}: func(%{word}: u32) -> u32;\n")).collect();
+    let contract =
+        format!("package a:b; interface %delete {{ record guest {{ a: u32 }} {functions} greet: func(who: guest); }}");
+    let code = |language| {
+        let stub = begun(&contract, language).unwrap();
+        stub.code + &stub.packages.values().map(|file| String::from_utf8_lossy(file)).collect::<String>()
+    };
+    let rust = code(StubLanguage::Rust);
+    let others = ["def", "default", "delete", "func", "lambda", "this", "with", "go"];
+    for word in WORDS {
+        let name = if others.contains(&word) { word.to_owned() } else { format!("{word}_") };
+        assert!(rust.contains(&format!("    fn {name}(_{word}: u32) -> u32 {{\n")), "{word}: {rust}");
+    }
+    assert!(rust.contains("fn greet(_who: delete::Guest_) {\n"), "{rust}");
+    for (language, parts) in [
+        (
+            StubLanguage::JavaScript,
+            &["\nconst delete_ = {\n", "  async return(return_) {\n", "  async go(go) {\n", " as delete };\n"][..],
+        ),
+        (
+            StubLanguage::TypeScript,
+            &["\nconst delete_ = {\n", "  async this(this_: number): Promise<number> {\n", "delete_ as delete };\n"],
+        ),
+        (
+            StubLanguage::Python,
+            &["    def self(self, self_: int) -> int:\n", "    def lambda_(self, lambda_: int) -> int:\n"],
+        ),
+        (StubLanguage::Go, &["func Return(return_ uint32) uint32 {\n", "func Go(go_ uint32) uint32 {\n"]),
+    ] {
+        let code = code(language);
+        for part in parts {
+            assert!(code.contains(part), "{language:?}: {part}\n{code}");
+        }
+        assert!(!code.contains("export const delete ="), "{code}");
+    }
+}
+
 #[test]
 fn what_has_no_stub_is_named() {
     let resource = "package a:b; interface i { resource r { get: func() -> u32; } }";

@@ -61,7 +61,8 @@ pub(super) fn java_script(resolve: &Resolve, interfaces: &[InterfaceId]) -> Resu
     let mut code = String::new();
     for id in interfaces {
         let (interface, name, _) = named(resolve, *id)?;
-        let _ = writeln!(code, "\nexport const {} = {{", camel(name));
+        let (beginning, end) = exported(name);
+        let _ = writeln!(code, "\n{beginning}");
         for function in interface.functions.values() {
             free(function)?;
             let names: Vec<_> = function.params.iter().map(|param| variable(&param.name)).collect();
@@ -77,9 +78,19 @@ pub(super) fn java_script(resolve: &Resolve, interfaces: &[InterfaceId]) -> Resu
                 names.join(", ")
             );
         }
-        code += "};\n";
+        code += &end;
     }
     Ok(code)
+}
+
+/// The beginning and the end of what stands for an interface. A module may export a word under its name, though nothing
+/// in it can have that.
+pub(super) fn exported(name: &str) -> (String, String) {
+    let (name, constant) = (camel(name), variable(name));
+    if name == constant {
+        return (format!("export const {name} = {{"), "};\n".to_owned());
+    }
+    (format!("const {constant} = {{"), format!("}};\n\nexport {{ {constant} as {name} }};\n"))
 }
 
 /// The name of a parameter of JavaScript, where a word like `in` or `default` is none.

@@ -24,7 +24,7 @@ pub(super) fn python(resolve: &Resolve, interfaces: &[InterfaceId]) -> Result<St
             let asynchronous = if free(function)? { "async " } else { "" };
             let mut params = vec!["self".to_owned()];
             for param in &function.params {
-                params.push(format!("{}: {}", snake(&param.name), printed.name(&param.ty)?));
+                params.push(format!("{}: {}", parameter(&param.name), printed.name(&param.ty)?));
             }
             let answer = match &function.result {
                 Some(Type::Id(id)) => match &resolve.types[*id].kind {
@@ -123,6 +123,12 @@ impl PythonTypes<'_> {
             other => return Err(format!("there is no stub with a {}", other.as_str())),
         })
     }
+}
+
+/// The name of a parameter, beside the object itself. Nobody calls these functions by the names of parameters.
+fn parameter(name: &str) -> String {
+    let name = snake(name);
+    if name == "self" { name + "_" } else { name }
 }
 
 fn snake(name: &str) -> String {

@@ -4,10 +4,12 @@ use super::{free, named, pascal, unavailable};
 use std::fmt::Write;
 use wit_bindgen_core::wit_parser::{Handle, InterfaceId, Resolve, Type, TypeDefKind, TypeId};
 
-/// What Rust has for itself; wit-bindgen appends `_`.
-const KEYWORDS: [&str; 21] = [
-    "as", "async", "await", "box", "crate", "dyn", "enum", "fn", "impl", "in", "loop", "match", "mod", "move", "pub",
-    "ref", "self", "super", "type", "use", "where",
+/// What Rust has for itself, or may have one day; wit-bindgen appends `_`.
+const KEYWORDS: [&str; 50] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
 /// An implementation of each interface.
@@ -75,7 +77,9 @@ impl RustTypes<'_> {
     fn of_id(&self, id: TypeId) -> Result<String, String> {
         let ty = &self.resolve.types[id];
         if let Some(name) = &ty.name {
-            return Ok(format!("{}::{}", self.module, pascal(name)));
+            // wit-bindgen has `Guest` for the functions.
+            let name = if name == "guest" { "Guest_".to_owned() } else { pascal(name) };
+            return Ok(format!("{}::{name}", self.module));
         }
         let optional = |ty: &Option<Type>| ty.as_ref().map_or_else(|| Ok("()".to_owned()), |ty| self.name(ty));
         match &ty.kind {

@@ -1,6 +1,6 @@
 //! Stubs in TypeScript: the types of the contract, and functions that have them.
 
-use super::java_script::variable;
+use super::java_script::{exported, variable};
 use super::{camel, definition, free, named, owner, pascal, unavailable};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,7 +14,8 @@ pub(super) fn type_script(resolve: &Resolve, interfaces: &[InterfaceId], wide: b
     let mut code = String::new();
     for id in interfaces {
         let (interface, name, _) = named(resolve, *id)?;
-        let _ = writeln!(code, "\nexport const {} = {{", camel(name));
+        let (beginning, end) = exported(name);
+        let _ = writeln!(code, "\n{beginning}");
         for function in interface.functions.values() {
             free(function)?;
             let mut params = Vec::new();
@@ -39,7 +40,7 @@ pub(super) fn type_script(resolve: &Resolve, interfaces: &[InterfaceId], wide: b
             let (name, params) = (camel(&function.name), params.join(", "));
             let _ = write!(code, "  async {name}({params}): Promise<{answer}> {{\n    {body};\n  }},\n");
         }
-        code += "};\n";
+        code += &end;
     }
     // What a type refers to may be in an interface that was not met before.
     while let Some(id) = printed.open.pop() {

@@ -24,8 +24,8 @@ pub enum AccessFormat {
 /// The target of the access lines.
 pub(super) const ACCESS: &str = "access";
 /// The name of the events of the access log whose requests an open circuit has refused. Such a refusal costs the host
-/// next to nothing, so clients that try again and again get tens of thousands in a second, and all say the same: the log
-/// bounds these lines. By the name it knows them without a look at the fields of each line.
+/// next to nothing, so clients that try again and again get tens of thousands in a second, and all say the same. The
+/// log bounds these lines, and by the name it knows them without a look at the fields of each line.
 pub const REFUSALS: &str = "refusals";
 
 /// What an access line says, in the words of the formats.
