@@ -236,8 +236,8 @@ impl RedisWriter {
         if self.shared { SHARED } else { self.tenure.id() }
     }
 
-    /// The name of the last batch, as the data have it.
-    fn next_token(&self) -> Vec<u8> {
+    /// The name of the batch that was begun last, as the data have it.
+    fn last_token(&self) -> Vec<u8> {
         format!("{}/{}", self.tenure.id(), self.number).into_bytes()
     }
 
@@ -321,7 +321,7 @@ impl RemoteWriter for RedisWriter {
             add_writes(&mut arguments, &planned);
             if let WriteAnswer::Written(_) = self.apply(session, &script::WRITE, &arguments).await? {
                 self.tenure.written(planned.version);
-                self.left = Some(FencingToken { version: planned.version, batch: self.next_token() });
+                self.left = Some(FencingToken { version: planned.version, batch: self.last_token() });
                 return Ok(planned.answers);
             }
             if Instant::now() >= until {
