@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 pub(super) fn unavailable(place: &str, error: &Error) -> StateError {
     let problem = text(error);
     if is_damage(error) {
-        return StateError::Damaged { place: place.into(), problem };
+        return StateError::Damaged { place: place.into(), problem, bucket: None, key: None };
     }
     if is_lasting(error) {
         return StateError::Unfit { place: place.into(), problem };

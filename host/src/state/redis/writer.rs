@@ -164,7 +164,7 @@ impl RedisWriter {
                 }
                 _ => return Err(self.servers.odd_answer()),
             },
-            Ok(Err(error @ SessionError::Damaged(_))) => {
+            Ok(Err(error @ SessionError::Damaged { .. })) => {
                 self.session = Some(session);
                 return Err(self.servers.error(error));
             }
@@ -312,7 +312,14 @@ impl RemoteWriter for RedisWriter {
         loop {
             // Whatever fails, and whoever drops this future, closes the session: it is not in `self` meanwhile.
             let session = self.take_session().await?;
-            let (found, planned) = self.plan(&session, plan).await?;
+            let (found, planned) = match self.plan(&session, plan).await {
+                Err(error @ StateError::Damaged { .. }) => {
+                    // The server has answered, so the session is as good as before; the next batch needs it.
+                    self.session = Some(session);
+                    return Err(error);
+                }
+                planned => planned?,
+            };
             if planned.writes.is_empty() {
                 (self.session, self.left) = (Some(session), Some(found));
                 return Ok(planned.answers);
