@@ -119,3 +119,34 @@ async fn an_export_alone_tells_that_data_are_damaged() {
     stays_damaged(&store, "by the export").await;
     closed(store).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_of_damaged_data_never_ends_as_if_it_were_whole() {
+    let Some(server) = RedisServer::any(&[]).await else { return };
+    let store = Store::connect(&server.settings("shop")).await.unwrap();
+    let (users, orders) = (store.bucket(&name("users")), store.bucket(&name("orders")));
+    let damages: [(&[&str], &str); 4] = [
+        (&["HSET", "shop:values:users", "a", ""], ""),
+        (&["HSET", "shop:values:users", "a", ""], "write"),
+        (&["HSET", "shop:values:users", "a", ""], "erase"),
+        (&["HDEL", "shop:values:users", "a"], "erase"),
+    ];
+    for (damage, then) in damages {
+        users.commit(puts(&[("a", "1"), ("b", "1")])).await.unwrap();
+        orders.commit(puts(&[("a", "1")])).await.unwrap();
+        let (mut export, mut other) = (begun(&store, "users").await, begun(&store, "orders").await);
+        server.ask(damage).await;
+        match then {
+            "write" => drop(users.commit(puts(&[("a", "2")])).await.unwrap()),
+            "erase" => assert_eq!(store.erase(&name("users")).await, Ok(true)),
+            _ => assert!(matches!(users.get(vec!["a".into()]).await, Err(StateError::Damaged { .. }))),
+        }
+        let ended = rest(&mut export).await;
+        assert!(matches!(ended, Err(StateError::Damaged { .. })), "{damage:?}, {then}: {ended:?}");
+        assert_eq!(rest(&mut other).await, Ok(1), "{damage:?}, {then}: the export of another bucket goes on");
+        drop((export, other));
+        store.erase(&name("users")).await.unwrap();
+        assert_eq!(rest(&mut begun(&store, "users").await).await, Ok(0), "what begins now is whole");
+    }
+    closed(store).await;
+}
