@@ -90,7 +90,7 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     // A degraded host is ready all the same: it serves what it can, and a host that was taken out of the balance would
     // serve nothing. The causes are in the log, since everybody may ask this.
     let store = match readiness {
-        HostReadiness::ReadOnly => Some("takes no writes: the last one failed; reads go on; the log says why"),
+        HostReadiness::ReadOnly => Some("takes no writes; reads go on; the log says why"),
         HostReadiness::StoreAway => Some("is away: services with state can neither read nor write; the log says why"),
         HostReadiness::StoreDamaged => Some("has damaged data: all that is whole goes on; the log names what is not"),
         _ => None,

@@ -1,6 +1,6 @@
 //! What can go wrong with a service's data.
 
-use crate::base::ErrorKind;
+use crate::base::{ErrorKind, ServiceName};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -150,6 +150,10 @@ pub enum StateError {
         place: String,
         /// What is damaged, and how that was seen.
         problem: String,
+        /// The bucket that is damaged, where that is known.
+        bucket: Option<ServiceName>,
+        /// Its key, where the value of one key is damaged.
+        key: Option<Box<[u8]>>,
     },
     /// Another host has the data on the database server.
     #[error(
@@ -258,6 +262,11 @@ impl StateError {
             Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => "read-only",
             _ => "io",
         }
+    }
+
+    /// Whether data are damaged: others are not, and the server is there.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
     }
 
     /// Whether another try can help: after a new read for [`StateError::Conflict`], after a while for

@@ -2,6 +2,7 @@
 
 use crate::state::error::StateError;
 use std::error::Error as _;
+use std::io;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
@@ -9,7 +10,7 @@ use tokio_postgres::error::SqlState;
 pub(super) fn unavailable(place: &str, error: &Error) -> StateError {
     let problem = text(error);
     if is_damage(error) {
-        return StateError::Damaged { place: place.into(), problem };
+        return StateError::Damaged { place: place.into(), problem, bucket: None, key: None };
     }
     if is_lasting(error) {
         return StateError::Unfit { place: place.into(), problem };
@@ -21,6 +22,13 @@ pub(super) fn unavailable(place: &str, error: &Error) -> StateError {
 pub(super) fn silent(place: &str, seconds: u64) -> StateError {
     let problem = format!("no answer within {seconds} s");
     StateError::Unavailable { place: place.into(), problem, cause: "away" }
+}
+
+/// Whether the last server that was tried would serve, but takes no writes.
+pub(super) fn takes_no_writes(error: &Error) -> bool {
+    // Of the errors of a connection tokio-postgres 0.7.18 has this kind for that one (`connect_once`).
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// What the server says, or what has happened to the connection. A message of the server names tables and users, and no

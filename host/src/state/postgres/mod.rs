@@ -27,7 +27,28 @@ use std::sync::Arc;
 pub(super) async fn connect(
     settings: &RemoteSettings,
 ) -> Result<RemoteDatabase<read_pool::ReadPool, writer::PostgresWriter>, StateError> {
-    let sessions = Arc::new(session::Sessions::new(settings)?);
+    over(session::Sessions::new(settings)?, settings).await
+}
+
+/// As [`connect`], where the name of the server has a second address.
+///
+/// # Errors
+/// As [`connect`].
+#[cfg(test)]
+pub(super) async fn connect_to_either(
+    settings: &RemoteSettings,
+    (address, port): (&str, u16),
+) -> Result<RemoteDatabase<read_pool::ReadPool, writer::PostgresWriter>, StateError> {
+    let mut sessions = session::Sessions::new(settings)?;
+    sessions.add_address(address, port);
+    over(sessions, settings).await
+}
+
+async fn over(
+    sessions: session::Sessions,
+    settings: &RemoteSettings,
+) -> Result<RemoteDatabase<read_pool::ReadPool, writer::PostgresWriter>, StateError> {
+    let sessions = Arc::new(sessions);
     let writer = writer::PostgresWriter::open(Arc::clone(&sessions), &settings.namespace, settings.shared).await?;
     let place = (sessions.place.clone(), settings.shared);
     Ok(RemoteDatabase::new(read_pool::ReadPool::new(sessions), writer, place))

@@ -37,6 +37,8 @@ pub(super) struct Session {
 /// What opens sessions.
 pub(super) struct Sessions {
     config: Config,
+    /// Whether the manifest has one name. Its server is read also while it takes no writes.
+    is_alone: bool,
     tls: Option<MakeRustlsConnect>,
     durable: bool,
     /// Whether it was said that the server promises less than a disk.
@@ -70,10 +72,8 @@ impl Sessions {
             config.host(host).port(*port);
         }
         config.user(&settings.user).dbname(&settings.database).application_name("atoll").connect_timeout(LONGEST);
-        if settings.servers.len() > 1 {
-            // A server that is alone is read also while it takes no writes.
-            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        }
+        // One name may have the addresses of several servers, of which one takes writes.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         config.ssl_mode(if settings.tls { SslMode::Require } else { SslMode::Disable });
         config.keepalives_idle(Duration::from_secs(5)).tcp_user_timeout(LONGEST);
         if let Some(password) = &settings.password {
@@ -84,6 +84,7 @@ impl Sessions {
         let tls = tls.map(MakeRustlsConnect::new);
         Ok(Self {
             config,
+            is_alone: settings.servers.len() == 1,
             tls,
             durable: settings.durable,
             told: AtomicBool::new(false),
@@ -115,18 +116,14 @@ impl Sessions {
     }
 
     async fn open_now(&self) -> Result<Session, StateError> {
-        let (client, driver) = match &self.tls {
-            Some(tls) => {
-                let (client, connection) =
-                    self.config.connect(tls.clone()).await.map_err(|error| self.error(&error))?;
-                (client, self.runtime.spawn(drive(connection)))
+        let connected = match self.connect(&self.config).await {
+            Err(error) if self.is_alone && failure::takes_no_writes(&error) => {
+                let mut any = self.config.clone();
+                self.connect(any.target_session_attrs(TargetSessionAttrs::Any)).await
             }
-            None => {
-                let (client, connection) = self.config.connect(NoTls).await.map_err(|error| self.error(&error))?;
-                (client, self.runtime.spawn(drive(connection)))
-            }
+            connected => connected,
         };
-        let session = Session { client, driver: driver.abort_handle() };
+        let session = connected.map_err(|error| self.error(&error))?;
         let facts = ServerFacts::of(&session.client).await.map_err(|error| self.error(&error))?;
         self.admit(&facts)?;
         session.client.batch_execute(BEGINNING).await.map_err(|error| self.error(&error))?;
@@ -135,6 +132,26 @@ impl Sessions {
             session.client.batch_execute(on).await.map_err(|error| self.error(&error))?;
         }
         Ok(session)
+    }
+
+    async fn connect(&self, config: &Config) -> Result<Session, Error> {
+        let (client, driver) = match &self.tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                (client, self.runtime.spawn(drive(connection)))
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                (client, self.runtime.spawn(drive(connection)))
+            }
+        };
+        Ok(Session { client, driver: driver.abort_handle() })
+    }
+
+    /// Gives the name of its one server another address, after those that it has.
+    #[cfg(test)]
+    pub(super) fn add_address(&mut self, address: &str, port: u16) {
+        self.config.host(address).port(port);
     }
 
     /// Refuses a server that does not promise enough.

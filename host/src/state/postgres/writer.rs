@@ -75,7 +75,17 @@ impl PostgresWriter {
             let prepared = session.prepare(plan, latest, (self.tenure.id(), number)).await;
             prepared.map_err(|error| self.sessions.error(&error))
         };
-        let planned = timeout(LONGEST, preparing).await.map_err(|_| self.sessions.silent())??;
+        let prepared = timeout(LONGEST, preparing).await.map_err(|_| self.sessions.silent())?;
+        let planned = match prepared {
+            Err(error @ StateError::Damaged { .. }) => {
+                // What is whole is written next, and should not have to wait for another session.
+                if let Ok(Ok(())) = timeout(LONGEST, session.session.client.batch_execute("ROLLBACK")).await {
+                    self.session = Some(session);
+                }
+                return Err(error);
+            }
+            planned => planned?,
+        };
         self.commit(session, number).await?;
         self.tenure.written(planned.version);
         Ok(planned.answers)

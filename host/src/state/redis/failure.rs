@@ -20,7 +20,7 @@ pub(super) fn refused(place: &str, text: &str) -> StateError {
     }
     let cause = match text.split(' ').next() {
         // Somebody else has put something in the place of a key of ours.
-        Some("WRONGTYPE") => return StateError::Damaged { place, problem },
+        Some("WRONGTYPE") => return StateError::Damaged { place, problem, bucket: None, key: None },
         Some("OOM") => "full",
         Some("READONLY" | "NOREPLICAS") => "read-only",
         Some("MISCONF") => "io",

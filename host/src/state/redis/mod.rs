@@ -22,7 +22,7 @@ use super::error::StateError;
 use super::remote::RemoteDatabase;
 use super::remote_settings::RemoteSettings;
 #[cfg(test)]
-pub(super) use script::{CLAIM, ERASE, FREEZE, RedisScript, THAW, WRITE};
+pub(super) use script::{CLAIM, ERASE, FREEZE, RedisScript, SETTLE, THAW, WRITE};
 use std::sync::Arc;
 
 /// Connects, and takes the data.

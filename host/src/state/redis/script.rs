@@ -31,7 +31,7 @@ pub(super) static BEFORE: LazyLock<RedisScript> = script!(" flags=no-writes", "s
 pub(in crate::state) static WRITE: LazyLock<RedisScript> = script!("", "scripts/write.lua");
 /// It makes room.
 pub(in crate::state) static ERASE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/erase.lua");
-pub(super) static SETTLE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/settle.lua");
+pub(in crate::state) static SETTLE: LazyLock<RedisScript> = script!(" flags=allow-oom", "scripts/settle.lua");
 pub(super) static GET: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/get.lua");
 pub(super) static SCAN: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/scan.lua");
 pub(super) static KEYS: LazyLock<RedisScript> = script!(" flags=no-writes", "scripts/keys.lua");

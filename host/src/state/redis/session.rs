@@ -6,6 +6,7 @@ use super::pages;
 use super::resp::{RespArguments, RespReply};
 use super::script::RedisScript;
 use super::server_facts::{ServerFacts, ServerProblem};
+use crate::base::ServiceName;
 use crate::state::error::StateError;
 use crate::state::remote::{RetryGate, tls_settings};
 use crate::state::remote_settings::{BackendPassword, RemoteSettings};
@@ -37,8 +38,8 @@ pub(super) struct RedisSession {
 pub(super) enum SessionError {
     /// The server has refused it: nothing was applied.
     Refused(String),
-    /// A script has found damaged data, before it has written anything.
-    Damaged(String),
+    /// A script has found damaged data, before it has written anything; in this bucket and at this key, if it says so.
+    Damaged { problem: String, bucket: Option<ServiceName>, key: Option<Box<[u8]>> },
     /// Nobody knows.
     Ended(String),
 }
@@ -219,7 +220,9 @@ impl RedisServers {
     pub(super) fn error(&self, error: SessionError) -> StateError {
         match error {
             SessionError::Refused(text) => failure::refused(&self.place, &text),
-            SessionError::Damaged(problem) => StateError::Damaged { place: self.place.clone(), problem },
+            SessionError::Damaged { problem, bucket, key } => {
+                StateError::Damaged { place: self.place.clone(), problem, bucket, key }
+            }
             SessionError::Ended(problem) => failure::away(&self.place, problem),
         }
     }
@@ -239,7 +242,7 @@ impl SessionError {
     pub(super) fn leaves_the_session(&self) -> bool {
         match self {
             Self::Refused(text) => failure::leaves_the_session(text),
-            Self::Damaged(_) => true,
+            Self::Damaged { .. } => true,
             Self::Ended(_) => false,
         }
     }
@@ -272,8 +275,12 @@ impl RedisSession {
         };
         let answer = reply?.many();
         if pages::status(&answer) == b"damaged" {
-            let problem = answer.into_iter().nth(1).and_then(RespReply::text).unwrap_or_default();
-            return Err(SessionError::Damaged(String::from_utf8_lossy(&problem).into_owned()));
+            let mut said = answer.into_iter().skip(1).map(RespReply::text);
+            let mut word = || said.next().flatten();
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            let problem = word().map(text).unwrap_or_default();
+            let bucket = word().map(text).and_then(|name| ServiceName::stored(&name).ok());
+            return Err(SessionError::Damaged { problem, bucket, key: word().map(Vec::into_boxed_slice) });
         }
         Ok(answer)
     }

@@ -164,7 +164,7 @@ impl RedisWriter {
                 }
                 _ => return Err(self.servers.odd_answer()),
             },
-            Ok(Err(error @ SessionError::Damaged(_))) => {
+            Ok(Err(error @ SessionError::Damaged { .. })) => {
                 self.session = Some(session);
                 return Err(self.servers.error(error));
             }
@@ -236,8 +236,8 @@ impl RedisWriter {
         if self.shared { SHARED } else { self.tenure.id() }
     }
 
-    /// The name of the last batch, as the data have it.
-    fn next_token(&self) -> Vec<u8> {
+    /// The name of the batch that was begun last, as the data have it.
+    fn last_token(&self) -> Vec<u8> {
         format!("{}/{}", self.tenure.id(), self.number).into_bytes()
     }
 
@@ -312,7 +312,14 @@ impl RemoteWriter for RedisWriter {
         loop {
             // Whatever fails, and whoever drops this future, closes the session: it is not in `self` meanwhile.
             let session = self.take_session().await?;
-            let (found, planned) = self.plan(&session, plan).await?;
+            let (found, planned) = match self.plan(&session, plan).await {
+                Err(error @ StateError::Damaged { .. }) => {
+                    // The server has answered, so the session is as good as before; the next batch needs it.
+                    self.session = Some(session);
+                    return Err(error);
+                }
+                planned => planned?,
+            };
             if planned.writes.is_empty() {
                 (self.session, self.left) = (Some(session), Some(found));
                 return Ok(planned.answers);
@@ -321,7 +328,7 @@ impl RemoteWriter for RedisWriter {
             add_writes(&mut arguments, &planned);
             if let WriteAnswer::Written(_) = self.apply(session, &script::WRITE, &arguments).await? {
                 self.tenure.written(planned.version);
-                self.left = Some(FencingToken { version: planned.version, batch: self.next_token() });
+                self.left = Some(FencingToken { version: planned.version, batch: self.last_token() });
                 return Ok(planned.answers);
             }
             if Instant::now() >= until {

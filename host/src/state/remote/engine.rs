@@ -1,8 +1,10 @@
 //! The backend over a database server: one thread that writes, and reads beside it.
 
+use super::batch_parts::BatchParts;
+use super::damaged_read::{DamagedRead, DamagedReadKind};
 use super::remote_database::RemoteDatabase;
 use super::remote_reader::{ListedRange, RemoteReader};
-use super::remote_standing::{DamagedRead, DamagedReadKind, RemoteStanding};
+use super::remote_standing::{RemoteStanding, ServerLooks, is_outage};
 use super::remote_writer::RemoteWriter;
 use crate::base::ServiceName;
 use crate::state::backend::Backend;
@@ -15,7 +17,6 @@ use crate::state::key_watches::KeyWatches;
 use crate::state::state_key::StateKey;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::telemetry::StoreMetrics;
-use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -88,8 +89,9 @@ fn write_batches<R: RemoteReader, W: RemoteWriter>(
 ) {
     while let Some(commits) = queue.take() {
         let (batch, callers) = commits.split();
-        let answers = write_batch(runtime, database, &batch, standing);
-        debug_assert_eq!(answers.len(), batch.len(), "each transaction has an answer");
+        let count = batch.len();
+        let answers = write_batch(runtime, database, batch, standing);
+        debug_assert_eq!(answers.len(), count, "each transaction has an answer");
         callers.send(answers);
     }
 }
@@ -97,22 +99,22 @@ fn write_batches<R: RemoteReader, W: RemoteWriter>(
 fn write_batch<R: RemoteReader, W: RemoteWriter>(
     runtime: &Handle,
     database: &RemoteDatabase<R, W>,
-    batch: &[(ServiceName, Transaction)],
+    batch: Vec<(ServiceName, Transaction)>,
     standing: &RemoteStanding,
 ) -> Vec<Result<Committed, StateError>> {
     let began = Instant::now();
-    match runtime.block_on(database.write(batch)) {
+    match runtime.block_on(database.write(&batch)) {
         Ok(answers) => {
             standing.wrote(began.elapsed());
             answers
         }
-        // Nothing was applied. Whose data are whole must not fail with those whose are not.
-        Err(StateError::Damaged { .. }) if batch.len() > 1 => {
-            batch.iter().flat_map(|one| write_batch(runtime, database, slice::from_ref(one), standing)).collect()
-        }
         Err(error) => {
-            standing.not_written(&error, &batch[0].0, batch.len());
-            vec![Err(error); batch.len()]
+            let parts = BatchParts::of(batch, &error);
+            if !parts.refused.is_empty() {
+                standing.not_written(&error, &parts.refused);
+            }
+            // Each part lacks a bucket that this one had, so it ends.
+            parts.answers(&error, |part| write_batch(runtime, database, part, standing))
         }
     }
 }
@@ -124,21 +126,25 @@ async fn probe<R: RemoteReader, W: RemoteWriter>(database: Arc<RemoteDatabase<R,
         // At the same time: a server that is silent is known as away after one question, not after two.
         let reads = async {
             let reads = database.probe_reads().await;
-            standing.metrics.set_away(reads.is_err());
+            standing.note_reads(&reads);
             reads
         };
         let writes = async {
             let writes = database.probe_writes().await.transpose()?;
-            // A commit that fails just now may be forgotten by this: until the next look.
-            standing.metrics.set_read_only(writes.is_err());
+            standing.note_writes(&writes);
             Some(writes)
         };
         let (reads, writes) = tokio::join!(reads, writes);
-        let damage = match standing.damaged_read() {
-            Some(read) => Some(read_again(&*database, &read).await),
-            None => None,
-        };
-        standing.note_looks(&reads, writes.as_ref(), damage.as_ref());
+        let mut damage = Vec::<(Arc<DamagedRead>, Result<(), StateError>)>::new();
+        for read in standing.damaged_reads() {
+            // A server that is silent now would be asked for each bucket, and each time in vain.
+            if is_outage(damage.last().map_or(&reads, |(_, found)| found)) {
+                break;
+            }
+            let found = read_again(&*database, &read).await;
+            damage.push((read, found));
+        }
+        standing.note_looks(&ServerLooks { reads, writes, damage });
     }
 }
 
@@ -149,7 +155,20 @@ async fn read_again<R: RemoteReader, W: RemoteWriter>(
 ) -> Result<(), StateError> {
     let bucket = &read.bucket;
     match &read.kind {
-        DamagedReadKind::Get(keys) => database.get(bucket, keys).await.map(drop),
+        DamagedReadKind::Get(keys) => {
+            // Those of several commits may have more bytes than one read may.
+            let mut parts = vec![keys.as_slice()];
+            while let Some(part) = parts.pop() {
+                match database.get(bucket, part).await {
+                    Err(StateError::TooLarge { .. }) if part.len() > 1 => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                    found => drop(found?),
+                }
+            }
+            Ok(())
+        }
         DamagedReadKind::Scan { prefix, after, limit } => {
             let range = ListedRange { prefix, after: after.as_deref(), limit: *limit };
             database.scan(bucket, range).await.map(drop)
@@ -221,7 +240,7 @@ impl<R: RemoteReader, W: RemoteWriter> Backend for RemoteBackend<R, W> {
     }
 
     fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {
-        Box::pin(self.database.freeze(bucket))
+        Box::pin(self.database.freeze(bucket, &self.standing))
     }
 
     fn unseal<'a>(&'a self, _: &'a ServiceName, _: Vec<Entry>) -> BackendFuture<'a, Vec<Entry>> {

@@ -5,6 +5,9 @@
 //! leaves neither behind; a commit is acknowledged after the server has acknowledged it.
 //! Never: knows what a server speaks.
 
+mod batch_parts;
+mod damage_notes;
+mod damaged_read;
 mod data_tenure;
 mod engine;
 mod key_range;

@@ -2,6 +2,7 @@
 
 use super::remote_frozen::RemoteFrozen;
 use super::remote_reader::{ListedRange, RemoteReader};
+use super::remote_standing::RemoteStanding;
 use super::remote_writer::RemoteWriter;
 use crate::base::ServiceName;
 use crate::state::error::StateError;
@@ -68,11 +69,16 @@ impl<R: RemoteReader, W: RemoteWriter> RemoteDatabase<R, W> {
         self.writer.lock().await.write(batch).await
     }
 
-    pub(super) async fn freeze(&self, bucket: &ServiceName) -> Result<Arc<dyn FrozenBucket>, StateError> {
+    /// `standing` is told what the reads of it find.
+    pub(super) async fn freeze(
+        &self,
+        bucket: &ServiceName,
+        standing: &Arc<RemoteStanding>,
+    ) -> Result<Arc<dyn FrozenBucket>, StateError> {
         self.is_open()?;
         let permit = Arc::clone(&self.frozen).try_acquire_owned().map_err(|_| StateError::Overloaded)?;
         let snapshot = self.reader.snapshot().await?;
-        Ok(Arc::new(RemoteFrozen::new(snapshot, permit, bucket)))
+        Ok(Arc::new(RemoteFrozen::new((snapshot, permit), bucket, standing)))
     }
 
     /// Deletes all values of `bucket`. Returns whether there were any.

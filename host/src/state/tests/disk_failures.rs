@@ -48,15 +48,15 @@ fn while_the_disk_is_full_reads_go_on_and_writes_fail_until_there_is_room() {
         assert!(!database.takes_writes(), "a read that succeeds is no write");
     }
     disk.fail_writes(false);
-    let began = Instant::now();
-    loop {
-        let tried = began.elapsed();
-        let Err(error) = commit("after") else { break };
-        assert!(tried < Duration::from_secs(1), "a commit {tried:?} after there was room: {error}");
+    // The next look at the disk comes by the clock: on a busy machine this thread may be late for it.
+    let until = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = commit("after") {
+        assert!(Instant::now() < until, "there is room: {error}");
         assert!(!database.takes_writes());
         std::thread::yield_now();
     }
     assert!(database.takes_writes());
+    commit("after").expect("from the first one that succeeds on, each does");
     let found = database.get(&users, &["before".into(), "lost".into(), "after".into()]).unwrap();
     assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
     drop(database);

@@ -6,12 +6,12 @@ for i = 2, #ARGV, 3 do
   local bucket = ARGV[i]
   local problem = not looked[bucket] and damage(p, bucket)
   if problem then
-    return {'damaged', problem}
+    return {'damaged', problem, bucket}
   end
   looked[bucket] = true
   local value, short = stored(p, bucket, ARGV[i + 1])
   if short then
-    return {'damaged', short}
+    return {'damaged', short, bucket, ARGV[i + 1]}
   end
   if value and ARGV[i + 2] ~= '1' then
     value = string.sub(value, 1, 8)

@@ -63,15 +63,35 @@ local function snapshots(p)
   return live
 end
 
+-- What is kept in place of a value that is damaged: too short for a version, and not empty, which is 'absent'.
+local DAMAGED = '?'
+
 -- Keeps what is at a key for each snapshot that has not kept it, before it is written. An empty text: it was absent.
 local function keep(p, live, bucket, key)
   local member = bucket .. '\0' .. key
   for _, snapshot in ipairs(live) do
     if redis.call('HEXISTS', p .. 'before:' .. snapshot, member) == 0 then
       local value = redis.call('HGET', p .. 'values:' .. bucket, key)
+      if value == '' or (not value and redis.call('ZSCORE', p .. 'keys:' .. bucket, key)) then
+        value = DAMAGED
+      end
       redis.call('HSET', p .. 'before:' .. snapshot, member, value or '')
       redis.call('ZADD', p .. 'changed:' .. snapshot, 0, member)
     end
+  end
+end
+
+-- Notes for each snapshot that a bucket is deleted which is damaged: nobody knows what was there. No key is empty.
+local function keep_damage(p, live, bucket)
+  for _, snapshot in ipairs(live) do
+    redis.call('HSET', p .. 'before:' .. snapshot, bucket .. '\0', DAMAGED)
+  end
+end
+
+-- What is wrong with a bucket as of a snapshot.
+local function damage_before(p, snapshot, bucket)
+  if redis.call('HEXISTS', p .. 'before:' .. snapshot, bucket .. '\0') == 1 then
+    return p .. 'values:' .. bucket .. ' was damaged, and was erased after this export or snapshot began'
   end
 end
 
@@ -96,7 +116,7 @@ local uses = {
   {'before:', 'HGET', 'HSET', 'HLEN', 'HEXISTS', 'UNLINK'},
   {'changed:', 'ZADD', 'ZCARD', 'ZRANGE', 'UNLINK'},
   {'values:', 'HGET', 'HSET', 'HDEL', 'HLEN', 'HSTRLEN', 'UNLINK'},
-  {'keys:', 'ZADD', 'ZREM', 'ZCARD', 'ZRANGE', 'UNLINK'},
+  {'keys:', 'ZADD', 'ZREM', 'ZCARD', 'ZSCORE', 'ZRANGE', 'UNLINK'},
 }
 
 -- What the user may not do, or the server does not know. What a script has done before it fails is not taken back: so

@@ -40,6 +40,9 @@ if count > 0 then
   version = string.format('%.0f', redis.call('HINCRBY', p .. 'meta', 'version', 1))
 end
 redis.call('HSET', p .. 'meta', 'token', writer .. '/' .. number)
+if damaged then
+  keep_damage(p, live, bucket)
+end
 if at_once then
   redis.call('UNLINK', p .. 'values:' .. bucket, p .. 'keys:' .. bucket)
 end

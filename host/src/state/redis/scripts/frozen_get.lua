@@ -4,7 +4,7 @@ if not redis.call('ZSCORE', p .. 'frozen', snapshot) then
   return {'gone'}
 end
 redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), snapshot)
-local problem = damage(p, bucket)
+local problem = damage_before(p, snapshot, bucket) or damage(p, bucket)
 if problem then
   return {'damaged', problem}
 end
@@ -15,6 +15,8 @@ for i = 6, #ARGV do
     value = false
   elseif not value then
     value, problem = stored(p, bucket, ARGV[i])
+  elseif #value < 8 then
+    problem = 'a value that was in ' .. p .. 'values:' .. bucket .. ' had no version'
   end
   if problem then
     return {'damaged', problem}

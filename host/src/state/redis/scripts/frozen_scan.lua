@@ -1,13 +1,13 @@
--- A page as of a snapshot, in two parts: what is there now, and what was there before it was written over. An empty
--- value: it was absent. ARGV: prefix, snapshot, how long it lives on, bucket, from, to (with their first byte, '[' or
--- '('), the most entries, the most bytes.
+-- A page as of a snapshot, in two parts: what is there now, and what was there before it was written over; of those an
+-- empty value says that it was absent. ARGV: prefix, snapshot, how long it lives on, bucket, from, to (with their first
+-- byte, '[' or '('), the most entries, the most bytes.
 -- Answers for each part whether more follow, and the number of its entries; then the entries of both.
 local p, snapshot, ttl, bucket, from, to, limit, most = unpack(ARGV)
 if not redis.call('ZSCORE', p .. 'frozen', snapshot) then
   return {'gone'}
 end
 redis.call('ZADD', p .. 'frozen', now() + tonumber(ttl), snapshot)
-local problem = damage(p, bucket)
+local problem = damage_before(p, snapshot, bucket) or damage(p, bucket)
 if problem then
   return {'damaged', problem}
 end
@@ -18,7 +18,8 @@ local function part(at, index, hash, strip, first, last)
   local keys, bytes, count = redis.call('ZRANGE', index, first, last, 'BYLEX', 'LIMIT', 0, limit + 1), 0, 0
   for i, key in ipairs(keys) do
     local value = i <= limit and redis.call('HGET', hash, key)
-    if i <= limit and (not value or (#value > 0 and #value < 8)) then
+    local was_absent = strip > 0 and value == ''
+    if i <= limit and not was_absent and (not value or #value < 8) then
       problem = 'a key in ' .. index .. ' has no value with a version'
       break
     end

@@ -10,7 +10,7 @@ for i = 8, #ARGV, 4 do
   local bucket = ARGV[i + 1]
   problem = not looked[bucket] and damage(p, bucket)
   if problem then
-    return {'damaged', problem}
+    return {'damaged', problem, bucket}
   end
   looked[bucket] = true
 end

@@ -1,6 +1,7 @@
 //! The promises of the room, each written once and held over every backend: the file, and real servers of the kinds
 //! that there are. Without a server (`just state-backends` installs them) those of servers pass, and say so.
 
+mod damage;
 mod outages;
 mod postgres_server;
 mod promises;

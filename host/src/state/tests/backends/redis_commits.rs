@@ -4,7 +4,7 @@ use super::super::{name, put, puts};
 use super::outages::{closed, eventually};
 use super::redis_server::RedisServer;
 use super::severing_proxy::{Cut, SeveringProxy};
-use crate::state::redis::{ERASE, FREEZE, THAW, WRITE};
+use crate::state::redis::{ERASE, FREEZE, SETTLE, THAW, WRITE};
 use crate::state::{StateError, Store, Transaction};
 
 /// One batch that puts a key, as the script takes it. The version is below 128.
@@ -97,4 +97,19 @@ async fn a_batch_that_was_given_up_is_not_written_when_the_server_gets_it_later(
         bucket.commit(puts(&[("c", "1")])).await.unwrap();
         closed(store).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_question_about_a_batch_leaves_the_number_of_a_later_one() {
+    let Some(server) = RedisServer::any(&[]).await else { return };
+    let settle = async |number, after| server.run(&SETTLE, &["e:", "A", number, after]).await;
+    server.ask(&["HSET", "e:meta", "holder", "A", "version", "0", "token", ""]).await;
+    assert_eq!(settle("2", "3").await, "lost", "nothing is noted yet");
+    assert_eq!(settle("2", "3").await, "lost", "it is asked again");
+    assert_eq!(script_puts(&server, ("4", ""), 1, "a").await, "ok 0 ");
+    // The server was paused, and the question about the batch before was given up.
+    assert_eq!(settle("2", "3").await, "late");
+    assert_eq!(settle("4", "5").await, "written", "its answer was lost, too");
+    assert_eq!(settle("6", "7").await, "lost");
+    assert_eq!(script_puts(&server, ("6", "A/4"), 2, "b").await, "late");
 }

@@ -149,7 +149,12 @@ async fn a_table_of_postgres_that_is_gone_is_damage_until_it_is_back() {
         let text = error.unwrap_err().to_string();
         assert!(text.starts_with("the data are damaged: ") && text.contains("shop.entries"), "{text}");
     }
-    assert!(store.metrics().is_damaged());
+    // Longer than the time between two looks.
+    for _ in 0..25 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let metrics = store.metrics();
+        assert!(metrics.is_damaged() && !metrics.is_away() && store.takes_writes(), "it is no outage");
+    }
     client.batch_execute("ALTER TABLE shop.elsewhere RENAME TO entries").await.unwrap();
     eventually("it is whole", async || !store.metrics().is_degraded()).await;
     assert!(users.get(vec!["a".into()]).await.unwrap()[0].is_some());

@@ -2,6 +2,7 @@
 
 use super::super::{name, put, puts};
 use super::postgres_server::PostgresServer;
+use crate::state::postgres::connect_to_either;
 use crate::state::{BackendPassword, Change, Settings, StateError, Store, Transaction};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
@@ -139,4 +140,19 @@ async fn with_tls_the_certificate_of_the_server_is_checked() {
     closed(store).await;
     let refused = Store::connect(&with(&other_ca)).await.unwrap_err();
     assert!(refused.to_string().contains("certificate"), "{refused}");
+}
+
+/// As a name that leads to a primary and its standbys. Both servers take the password.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_addresses_of_one_name_the_one_that_takes_writes_is_used() {
+    let Some(first) = PostgresServer::any(&["default_transaction_read_only=on"]).await else { return };
+    let Some(second) = PostgresServer::any(&[]).await else { return };
+    let settings = first.settings("addresses");
+    let remote = settings.remote.as_ref().unwrap();
+    let opened = connect_to_either(remote, ("127.0.0.1", second.port())).await.map(drop);
+    assert_eq!(opened, Ok(()));
+    let ask = "SELECT to_regclass('addresses.meta') IS NOT NULL";
+    let has_tables =
+        async |server: &PostgresServer| -> bool { server.client().await.query_one(ask, &[]).await.unwrap().get(0) };
+    assert_eq!((has_tables(&first).await, has_tables(&second).await), (false, true));
 }
