@@ -14,8 +14,8 @@ and in `wasmtime serve` with its defaults, with which an instance of 0.2 serves 
 workers), each behind nginx as a plain proxy; and Flask behind the gateway in Flask that the article has. wrk asks with
 32 connections for so many seconds (5 unless said otherwise). The rounds (3) are interleaved, and medians are printed.
 
-The JavaScript of WASI 0.2 is on StarlingMonkey, all else on QuickJS, which has no `wasi:http` 0.2. What `wasmtime serve`
-runs was compiled by `wasmtime compile` before.
+The JavaScript of WASI 0.2 is on StarlingMonkey, all else on QuickJS, which has no `wasi:http` 0.2. What
+`wasmtime serve` runs was compiled by `wasmtime compile` before.
 
 Needs node with npm, python3 with venv, wrk, nginx, `.tools/flask` and `.tools/bin/wasmtime`
 (`bench/peers/install.sh`). What is missing is left out, and said.

@@ -104,17 +104,19 @@ async fn a_new_service_implements_a_contract_that_is_there() {
         ("rust", "src/lib.rs", ["async fn reserve_one(_id: products::ProductId,", "products::Error::Unavailable("]),
         ("js", "src/service.js", ["async reserveOne(id, key, reservation) {", "a 64-bit integer is\n// a BigInt"]),
     ] {
-        let made = home.output(&["new", language, "--lang", language, "--contract", contract]).await;
+        // `go` and `rust` alone could be words of a language.
+        let name = format!("stock-{language}");
+        let made = home.output(&["new", &name, "--lang", language, "--contract", contract]).await;
         assert!(made.status.success(), "{made:?}");
         let sections = String::from_utf8_lossy(&made.stdout).into_owned();
-        assert!(sections.contains(&format!("wit = \"{language}/wit\"")) && !sections.contains("route"), "{sections}");
-        let text = fs::read_to_string(folder.join(language).join(code)).unwrap();
+        assert!(sections.contains(&format!("wit = \"{name}/wit\"")) && !sections.contains("route"), "{sections}");
+        let text = fs::read_to_string(folder.join(&name).join(code)).unwrap();
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
-        let copied = fs::read_to_string(folder.join(language).join("wit/deps/shop-products-1.0.0.wit")).unwrap();
+        let copied = fs::read_to_string(folder.join(&name).join("wit/deps/shop-products-1.0.0.wit")).unwrap();
         assert!(copied.contains("reserve: async func(") && copied.contains("/// Takes the pieces"), "{copied}");
     }
     // A view in the folder of its own source would take its place.
-    let view = ["wit", "view", "--tool", "componentize-js", "--wit", "rust/wit", "--out", "rust/wit"];
+    let view = ["wit", "view", "--tool", "componentize-js", "--wit", "stock-rust/wit", "--out", "stock-rust/wit"];
     let in_place = home.output(&view).await;
     let said = String::from_utf8_lossy(&in_place.stderr).into_owned();
     assert!(!in_place.status.success() && said.contains("is no view: name a folder"), "{said}");

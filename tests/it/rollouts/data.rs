@@ -151,7 +151,11 @@ async fn a_snapshot_after_a_restore_is_a_new_one() {
     let (done, text) = verb(&home, &atoll, &["snapshot", "keeper"]).await;
     assert!(done, "{text}");
     let (_, listed) = verb(&home, &atoll, &["snapshots", "keeper"]).await;
-    let paths: Vec<_> = listed.lines().skip(1).map(|line| line.split_whitespace().last().unwrap().to_owned()).collect();
+    let paths: Vec<_> = listed
+        .lines()
+        .filter(|line| line.contains(".jsonl"))
+        .map(|line| line.split_whitespace().last().unwrap().to_owned())
+        .collect();
     let [first, other] = &paths[..] else { panic!("{listed}") };
     let read = |path: &str| fs::read_to_string(home.folder.path().join(path)).unwrap();
     assert!(read(first).contains("first") && read(other).contains("other"), "{listed}");
