@@ -150,7 +150,7 @@ pub enum TemplateError {
     Name(ServiceName),
     /// Contracts and languages have the word for themselves.
     #[error(
-        "`{0}` is a word of WIT, of a language or of the new code, and can name nothing there; add another, as in `my-{0}`"
+        "`{0}` is a word of WIT, of a language or of the new code, and names nothing there; add another, as in `my-{0}`"
     )]
     Keyword(ServiceName),
     /// Something of this name is there.

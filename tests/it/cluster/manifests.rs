@@ -70,7 +70,7 @@ async fn a_nodes_own_file_is_applied_on_after_a_swap_of_all_nodes_and_gives_none
     // Nobody has to ask NATS for that.
     server.stop().await;
     let (code, text) = said(&fleet, 1, &["apply", "--yes"]).await;
-    assert_eq!((code, text.as_str()), (0, "nothing to change\n"));
+    assert!(code == 0 && text.starts_with("nothing to change\n"), "{code} {text}");
     for node in fleet.nodes {
         node.host.stop().await;
     }

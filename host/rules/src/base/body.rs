@@ -81,9 +81,9 @@ impl fmt::Debug for ConnectionNotice {
 /// An extension of a request to an address: an interim answer (1xx) that comes before its answer is told here, with its
 /// header section.
 #[derive(Clone)]
-pub struct InterimNotice(Arc<TellInterim>);
+pub struct InterimNotice(Arc<NoticeReceiver>);
 
-type TellInterim = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
+type NoticeReceiver = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
 impl InterimNotice {
     /// Calls `tell` with each interim answer. It must not block.
