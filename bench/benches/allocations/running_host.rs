@@ -81,9 +81,8 @@ impl RunningHost {
         let (announced, lines) = mpsc::sync_channel(8);
         thread::spawn(move || {
             let announce = move |line: &str| drop(announced.send(line.to_owned()));
-            let running = async move { host::app::run(&path, false, announce).await };
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
-            if let Err(error) = runtime.block_on(running) {
+            if let Err(error) = runtime.block_on(host::app::run(&path, false, announce)) {
                 println!("the host ended: {error:?}");
             }
         });
