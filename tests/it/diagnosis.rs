@@ -408,3 +408,37 @@ async fn the_manifest_chooses_the_format_of_the_log_and_of_the_access_log() {
         assert_eq!(json > 0, format == "json", "{log:#?}");
     }
 }
+
+#[tokio::test]
+async fn after_a_rollback_the_revision_that_failed_is_named_and_not_the_one_that_serves() {
+    let home = Home::new(
+        "[service.guest]\ncomponent = \"{component:fixture-hello}\"\nretry = { tries = 0 }\n[[route]]\n\
+         prefix = \"/guest\"\nstrip_prefix = \"/guest\"\nservice = \"guest\"\n",
+    );
+    let (atoll, http) = (home.start().await, Http::default());
+    let run = async |arguments: &[&str]| {
+        let output = home.output(arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let revision = async || {
+        let view: Value = http.get(&format!("{}/v1/services/guest", atoll.admin)).await.json();
+        view["revision"].as_str().unwrap().to_owned()
+    };
+    let good = revision().await;
+    run(&["swap", "guest", component("fixture-hostile").to_str().unwrap()]).await;
+    let bad = revision().await;
+    assert_eq!(http.get(&format!("{}/guest/status/500", atoll.gateway)).await.status, 500);
+    // This host keeps no lines of its log, so `atoll logs` alone shows nothing more.
+    let text = run(&["why", "guest"]).await;
+    let next =
+        "next: the host's log; `atoll logs guest --level warn --since 5m` shows it if [telemetry.logs] has `keep`";
+    assert!(text.contains(next), "{text}");
+    assert_eq!(http.get(&format!("{}/guest/panic", atoll.gateway)).await.status, 502);
+    run(&["rollback", "guest"]).await;
+    assert_eq!(revision().await, good);
+    assert_eq!(http.get(&format!("{}/guest", atoll.gateway)).await.status, 200);
+    let text = run(&["why", "guest"]).await;
+    assert!(text.contains(&format!("first cause\n  trap in guest (revision {bad})")), "{text}");
+    assert!(!text.contains(&format!("(revision {good})")), "{text}");
+}

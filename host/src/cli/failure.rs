@@ -42,7 +42,8 @@ pub(super) enum CliError {
 }
 
 /// What to do by the kind of a refusal.
-const BY_KIND: [(&str, &str); 14] = [
+const BY_KIND: [(&str, &str); 15] = [
+    ("no-such-service", "`atoll ps` lists the services"),
     ("no-such-fault", "`atoll fault list` lists the active faults"),
     ("no-such-endpoint", "`atoll ps` lists the endpoints of each service"),
     ("no-such-rollout", "`atoll history SERVICE` lists its rollouts and revisions"),
@@ -84,7 +85,6 @@ impl CliError {
                 "set ATOLL_ADMIN_TOKEN to the token that the host was started with".into()
             }
             Self::Refused { kind, .. } if help_by_kind(kind).is_some() => help_by_kind(kind)?.into(),
-            Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
             Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
                 "nothing was changed: the old revision still serves".into()
             }

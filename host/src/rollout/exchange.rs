@@ -121,7 +121,10 @@ impl Rollout {
             (Some((component, links)), None) => Some(self.first_started(&next, component, links).await?),
             (None, _) => None,
         };
-        let previous = stable.clone().filter(|stable| digest.is_some_and(|digest| digest != stable.digest()));
+        let previous = match &before {
+            Some(before) => self.previous_after(before, &next, digest).await?,
+            None => None,
+        };
         let history = RevisionHistory { stable: revision.clone(), previous, manifest };
         match goes_on {
             Some((before, _)) if before.shares_replicas(&next) => {
@@ -138,6 +141,35 @@ impl Rollout {
             tracing::warn!(service = %next.spec.name, "its sources of endpoints are still being asked");
         }
         Ok(NextService::New(Arc::new(next), revision))
+    }
+
+    /// The revision that a rollback returns to once `next` serves the component `digest` in place of what `before`
+    /// serves: the one that served last, or the one before it if the component stays. It may have and reach what the
+    /// other manifest says, and no more.
+    async fn previous_after(
+        &self,
+        before: &Deployment,
+        next: &Deployment,
+        digest: Option<Digest>,
+    ) -> Result<Option<Arc<Revision>>, SwapError> {
+        let history = before.turn().await?;
+        let stays = digest == history.stable.as_ref().map(|stable| stable.digest());
+        let previous = if stays { &history.previous } else { &history.stable };
+        let Some(previous) = previous.as_ref().filter(|_| digest.is_some()) else { return Ok(None) };
+        let links = previous.links();
+        if before.shares_revisions(next, (links, links)) {
+            return Ok(Some(Arc::clone(previous)));
+        }
+        let limits = &next.spec.replicas.limits;
+        let component = Component::serving(previous);
+        match component.revision(&self.runtime, Arc::clone(&next.grants), limits, links) {
+            Ok(previous) => Ok(Some(Arc::new(previous))),
+            Err(error) => {
+                let (service, revision) = (&next.spec.name, previous.digest().short());
+                tracing::warn!(%service, revision, %error, "no rollback returns to it: the manifest does not allow it");
+                Ok(None)
+            }
+        }
     }
 
     /// A revision that has started once.

@@ -5,6 +5,7 @@ mod plans;
 mod promotions;
 mod random_pairs;
 mod under_load;
+mod way_back;
 
 use super::atoll::{Atoll, Home, Http, eventually, hello_revision};
 use rustix::process::Signal;

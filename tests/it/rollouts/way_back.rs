@@ -5,8 +5,9 @@ use super::*;
 
 const PLAN: &str = "rollout = { canary = [\"50%\"], step = \"1h\" }";
 
-/// The one before fails in a share of its calls, and has to go on with the others.
-const BREAKER: &str = "breaker = { in_a_row = 1000, ratio = 100 }";
+/// The one before fails in a share of its calls, and has to go on with the others: no circuit opens, however the coin
+/// falls.
+const BREAKER: &str = "breaker = { in_a_row = 1000, ratio = 100, least_calls = 1000 }";
 
 async fn promote(http: &Http, atoll: &Atoll, query: &str) -> Answer {
     let url = format!("{}/v1/services/keeper/rollouts/current/promote{query}", atoll.admin);

@@ -7,7 +7,7 @@ pub struct ServiceCause {
     pub kind: CauseKind,
     /// From the service that was asked about to the one where it is wrong.
     pub path: Vec<String>,
-    /// The revision that serves there.
+    /// The revision that has failed there, if that is known; otherwise the one that serves.
     pub revision: Option<String>,
     /// What is wrong, in a sentence.
     pub detail: String,

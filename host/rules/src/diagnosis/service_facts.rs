@@ -58,8 +58,15 @@ pub struct EndpointFacts {
     pub unready: bool,
     /// Whether it is ejected.
     pub ejected: bool,
+    /// The latest failure of each kind, in the order in which they came.
+    pub failures: Vec<FailureFacts>,
+}
+
+impl EndpointFacts {
     /// The latest failure.
-    pub last: Option<FailureFacts>,
+    pub(super) fn last(&self) -> Option<&FailureFacts> {
+        self.failures.last()
+    }
 }
 
 /// The state of a circuit.
@@ -85,6 +92,20 @@ pub struct FailureFacts {
     pub seconds_ago: u64,
     /// How often, as far as that is known.
     pub count: u64,
+    /// The revision that failed; `None` for an address.
+    pub revision: Option<String>,
+}
+
+impl ServiceFacts {
+    /// The latest failure of this kind. Of where a guest failed, and what an endpoint remembers of the same failure,
+    /// the former, which says more.
+    pub(super) fn last_of(&self, kind: &str) -> Option<&FailureFacts> {
+        let failures = self.endpoints.iter().flat_map(|endpoint| &endpoint.failures);
+        let known = failures.filter(|last| last.kind == kind).min_by_key(|last| last.seconds_ago);
+        // The two are remembered one after the other, so a whole second may lie between.
+        let same = |trap: &&FailureFacts| known.is_none_or(|known| trap.seconds_ago <= known.seconds_ago + 1);
+        self.trap.as_ref().filter(|trap| trap.kind == kind).filter(same).or(known)
+    }
 }
 
 /// What a service has of the engine's pool.

@@ -20,8 +20,8 @@ fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
 }
 
-fn failure(kind: &str, detail: &str) -> Option<FailureFacts> {
-    Some(FailureFacts { kind: kind.into(), detail: detail.into(), seconds_ago: 3, count: 1 })
+fn failure(kind: &str, detail: &str) -> FailureFacts {
+    FailureFacts { kind: kind.into(), detail: detail.into(), seconds_ago: 3, count: 1, revision: None }
 }
 
 fn endpoint(change: impl FnOnce(&mut EndpointFacts)) -> Vec<EndpointFacts> {
@@ -60,7 +60,7 @@ fn each_planted_fault_is_the_first_cause() {
             "users-0",
         ),
         (ServiceFacts { store: Some("the disk is full".into()), ..base() }, CauseKind::StoreUnavailable, "disk"),
-        (ServiceFacts { trap: failure("trap", "in get"), ..failed("trap") }, CauseKind::Trap, "in get"),
+        (ServiceFacts { trap: Some(failure("trap", "in get")), ..failed("trap") }, CauseKind::Trap, "in get"),
         (failed("memory-limit"), CauseKind::MemoryLimit, "7 of 100"),
         (failed("connect"), CauseKind::Connect, "7 of 100"),
         (failed("bad-answer"), CauseKind::BadAnswer, "7 of 100"),
@@ -73,7 +73,7 @@ fn each_planted_fault_is_the_first_cause() {
         (failed("answered-5xx"), CauseKind::Answered5xx, "7 of 100"),
         (
             ServiceFacts {
-                endpoints: endpoint(|one| (one.unready, one.last) = (true, failure("timeout", "no answer"))),
+                endpoints: endpoint(|one| (one.unready, one.failures) = (true, vec![failure("timeout", "no answer")])),
                 ..base()
             },
             CauseKind::Timeout,
@@ -121,6 +121,34 @@ fn an_open_circuit_comes_before_the_lines_of_its_refusals() {
 }
 
 #[test]
+fn what_failed_is_named_though_another_revision_serves_by_now() {
+    let last = |kind: &str, seconds_ago, revision: &str| FailureFacts {
+        kind: kind.into(),
+        detail: "a function reported `internal`".into(),
+        seconds_ago,
+        count: 1,
+        revision: Some(revision.into()),
+    };
+    // What came later of another kind takes nothing away.
+    let failures = vec![last("function-error", 5, "bbbbbbbbbbbb"), last("reset", 4, "aaaaaaaaaaaa")];
+    let after_rollback = |trap| ServiceFacts {
+        failed: counts(&[("function-error", 6), ("trap", 1)]),
+        endpoints: endpoint(|one| one.failures = failures.clone()),
+        trap,
+        newest_swap: Some("rolled-back 3 s ago".into()),
+        ..facts("users")
+    };
+    let causes = why("users", &[after_rollback(Some(last("trap", 9, "cccccccccccc")))]).unwrap();
+    let found: Vec<_> = causes.iter().map(|cause| (cause.kind, cause.revision.as_deref())).collect();
+    let expected = [(CauseKind::Trap, Some("cccccccccccc")), (CauseKind::FunctionError, Some("bbbbbbbbbbbb"))];
+    assert_eq!(found, expected);
+    assert!(causes[1].detail.contains("(rolled-back 3 s ago)"), "{causes:?}");
+    // Of a trap that nothing is remembered of, no revision can be blamed but the one that serves.
+    let causes = why("users", &[after_rollback(None)]).unwrap();
+    assert_eq!(causes[0].revision.as_deref(), Some("aaaaaaaaaaaa"));
+}
+
+#[test]
 fn a_cause_in_a_service_that_is_called_comes_first_with_its_path() {
     let orders = ServiceFacts {
         calls: vec!["users".into()],
@@ -143,7 +171,13 @@ fn a_host_outside_that_fails_is_named_and_one_that_has_recovered_is_not() {
     let host = |circuit, seconds_ago| EndpointFacts {
         id: "https://api.example.com".into(),
         circuit,
-        last: Some(FailureFacts { kind: "connect".into(), detail: "refused".into(), seconds_ago, count: 1 }),
+        failures: vec![FailureFacts {
+            kind: "connect".into(),
+            detail: "refused".into(),
+            seconds_ago,
+            count: 1,
+            revision: None,
+        }],
         ..EndpointFacts::default()
     };
     let users = ServiceFacts { outside: vec![host(CircuitFacts::Open, 500)], ..facts("users") };

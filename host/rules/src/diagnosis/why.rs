@@ -34,7 +34,10 @@ fn find<'a>(name: &str, all: &'a [ServiceFacts]) -> Option<&'a ServiceFacts> {
 /// Adds what is wrong with the service at the end of `path`, and with those that it calls.
 fn visit(facts: &ServiceFacts, all: &[ServiceFacts], path: &mut Vec<String>, causes: &mut Vec<ServiceCause>) {
     for (kind, detail, next) in own_causes(facts, all) {
-        causes.push(ServiceCause { kind, path: path.clone(), revision: facts.revision.clone(), detail, next });
+        // After a swap or a rollback, what failed may not be what serves.
+        let failed = facts.last_of(kind.as_str()).and_then(|last| last.revision.clone());
+        let revision = failed.or_else(|| facts.revision.clone());
+        causes.push(ServiceCause { kind, path: path.clone(), revision, detail, next });
     }
     for outside in &facts.outside {
         if let Some((kind, detail)) = outside_cause(outside) {
@@ -111,7 +114,7 @@ fn failures(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
         ("function-error", CauseKind::FunctionError),
     ];
     let lasting = facts.endpoints.iter().filter(|endpoint| endpoint.circuit == CircuitFacts::Open || endpoint.unready);
-    let lasting: Vec<_> = lasting.filter_map(|endpoint| endpoint.last.as_ref()).collect();
+    let lasting: Vec<_> = lasting.filter_map(EndpointFacts::last).collect();
     for (word, kind) in KINDS {
         let count = facts.failed.get(word).copied().unwrap_or(0);
         let before = lasting.iter().find(|last| last.kind == word);
@@ -124,13 +127,12 @@ fn failures(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
                 format!("{count} of {} tries of `{}` in the last minute failed by {word}", facts.requests, facts.name)
             }
         };
+        let answers = matches!(kind, CauseKind::Answered5xx | CauseKind::FunctionError);
         let guests = matches!(kind, CauseKind::Trap | CauseKind::MemoryLimit | CauseKind::Instantiation);
-        let trap = facts.trap.as_ref().filter(|trap| guests && trap.kind == word);
-        let last = || facts.endpoints.iter().filter_map(|one| one.last.as_ref()).find(|last| last.kind == word);
-        if let Some(last) = trap.or_else(last) {
+        if let Some(last) = facts.last_of(word) {
             detail.push_str(&format!(": {}", described(last)));
         }
-        if let Some(swap) = facts.newest_swap.as_ref().filter(|_| guests || kind == CauseKind::Answered5xx) {
+        if let Some(swap) = facts.newest_swap.as_ref().filter(|_| guests || answers) {
             detail.push_str(&format!(" ({swap})"));
         }
         let next = if guests { format!("atoll traps {}", facts.name) } else { logs(&facts.name) };
@@ -161,7 +163,7 @@ fn endpoints(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
             continue;
         }
         let mut detail = format!("{} of {all} endpoints {what}: {}", meant.len(), ids(&meant));
-        if let Some(last) = meant.iter().find_map(|endpoint| endpoint.last.as_ref()) {
+        if let Some(last) = meant.iter().find_map(|endpoint| endpoint.last()) {
             detail.push_str(&format!("; the last failure: {}", described(last)));
         }
         causes.push((kind, detail, format!("atoll changes --service {}", facts.name)));
@@ -239,25 +241,25 @@ fn refusals(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
 
 /// What is wrong with a host outside.
 fn outside_cause(outside: &EndpointFacts) -> Option<(CauseKind, String)> {
-    let EndpointFacts { id, circuit, last, .. } = outside;
-    let recent = last.as_ref().filter(|last| last.seconds_ago < RECENT);
+    let (EndpointFacts { id, circuit, .. }, last) = (outside, outside.last());
+    let recent = last.filter(|last| last.seconds_ago < RECENT);
     let open = *circuit != CircuitFacts::Closed;
     if !open && recent.is_none() {
         return None;
     }
     let state = if open { "has an open circuit" } else { "fails" };
-    let kind = last.as_ref().map_or(CauseKind::CircuitOpen, |last| match last.kind.as_str() {
+    let kind = last.map_or(CauseKind::CircuitOpen, |last| match last.kind.as_str() {
         "connect" => CauseKind::Connect,
         "timeout" => CauseKind::Timeout,
         "reset" => CauseKind::Reset,
         "bad-answer" => CauseKind::BadAnswer,
         _ => CauseKind::Answered5xx,
     });
-    let detail = last.as_ref().map_or_else(String::new, |last| format!(": {}", described(last)));
+    let detail = last.map_or_else(String::new, |last| format!(": {}", described(last)));
     Some((kind, format!("the host outside `{id}` {state}{detail}")))
 }
 
-fn described(FailureFacts { kind, detail, seconds_ago, count }: &FailureFacts) -> String {
+fn described(FailureFacts { kind, detail, seconds_ago, count, .. }: &FailureFacts) -> String {
     let often = if *count > 1 { format!(", {count} times") } else { String::new() };
     format!("{kind} {seconds_ago} s ago{often}: {detail}")
 }

@@ -3,7 +3,7 @@
 use super::histogram::Histogram;
 use super::kind_counters::KindCounters;
 use super::traffic_window::{LATENCY, TrafficCounts};
-use crate::base::{log_safe, mask_secrets};
+use crate::base::{Digest, log_safe, mask_secrets};
 use prometheus_client::metrics::counter::Counter;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,8 @@ pub struct EndpointMetrics {
     pub(super) latency: Histogram<{ LATENCY.len() }>,
     /// The failures by kind.
     pub(super) failed: KindCounters<{ FAILED.len() }>,
-    last: Mutex<Option<LastFailure>>,
+    /// The latest failure of each kind that has been, in the order in which they came.
+    last: Mutex<Vec<LastFailure>>,
 }
 
 /// The kinds of failures that are the service's: those of a try without an answer, an answer of 5xx, and a function's
@@ -33,7 +34,7 @@ const FAILED: [&str; 9] = [
     "function-error",
 ];
 
-/// The latest failure of an endpoint.
+/// The latest failure of one kind of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastFailure {
     /// When it was.
@@ -42,6 +43,8 @@ pub struct LastFailure {
     pub kind: &'static str,
     /// What happened, for operators: without secrets in their usual forms.
     pub detail: String,
+    /// The component that failed: another one may serve by now. `None` for an address.
+    pub revision: Option<Digest>,
 }
 
 /// The longest detail that is kept, in characters.
@@ -86,16 +89,23 @@ impl EndpointMetrics {
         self.failed.count(kind);
     }
 
-    /// Remembers what the latest failure was. In a flood of failures some are not remembered: nobody waits here.
-    pub fn note_failure(&self, kind: &'static str, detail: &str) {
+    /// Remembers what the latest failure was, and of which component. In a flood of failures some are not remembered:
+    /// nobody waits here.
+    pub fn note_failure(&self, kind: &'static str, detail: &str, revision: Option<Digest>) {
         let Ok(mut last) = self.last.try_lock() else { return };
         let detail: String = detail.lines().next().unwrap_or_default().chars().take(LONGEST_DETAIL).collect();
         let detail = mask_secrets(&log_safe(&detail)).into_owned();
-        *last = Some(LastFailure { time: SystemTime::now(), kind, detail });
+        last.retain(|one| one.kind != kind);
+        last.push(LastFailure { time: SystemTime::now(), kind, detail, revision });
     }
 
     /// The latest failure.
     pub fn last_failure(&self) -> Option<LastFailure> {
+        self.last_failures().pop()
+    }
+
+    /// The latest failure of each kind, in the order in which they came.
+    pub fn last_failures(&self) -> Vec<LastFailure> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -6,7 +6,7 @@ use crate::breaker::{Forced, State};
 use crate::diagnosis::{CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceCause, ServiceFacts, why};
 use crate::mesh::{BulkheadCounts, EndpointStats, Service};
 use crate::telemetry::{
-    ChangeKind, HostChange, LastFailure, TrafficCounts, TrafficWindow, changes, log_counts, note_change, traps,
+    ChangeKind, HostChange, LastFailure, TrafficCounts, TrafficWindow, changes, lines, log_counts, note_change, traps,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -189,7 +189,7 @@ impl HostOperations {
                 }
             }
         }
-        let causes: Vec<_> = why(name, &facts)?.into_iter().map(cause_view).collect();
+        let causes: Vec<_> = why(name, &facts)?.into_iter().map(|cause| cause_view(cause, lines().is_on())).collect();
         Some(WhyView { service: name.to_owned(), well: causes.is_empty(), causes })
     }
 
@@ -232,6 +232,7 @@ impl HostOperations {
                 },
                 seconds_ago: seconds_since(report.last),
                 count: report.count,
+                revision: Some(report.revision.short()),
             }),
             in_flight: (taken as u64, permits as u64),
             waiting: (waiting as u64, service.group.traffic.bulkhead.settings().waiting as u64),
@@ -253,18 +254,25 @@ fn endpoint_facts(id: &str, stats: &EndpointStats, now: Instant) -> EndpointFact
         (State::Closed, _) => CircuitFacts::Closed,
         (State::Open | State::HalfOpen, _) => CircuitFacts::Open,
     };
-    let last = stats.last_failure().map(|LastFailure { time, kind, detail }| FailureFacts {
+    let failures = stats.last_failures().into_iter().map(|LastFailure { time, kind, detail, revision }| FailureFacts {
         kind: kind.to_owned(),
         detail,
         seconds_ago: seconds_since(time),
         count: 1,
+        revision: revision.map(|digest| digest.short()),
     });
+    let failures = failures.collect();
     let unready = !state.ready && !state.starting;
-    EndpointFacts { id: id.to_owned(), circuit, starting: state.starting, unready, ejected: state.ejected, last }
+    EndpointFacts { id: id.to_owned(), circuit, starting: state.starting, unready, ejected: state.ejected, failures }
 }
 
-fn cause_view(cause: ServiceCause) -> CauseView {
+/// `kept`: whether the host keeps the lines of its log, so that `atoll logs` shows them.
+fn cause_view(cause: ServiceCause, kept: bool) -> CauseView {
     let ServiceCause { kind, path, revision, detail, next } = cause;
+    let next = match next.starts_with("atoll logs") && !kept {
+        true => format!("the host's log; `{next}` shows it if [telemetry.logs] has `keep`"),
+        false => next,
+    };
     CauseView { cause: kind.as_str().to_owned(), path, revision, detail, next }
 }
 

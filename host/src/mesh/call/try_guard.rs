@@ -133,7 +133,7 @@ impl TryGuard {
         let is_fault =
             matches!(self.verdict_if_whole, Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled);
         if matches!(self.verdict_if_whole, Verdict::EndpointFault | Verdict::RequestFault) {
-            self.stats.metrics.note_failure(self.failure, &format!("answered {status}"));
+            self.stats.note_failure(self.failure, &format!("answered {status}"));
         }
         if is_probe || is_fault {
             self.record(self.verdict_if_whole);
@@ -155,9 +155,12 @@ impl TryGuard {
         self.record_at(self.verdict_if_whole, now);
     }
 
-    /// The answer is whole, and itself reports who is at fault.
-    pub(super) fn reported(&mut self, verdict: Verdict) {
+    /// The answer is whole, and itself reports who is at fault, by this case of the function's error.
+    pub(super) fn reported(&mut self, verdict: Verdict, case: &str) {
         self.failure = "function-error";
+        if verdict != Verdict::Neutral {
+            self.stats.note_failure(self.failure, &format!("a function reported `{case}`"));
+        }
         self.record(verdict);
     }
 
@@ -180,7 +183,7 @@ impl TryGuard {
     pub(super) fn failed(&mut self, kind: ErrorKind, dependency_failed: bool, detail: &str) {
         if kind.blame() == Blame::Service {
             self.failure = kind.as_str();
-            self.stats.metrics.note_failure(self.failure, detail);
+            self.stats.note_failure(self.failure, detail);
         }
         let verdict = match kind.blame() {
             Blame::Service if dependency_failed && kind == ErrorKind::Trap => Verdict::Neutral,

@@ -126,9 +126,9 @@ impl CallPolicy for TypedCall<'_> {
         }
         // The conventions of the cases of a function's error.
         match error_case(&results) {
-            Some("internal") => guard.reported(Verdict::RequestFault),
-            Some(UNAVAILABLE) if !dependency_failed => guard.reported(Verdict::EndpointFault),
-            Some(_) => guard.reported(Verdict::Neutral),
+            Some(case @ "internal") => guard.reported(Verdict::RequestFault, case),
+            Some(case @ UNAVAILABLE) if !dependency_failed => guard.reported(Verdict::EndpointFault, case),
+            Some(case) => guard.reported(Verdict::Neutral, case),
             None => guard.succeeded(),
         }
         Accepted { answer: results, next: Next::End }

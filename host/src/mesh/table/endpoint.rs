@@ -4,6 +4,7 @@ use super::readiness::Readiness;
 use super::recent_latency::RecentLatency;
 use super::target::{EndpointTarget, Invoke};
 use crate::balance::Load;
+use crate::base::Digest;
 use crate::breaker::{self, Breaker, Forced};
 use crate::telemetry::{EndpointMetrics, LastFailure, RequestCounts, TrafficCounts};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct EndpointStats {
     pub(crate) load: Load,
     pub(crate) recent_latency: RecentLatency,
     pub(crate) metrics: Arc<EndpointMetrics>,
+    /// The component that it runs; `None` for an address.
+    revision: Option<Digest>,
 }
 
 /// An endpoint at one moment, for people.
@@ -94,6 +97,7 @@ impl<P: Invoke> Endpoint<P> {
             load: Load::new(weight, now),
             recent_latency: RecentLatency::default(),
             metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
+            revision: target.digest(),
         };
         Self { target, stats: Arc::new(stats) }
     }
@@ -127,9 +131,19 @@ impl EndpointStats {
         self.metrics.count_into(counts);
     }
 
+    /// Remembers what the latest failure was.
+    pub(crate) fn note_failure(&self, kind: &'static str, detail: &str) {
+        self.metrics.note_failure(kind, detail, self.revision);
+    }
+
     /// The latest failure.
     pub fn last_failure(&self) -> Option<LastFailure> {
         self.metrics.last_failure()
+    }
+
+    /// The latest failure of each kind, in the order in which they came.
+    pub fn last_failures(&self) -> Vec<LastFailure> {
+        self.metrics.last_failures()
     }
 
     /// Does what an operator orders of its circuit.

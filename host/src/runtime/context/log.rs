@@ -22,6 +22,9 @@ const TOPIC: usize = 128;
 /// What one instance may log on one stream: far more than a request needs, and far less than fills a disk.
 const MOST_LINES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
+/// How many lines are written before the other tasks of the thread have their turn. A line takes some microseconds, and
+/// those of a guest that prints are written by tasks of their own, which no slice bounds.
+const LINES_IN_TURN: usize = 16;
 
 /// Standard output, standard error, or `wasi:logging`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,8 @@ struct LogLine {
     logged: usize,
     /// Lines that were dropped because they would have exceeded the bound.
     dropped: usize,
+    /// Lines of the present turn.
+    in_turn: usize,
     /// The end of what the present call has printed, for the report of a failure. Empty for standard output.
     tail: Vec<u8>,
 }
@@ -52,7 +57,8 @@ struct LogLine {
 impl GuestLog {
     pub(super) fn new(stream: OutputStream, identity: InstanceIdentity) -> Self {
         let (bytes, tail) = (Vec::new(), Vec::new());
-        Self(Arc::new(Mutex::new(LogLine { stream, identity, bytes, lines: 0, logged: 0, dropped: 0, tail })))
+        let (lines, logged, dropped, in_turn) = (0, 0, 0, 0);
+        Self(Arc::new(Mutex::new(LogLine { stream, identity, bytes, lines, logged, dropped, in_turn, tail })))
     }
 
     /// The guest logs `message`, which may have several lines, at this level.
@@ -96,6 +102,16 @@ impl LogLine {
         if self.tail.len() > 2 * ERROR_OUTPUT {
             self.tail.drain(..self.tail.len() - ERROR_OUTPUT);
         }
+    }
+
+    /// Writes what one turn may write of `bytes`, and returns how many bytes that are: 0 at the end of a turn.
+    fn write_in_turn(&mut self, bytes: &[u8]) -> usize {
+        let left = LINES_IN_TURN.saturating_sub(self.in_turn);
+        let part = bytes.split_inclusive(|byte| *byte == b'\n').take(left);
+        let (lines, length) = part.fold((0, 0), |(lines, length), line| (lines + 1, length + line.len()));
+        self.write(&bytes[..length]);
+        self.in_turn = if length == 0 { 0 } else { self.in_turn + lines };
+        length
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -189,9 +205,13 @@ impl StdoutStream for GuestLog {
 }
 
 impl AsyncWrite for GuestLog {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        lock(&self.0).write(bytes);
-        Poll::Ready(Ok(bytes.len()))
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = lock(&self.0).write_in_turn(bytes);
+        if written == 0 && !bytes.is_empty() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -200,5 +220,43 @@ impl AsyncWrite for GuestLog {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::CurrentRequest;
+    use super::*;
+    use crate::base::{Digest, RequestId, ServiceName};
+    use crate::egress::Allow;
+    use crate::runtime::grants::Grants;
+    use crate::runtime::tape::call_tape::CallTape;
+    use std::collections::BTreeMap;
+    use std::task::Waker;
+
+    #[test]
+    fn a_guest_that_prints_much_lets_others_have_their_turns_and_loses_nothing() {
+        let grants = Grants::new(ServiceName::new("shop").unwrap(), None, vec![], Allow::new(vec![]), &BTreeMap::new());
+        let request = CurrentRequest::new(RequestId::from_random(7));
+        let identity = InstanceIdentity {
+            grants: Arc::new(grants),
+            revision: Digest([0; 32]),
+            instance: 1,
+            request,
+            tape: CallTape::default(),
+        };
+        let mut log = GuestLog::new(OutputStream::Err, identity);
+        let text: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        let (mut rest, mut turns) = (text.as_bytes(), 1);
+        let mut context = Context::from_waker(Waker::noop());
+        while !rest.is_empty() {
+            match Pin::new(&mut log).poll_write(&mut context, rest) {
+                Poll::Ready(written) => rest = &rest[written.unwrap()..],
+                Poll::Pending => turns += 1,
+            }
+        }
+        assert_eq!((lock(&log.0).lines, turns), (100, 7));
+        assert_eq!(log.last_output(), text);
+        assert!(Pin::new(&mut log).poll_write(&mut context, b"").is_ready());
     }
 }
