@@ -176,6 +176,51 @@ fn a_name_that_is_a_word_of_the_language_is_escaped_as_its_tool_does_it() {
     }
 }
 
+/// In C and Zig by the header, which escapes the words of C and C++. A name that is not used is none in Zig, so each
+/// parameter is one that is freed.
+#[test]
+fn a_word_of_c_or_zig_is_escaped_in_the_stub_as_in_the_header() {
+    const C: [&str; 12] =
+        ["and", "char", "class", "default", "err", "int", "new", "or", "ret", "return", "struct", "void"];
+    const ZIG: [&str; 15] = [
+        "align",
+        "anyerror",
+        "comptime",
+        "defer",
+        "error",
+        "fn",
+        "i7",
+        "linksection",
+        "null",
+        "orelse",
+        "pub",
+        "test",
+        "u8",
+        "undefined",
+        "usize",
+    ];
+    let of = |words: &[&str], language| {
+        let functions: String = words.iter().map(|word| format!("%{word}: func(%{word}: string);\n")).collect();
+        begun(&format!("package a:b; interface %struct {{ {functions} }}"), language).unwrap().code
+    };
+    let own = ["abort", "contract", "fputs", "given", "plain"];
+    let c = of(&[&C[..], &ZIG, &own].concat(), StubLanguage::C);
+    let zig = of(&[&C[..], &ZIG, &own].concat(), StubLanguage::Zig);
+    for word in [&C[..], &ZIG, &own].concat() {
+        let in_header = if C.contains(&word) { format!("{word}_") } else { word.to_owned() };
+        let in_c = if ["abort", "fputs"].contains(&word) { format!("{word}_") } else { in_header.clone() };
+        let head = format!("\nvoid exports_a_b_struct_{word}(service_string_t *{in_c}) {{\n");
+        assert!(c.contains(&format!("{head}    service_string_free({in_c});\n")), "{word}: {c}");
+        let in_zig = match word {
+            "contract" | "given" => format!("{word}_"),
+            word if ZIG.contains(&word) => format!("@\"{word}\""),
+            _ => in_header,
+        };
+        let head = format!("\nexport fn exports_a_b_struct_{word}({in_zig}: *contract.service_string_t) void {{\n");
+        assert!(zig.contains(&format!("{head}    contract.service_string_free({in_zig});\n")), "{word}: {zig}");
+    }
+}
+
 #[test]
 fn what_has_no_stub_is_named() {
     let resource = "package a:b; interface i { resource r { get: func() -> u32; } }";
