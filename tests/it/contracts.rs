@@ -328,3 +328,24 @@ async fn a_swap_to_a_component_that_the_services_wit_does_not_describe_is_refuse
     assert!(metrics.contains("\natoll_swaps_refused_total{service=\"lone\",kind=\"undescribed\"} 1\n"), "{metrics}");
     assert_eq!(operator.swap("lone", "users").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_component_that_lacks_or_changes_what_its_wit_describes_is_refused_with_the_place() {
+    let wit = super::components::workspace().join("wit/products");
+    let manifest = |component: &str| {
+        format!("[service.lone]\ncomponent = \"{{component:{component}}}\"\nstate = true\nwit = {wit:?}\n")
+    };
+    let lost = ["shop:products/products@1.0.0 has no function `release`, which ", "wit/products/products.wit:"];
+    let changed = ["function `reserve` of shop:products/products@1.0.0 differs: parameter `lines`"];
+    let complaint = complaint(&manifest("fixture-products-changed")).await;
+    let complaint = complaint.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_contains(&complaint, &["atoll.toml:4:7"]);
+    let operator = Operator::of(&manifest("products")).await;
+    let detail = refused(&operator.swap("lone", "fixture-products-changed").await);
+    for said in [&complaint, &detail] {
+        assert_contains(said, &lost);
+        assert_contains(said, &changed);
+    }
+    // One function more is an extension, which the files may follow.
+    done(&operator.swap("lone", "fixture-products-more").await);
+}

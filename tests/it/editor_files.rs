@@ -40,5 +40,14 @@ async fn the_doctor_names_what_is_missing_and_how_to_mend_it() {
     assert_eq!(without_tools.status.code(), Some(1), "{without_tools:?}");
     let text = String::from_utf8_lossy(&without_tools.stdout).into_owned();
     assert!(text.contains("WRONG  npm: missing, and `build` of shop needs it"), "{text}");
-    assert!(text.contains("note   cargo: missing") && text.contains("WRONG  atoll.toml: is wrong"), "{text}");
+    // What is only not built yet is not wrong.
+    let unbuilt = "note   atoll.toml: not built yet: shop\n       help: `atoll build shop` makes what is missing\n";
+    assert!(text.contains("note   cargo: missing") && text.contains(unbuilt), "{text}");
+    home.write("[service.shop]\ncomponent = \"shop/shop.wasm\"\nbuild = \"true\"\n");
+    let unbuilt = home.command(&["doctor"]).output().await.unwrap();
+    assert!(unbuilt.status.success(), "{unbuilt:?}");
+    home.write("[service.shop]\ncomponent = \"shop/shop.wasm\"\n");
+    let wrong = home.command(&["doctor"]).output().await.unwrap();
+    assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
+    assert!(String::from_utf8_lossy(&wrong.stdout).contains("WRONG  atoll.toml: is wrong"), "{wrong:?}");
 }

@@ -176,6 +176,12 @@ async fn a_build_makes_what_is_missing_and_leaves_what_is_up_to_date() {
     let home = home(&component("fixture-hello"));
     let refused = home.output(&["check"]).await;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("`atoll build hello` makes it"), "{refused:?}");
+    // The verb without a manifest takes that of its own folder.
+    let other = home.manifest().with_file_name("other.toml");
+    std::fs::copy(home.manifest(), &other).unwrap();
+    let refused = home.output(&["check", "other.toml"]).await;
+    let named = "`atoll build hello --manifest other.toml` makes it";
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(named), "{refused:?}");
     let built = home.output(&["build"]).await;
     assert!(built.status.success() && String::from_utf8_lossy(&built.stderr).contains("hello: built in"), "{built:?}");
     assert!(home.output(&["check"]).await.status.success());

@@ -16,14 +16,6 @@ const IGNORED: &str = "# `atoll wit bindings` makes this folder of the contract.
 /// The fields that a tuple may have, which is what flat arguments have.
 const MOST_FIELDS: usize = 16;
 
-/// What is in the bindings of streams and futures, which need a Go that is patched.
-const WAITING: [&[u8]; 3] = [b"witTypes.Stream", b"witTypes.Future", b"go.bytecodealliance.org/pkg/wit/async"];
-
-/// Whether a file of the bindings has streams or futures.
-pub(crate) fn waits(file: &[u8]) -> bool {
-    WAITING.iter().any(|mark| file.windows(mark.len()).any(|part| part == *mark))
-}
-
 /// Makes one whole module of what the generator has written.
 pub(crate) fn complete(files: &mut BTreeMap<PathBuf, Vec<u8>>) {
     let module = files.entry("go.mod".into()).or_default();

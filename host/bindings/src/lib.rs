@@ -7,12 +7,14 @@
 //!
 //! Never: it runs a compiler, or knows a manifest.
 
+mod binding_gap;
 mod go_module;
 mod package_sources;
 mod platform;
 mod stub;
 mod view;
 mod world;
+mod world_part;
 
 pub use stub::{ServiceStub, StubLanguage};
 pub use view::{ComponentTool, VIEW_MARK};

@@ -1,10 +1,11 @@
 //! The view of a contract that a tool can take: one folder, made of the sources, so that a contract has one source.
 
 use crate::platform;
+use crate::world_part::{TypeSearch, WorldPart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use wit_bindgen_core::wit_parser::{
-    Function, FunctionKind, InterfaceId, PackageId, Resolve, Type, TypeDefKind, TypeOwner, WorldId, WorldItem, WorldKey,
+    Function, FunctionKind, InterfaceId, PackageId, Resolve, Type, TypeDefKind, TypeOwner, WorldId, WorldItem,
 };
 use wit_component::WitPrinter;
 
@@ -141,69 +142,24 @@ fn referred(resolve: &Resolve, world: WorldId, main: PackageId) -> BTreeSet<Pack
 
 /// The first function of a service's contract that has a 64-bit integer, and where.
 pub(crate) fn wide_integer(resolve: &Resolve, world: WorldId) -> Option<String> {
-    let world = &resolve.worlds[world];
-    let mut items = world.imports.iter().chain(&world.exports);
-    items.find_map(|(key, item)| match item {
-        WorldItem::Interface { id, .. } => {
-            let interface = &resolve.interfaces[*id];
-            // The platform's numbers are small by what they count: versions of commits, times. Those of `atomics` are
-            // the service's own, and those of random bits have all 64.
-            let package = interface.package.map(|package| &resolve.packages[package].name);
-            let is_any_number =
-                matches!(interface.name.as_deref(), Some("atomics" | "random" | "insecure" | "insecure-seed"));
-            if package.is_some_and(platform::offers) && !is_any_number {
-                return None;
-            }
-            let name = resolve.name_world_key(key);
-            interface.functions.values().find_map(|function| wide_in(resolve, &name, function))
-        }
-        WorldItem::Function(function) => {
-            let name = match key {
-                WorldKey::Name(_) => "the world".to_owned(),
-                WorldKey::Interface(_) => resolve.name_world_key(key),
-            };
-            wide_in(resolve, &name, function)
-        }
-        WorldItem::Type { .. } => None,
+    let mut search = TypeSearch::new(resolve);
+    let parts = WorldPart::all(resolve, world).into_iter().filter(|part| !counts_what_is_small(resolve, part));
+    parts.flat_map(|part| part.values()).find_map(|(place, ty)| {
+        let wide = search.first(ty, |ty| match ty {
+            Type::U64 => Some("u64"),
+            Type::S64 => Some("s64"),
+            _ => None,
+        })?;
+        Some(format!("{place} has a {wide}"))
     })
 }
 
-fn wide_in(resolve: &Resolve, interface: &str, function: &Function) -> Option<String> {
-    let mut params = function.params.iter();
-    let wide = params.find_map(|param| {
-        let ty = wide_type(resolve, &param.ty)?;
-        Some(format!("`{}` of `{}` in {interface} has a {ty}", param.name, function.name))
-    });
-    wide.or_else(|| {
-        let ty = wide_type(resolve, function.result.as_ref()?)?;
-        Some(format!("the answer of `{}` in {interface} has a {ty}", function.name))
-    })
-}
-
-/// The first 64-bit integer in a type.
-fn wide_type(resolve: &Resolve, ty: &Type) -> Option<&'static str> {
-    let id = match ty {
-        Type::U64 => return Some("u64"),
-        Type::S64 => return Some("s64"),
-        Type::Id(id) => *id,
-        _ => return None,
-    };
-    let of = |ty: &Type| wide_type(resolve, ty);
-    match &resolve.types[id].kind {
-        TypeDefKind::Record(record) => record.fields.iter().find_map(|field| of(&field.ty)),
-        TypeDefKind::Tuple(tuple) => tuple.types.iter().find_map(of),
-        TypeDefKind::Variant(variant) => variant.cases.iter().find_map(|case| case.ty.as_ref().and_then(of)),
-        TypeDefKind::Result(result) => result.ok.iter().chain(&result.err).find_map(of),
-        TypeDefKind::Map(key, value) => of(key).or_else(|| of(value)),
-        TypeDefKind::Option(ty)
-        | TypeDefKind::List(ty)
-        | TypeDefKind::FixedLengthList(ty, _)
-        | TypeDefKind::Type(ty) => of(ty),
-        TypeDefKind::Future(ty) | TypeDefKind::Stream(ty) => ty.as_ref().and_then(of),
-        TypeDefKind::Resource
-        | TypeDefKind::Handle(_)
-        | TypeDefKind::Flags(_)
-        | TypeDefKind::Enum(_)
-        | TypeDefKind::Unknown => None,
-    }
+/// Whether it is the platform's, whose numbers are small by what they count: versions of commits, times. Those of
+/// `atomics` are the service's own, and those of random bits have all 64.
+fn counts_what_is_small(resolve: &Resolve, part: &WorldPart) -> bool {
+    let Some((id, _)) = part.interface else { return false };
+    let interface = &resolve.interfaces[id];
+    let package = interface.package.map(|package| &resolve.packages[package].name);
+    let is_any_number = matches!(interface.name.as_deref(), Some("atomics" | "random" | "insecure" | "insecure-seed"));
+    package.is_some_and(platform::offers) && !is_any_number
 }

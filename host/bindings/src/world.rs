@@ -1,5 +1,6 @@
 //! A world of a contract, from which bindings and components are made.
 
+use crate::binding_gap::binding_gap;
 use crate::go_module;
 use crate::package_sources::PackageSources;
 use crate::platform;
@@ -17,6 +18,9 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 /// A component begins so, and not with the version of a core module (the component model's binary format).
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// Each module and component begins so.
+const WEBASSEMBLY: &[u8] = b"\0asm";
 
 /// A language that bindings are made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +42,20 @@ pub enum BindingsError {
         /// Why.
         reason: anyhow::Error,
     },
-    /// The generator has no form for something in the world.
-    #[error("no bindings for {language:?} can be made of this world: {reason}")]
+    /// There are several worlds, and none was named.
+    #[error("{} has several worlds: {}", .wit.display(), .worlds.join(", "))]
+    Worlds {
+        /// The file or folder.
+        wit: PathBuf,
+        /// Their names.
+        worlds: Vec<String>,
+    },
+    /// The bindings have no form for something in the world.
+    #[error("the bindings for {language:?} {reason}")]
     Unsupported {
         /// The language.
         language: BindingLanguage,
-        /// What the generator said.
+        /// What they have not, and where it is.
         reason: String,
     },
     /// The tool would make something else of the contract, or cannot take it.
@@ -65,7 +77,13 @@ pub enum BindingsError {
     /// The bytes are a component.
     #[error("this is a component already; only the core module that a compiler makes has to become one")]
     ComponentAlready,
-    /// The module does not fit the world, or is no module.
+    /// The bytes are of another kind of file.
+    #[error(
+        "this is no WebAssembly, which begins with `\\0asm`; only the core module that a compiler makes becomes a \
+             component"
+    )]
+    NoModule,
+    /// The module does not fit the world, or is damaged.
     #[error("the module makes no component of this world: {0:#}")]
     Module(anyhow::Error),
 }
@@ -88,7 +106,7 @@ impl ContractWorld {
     /// be among them. A package that several of them have is taken once, if it is the same contract in each.
     ///
     /// # Errors
-    /// [`BindingsError::Wit`].
+    /// [`BindingsError::Wit`], [`BindingsError::Worlds`].
     pub fn read<P: AsRef<Path>>(paths: &[P], name: Option<&str>) -> Result<Self, BindingsError> {
         let (resolve, world) = read_with_platform(|resolve| {
             let mut read = Path::new("");
@@ -97,8 +115,14 @@ impl ContractWorld {
                 read = path.as_ref();
                 sources.take(resolve, read).map(|package| main = Some(package))
             });
-            let selected = taken.and_then(|()| resolve.select_world(main.as_slice(), name));
-            selected.map_err(|reason| BindingsError::Wit { wit: read.to_owned(), reason })
+            let wit = |reason| BindingsError::Wit { wit: read.to_owned(), reason };
+            taken.map_err(wit)?;
+            let worlds = main.map(|package| &resolve.packages[package].worlds);
+            if let (Some(worlds), None) = (worlds.filter(|worlds| worlds.len() > 1), name) {
+                let worlds = worlds.keys().cloned().collect();
+                return Err(BindingsError::Worlds { wit: read.to_owned(), worlds });
+            }
+            resolve.select_world(main.as_slice(), name.map(explicit).as_deref()).map_err(wit)
         })?;
         Ok(Self { resolve, world })
     }
@@ -128,22 +152,24 @@ impl ContractWorld {
     /// [`BindingsError::Unsupported`].
     pub fn bindings(&self, language: BindingLanguage) -> Result<BTreeMap<PathBuf, Vec<u8>>, BindingsError> {
         let unsupported = |reason| BindingsError::Unsupported { language, reason };
-        let Self { mut resolve, world } = self.alone().map_err(|error| unsupported(format!("{error:#}")))?;
-        // What a generator does not know it meets with a panic as often as with an error.
+        if let Some(gap) = binding_gap(&self.resolve, self.world, language) {
+            return Err(unsupported(gap));
+        }
+        let failed = |reason| unsupported(format!("cannot be made of this world: {reason}"));
+        let Self { mut resolve, world } = self.alone().map_err(|error| failed(format!("{error:#}")))?;
+        // What a generator does not know it meets with a panic as often as with an error. All that is known of that is
+        // refused above.
         let generated = catch_unwind(AssertUnwindSafe(|| {
             let mut files = Files::default();
             generator(language).generate(&mut resolve, world, &mut files).map(|()| files)
         }));
         let files = match generated {
-            Ok(files) => files.map_err(|error| unsupported(format!("{error:#}")))?,
-            Err(panic) => return Err(unsupported(told(panic.as_ref()))),
+            Ok(files) => files.map_err(|error| failed(format!("{error:#}")))?,
+            Err(panic) => return Err(failed(told(panic.as_ref()))),
         };
         let mut files: BTreeMap<_, _> =
             files.iter().map(|(path, bytes)| (PathBuf::from(path), bytes.to_vec())).collect();
         if language == BindingLanguage::Go {
-            if files.values().any(|file| go_module::waits(file)) {
-                return Err(unsupported("it has streams or futures, which stock Go cannot wait for".to_owned()));
-            }
             go_module::complete(&mut files);
         }
         Ok(files)
@@ -166,7 +192,7 @@ impl ContractWorld {
         }
         let mut resolve = Resolve::default();
         let main = resolve.push_groups(main.expect("a view has its world"), others)?;
-        let world = resolve.select_world(&[main], Some(&name))?;
+        let world = resolve.select_world(&[main], Some(&explicit(&name)))?;
         Ok(Self { resolve, world })
     }
 
@@ -174,10 +200,13 @@ impl ContractWorld {
     /// languages' own libraries are made of, become calls of WASI 0.2.
     ///
     /// # Errors
-    /// [`BindingsError::ComponentAlready`], [`BindingsError::Module`].
+    /// [`BindingsError::ComponentAlready`], [`BindingsError::NoModule`], [`BindingsError::Module`].
     pub fn component(&self, module: &[u8]) -> Result<Vec<u8>, BindingsError> {
         if module.starts_with(COMPONENT) {
             return Err(BindingsError::ComponentAlready);
+        }
+        if !module.starts_with(WEBASSEMBLY) {
+            return Err(BindingsError::NoModule);
         }
         let mut module = module.to_vec();
         embed_component_metadata(&mut module, &self.resolve, self.world, StringEncoding::UTF8, false)
@@ -188,6 +217,19 @@ impl ContractWorld {
             })
             .map_err(BindingsError::Module)
     }
+}
+
+/// A name, or a path like `a:b/c@1.0.0`, with the mark by which the parser takes a keyword for a name, too.
+fn explicit(path: &str) -> String {
+    let (names, version) = path.find('@').map_or((path, ""), |at| path.split_at(at));
+    let marked = |name: &str| if name.starts_with('%') { name.to_owned() } else { format!("%{name}") };
+    names.split_inclusive([':', '/']).map(marked).collect::<String>() + version
+}
+
+/// A name as it is written in WIT: a keyword has a `%` before it.
+pub(crate) fn written(name: &str) -> String {
+    let taken = UnresolvedPackageGroup::parse("", &format!("package a:b; interface {name} {{}}"));
+    if taken.is_ok() { name.to_owned() } else { format!("%{name}") }
 }
 
 /// Reads packages, and in a second try those of the platform first. Who brings some of these along has them all, and

@@ -4,6 +4,7 @@ use super::output::Output;
 use super::terminal;
 use crate::app::{self, AdminSource};
 use crate::base::counted;
+use crate::config::BuildConfig;
 use crate::project::BuildStep;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
@@ -184,9 +185,17 @@ fn there(manifest: &Path) -> Vec<Diagnosis> {
     }
     let checked = runtime::Builder::new_multi_thread().enable_all().build();
     let checked = checked.map_err(Into::into).and_then(|runtime| runtime.block_on(app::check(manifest)));
-    let mut looked = vec![match checked {
-        Ok(summary) => Diagnosis::well(&name, format!("right, {}", counted(summary.services, "service", "services"))),
-        Err(_) => Diagnosis::to_mend(&name, "is wrong", format!("`atoll check {name}` says what"), true),
+    let mut looked = vec![match (checked, BuildStep::missing(manifest).as_slice()) {
+        (Ok(summary), _) => {
+            Diagnosis::well(&name, format!("right, {}", counted(summary.services, "service", "services")))
+        }
+        (Err(_), []) => Diagnosis::to_mend(&name, "is wrong", format!("`atoll check {name}` says what"), true),
+        (Err(_), missing) => {
+            let missing: Vec<_> = missing.iter().map(|service| service.as_str()).collect();
+            let found = format!("not built yet: {}", missing.join(", "));
+            let mend = format!("`{}` makes what is missing", BuildConfig::verb(&missing.join(" "), &name));
+            Diagnosis::to_mend(&name, found, mend, false)
+        }
     }];
     if let Some(known) = app::known_admin(manifest).filter(|known| matches!(known.source, AdminSource::Running(_))) {
         let what = format!("the host of {name}");

@@ -5,7 +5,7 @@ use super::terminal;
 use crate::base::ServiceName;
 use crate::project::{ContractCode, Language, ServiceFace};
 use anyhow::Context;
-use bindings::{BindingLanguage, ComponentTool, ContractWorld, ServiceStub, StubLanguage, VIEW_MARK};
+use bindings::{BindingLanguage, BindingsError, ComponentTool, ContractWorld, ServiceStub, StubLanguage, VIEW_MARK};
 use clap::{Args, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::fs;
@@ -125,7 +125,10 @@ impl From<ComponentToolArg> for ComponentTool {
 
 impl WorldArgs {
     fn read(&self) -> anyhow::Result<ContractWorld> {
-        Ok(ContractWorld::read(&self.wit, self.world.as_deref())?)
+        ContractWorld::read(&self.wit, self.world.as_deref()).map_err(|error| match error {
+            BindingsError::Worlds { .. } => anyhow::anyhow!("{error}\nhelp: name one of them with --world"),
+            error => error.into(),
+        })
     }
 }
 
@@ -136,6 +139,7 @@ impl WorldArgs {
 pub(super) fn execute(verb: WitVerb) -> anyhow::Result<()> {
     match verb {
         WitVerb::Bindings { world, lang, out } => {
+            refuse_file(&out)?;
             let files = world.read()?.bindings(lang.into())?;
             refuse_own_code(&out, &files)?;
             for (path, bytes) in files {
@@ -149,6 +153,7 @@ pub(super) fn execute(verb: WitVerb) -> anyhow::Result<()> {
             }
         }
         WitVerb::View { world, tool, out } => {
+            refuse_file(&out)?;
             let files = world.read()?.view(tool.into())?;
             refuse_sources(&out)?;
             remove_stale(&out, &files)?;
@@ -183,6 +188,12 @@ pub(super) fn begin(path: &Path, name: &ServiceName, language: Language) -> anyh
     let ServiceStub { wit, code, packages, wide } = ServiceStub::of(path, name.as_str(), stub)?;
     let wit = wit.into_iter().map(|(path, bytes)| (Path::new("wit").join(path), bytes));
     Ok(ServiceFace::Contract(ContractCode { files: wit.chain(packages).collect(), code, narrow: !wide }))
+}
+
+/// Refuses a folder that is none.
+fn refuse_file(out: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(!out.exists() || out.is_dir(), "{} is a file: name a folder with --out", out.display());
+    Ok(())
 }
 
 /// Refuses to write over code that no generator has made: the user's own has the name of a file of the bindings.

@@ -19,6 +19,15 @@ pub struct BuildConfig {
     pub watch: Vec<PathBuf>,
 }
 
+impl BuildConfig {
+    /// The command that builds a service of the manifest with this name, as it is written in its reader's folder.
+    pub fn verb(service: &str, manifest: &str) -> String {
+        let verb = format!("atoll build {service}");
+        // The manifest that the verb takes without being told.
+        if matches!(manifest, "atoll.toml" | "./atoll.toml") { verb } else { format!("{verb} --manifest {manifest}") }
+    }
+}
+
 static BUILD: ManifestKey<TextKind> = ManifestKey::without_default(
     "build",
     TextKind { min: 1 },

@@ -106,8 +106,8 @@ static WIT: ManifestKey<PathKind> = ManifestKey::without_default(
     "wit",
     PathKind,
     "The folder of its WIT files, with those in its `deps`: the docs in them go into `/openapi.json`. Absent: no docs, \
-     because a component carries none. A component that the files do not describe is refused, at the start and by a \
-     swap.",
+     because a component carries none. A component that lacks a function of the files, or has it with other types, is \
+     refused, at the start and by a swap; it may have more. A rollback may lead to one that has less.",
 );
 static TESTS: ManifestKey<PathKind> = ManifestKey::without_default(
     "tests",
@@ -367,7 +367,8 @@ fn look_for(
     report: &Report,
 ) -> Result<PathBuf, Option<Finding>> {
     COMPONENT_FILE.look_for(found, folder).map_err(|(message, help)| {
-        let help = if is_built { format!("`atoll build {service}` makes it") } else { help };
+        let help =
+            if is_built { format!("`{}` makes it", BuildConfig::verb(service, &report.source.name)) } else { help };
         report.finding(found.origin.clone(), message, help)
     })
 }

@@ -65,6 +65,15 @@ impl BuildStep {
         }
     }
 
+    /// The services whose components are not built yet, if nothing else is wrong with the manifest at `path`.
+    pub fn missing(path: &Path) -> Vec<ServiceName> {
+        let Ok(draft) = Draft::load(path, &environment) else { return Vec::new() };
+        let built: Vec<_> = Self::all(&draft.manifest).into_iter().map(|step| step.service).collect();
+        let missing: Vec<_> = draft.absent().iter().map(|(service, _)| service.clone()).collect();
+        let is_whole = draft.findings().is_empty() && missing.iter().all(|service| built.contains(service));
+        if is_whole { missing } else { Vec::new() }
+    }
+
     fn all(manifest: &Manifest) -> Vec<Self> {
         let steps = manifest.services.iter().filter_map(|service| {
             let config = service.build.clone()?;

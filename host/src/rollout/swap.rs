@@ -9,7 +9,7 @@ use super::trial::{Trial, TrialGround};
 use super::wiring::{Clients, Importer, Need, needs_of, wire};
 use crate::archive::Archive;
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
-use crate::contract::{BoundFunction, Contract};
+use crate::contract::{BoundFunction, Contract, from_sources};
 use crate::discovery::SourceReport;
 use crate::mesh::Service;
 use crate::registry::Registry;
@@ -194,7 +194,7 @@ impl Rollout {
         let wit = deployment.spec.wit.clone();
         let work = move || {
             let component = runtime.compile(&bytes)?;
-            Ok::<_, SwapError>((described(component.contract(), wit.as_deref()), component))
+            Ok::<_, SwapError>((described(component.contract(), wit.as_deref(), clients), component))
         };
         let (described, component) = spawn_blocking(work).await.map_err(SwapError::Host)??;
         let contract = component.contract();
@@ -233,7 +233,8 @@ impl Rollout {
         let wit = spec.wit.clone();
         let work = move || {
             let contract = Contract::decode(&bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
-            Ok::<_, SwapError>((described(&contract, wit.as_deref()), contract, runtime.compile(&bytes)))
+            let described = described(&contract, wit.as_deref(), Clients::MustNotNotice);
+            Ok::<_, SwapError>((described, contract, runtime.compile(&bytes)))
         };
         let (described, contract, component) = spawn_blocking(work).await.map_err(SwapError::Host)??;
         // All that serves is read under one lock, so that no swap of another service comes between.
@@ -425,11 +426,15 @@ impl Deployment {
     }
 }
 
-/// Compares a component with the WIT files of its service, if the manifest names their folder. The error continues the
-/// sentence "the component …".
-fn described(contract: &Contract, folder: Option<&Path>) -> Result<(), String> {
+/// Compares a component with the WIT files of its service, if the manifest names their folder. The way back stays open
+/// where the files have gone on and the older component has less. The error continues the sentence "the component …".
+fn described(contract: &Contract, folder: Option<&Path>, clients: Clients) -> Result<(), String> {
     let Some(folder) = folder else { return Ok(()) };
-    Contract::clone(contract).with_docs(folder).map_err(|error| {
+    let compared = match clients {
+        Clients::MustNotNotice => from_sources(contract, folder).map(drop),
+        Clients::MayNotice => Contract::clone(contract).with_docs(folder).map(drop),
+    };
+    compared.map_err(|error| {
         format!(
             "does not fit {}, the `wit` of its service: {error}. Put the WIT files that it was built from there first",
             folder.display()

@@ -4,53 +4,22 @@ use super::{definition, free, named, unavailable};
 use std::fmt::Write;
 use wit_bindgen_core::wit_parser::{Function, InterfaceId, Resolve, TypeDefKind};
 
-/// What Zig has for itself.
-const ZIG_WORDS: [&str; 44] = [
-    "addrspace",
-    "align",
-    "allowzero",
-    "and",
-    "anyframe",
-    "anytype",
-    "asm",
-    "break",
-    "callconv",
-    "catch",
-    "comptime",
-    "const",
-    "continue",
-    "defer",
-    "else",
-    "enum",
-    "errdefer",
-    "error",
-    "export",
-    "extern",
-    "fn",
-    "for",
-    "if",
-    "inline",
-    "noalias",
-    "null",
-    "or",
-    "orelse",
-    "packed",
-    "pub",
-    "resume",
-    "return",
-    "struct",
-    "suspend",
-    "switch",
-    "test",
-    "try",
-    "type",
-    "undefined",
-    "union",
-    "unreachable",
-    "var",
-    "void",
-    "while",
+/// What Zig has for itself: its keywords, and its own types and values, which nothing may be called like. Those with a
+/// number of bits are not among them.
+#[rustfmt::skip]
+const ZIG_WORDS: [&str; 61] = [
+    "addrspace", "align", "allowzero", "and", "anyerror", "anyframe", "anyopaque", "anytype", "asm", "async", "await",
+    "bool", "break", "callconv", "catch", "comptime", "const", "continue", "defer", "else", "enum", "errdefer",
+    "error", "export", "extern", "false", "fn", "for", "if", "inline", "isize", "linksection", "noalias", "noinline",
+    "noreturn", "nosuspend", "null", "opaque", "or", "orelse", "packed", "pub", "resume", "return", "struct",
+    "suspend", "switch", "test", "threadlocal", "true", "try", "type", "undefined", "union", "unreachable",
+    "usingnamespace", "usize", "var", "void", "volatile", "while",
 ];
+
+/// What a stub in C calls.
+const C_CALLED: [&str; 2] = ["abort", "fputs"];
+/// What a stub in Zig has of its own.
+const ZIG_OWN: [&str; 2] = ["contract", "given"];
 
 /// A function of the header, with what it is of the contract.
 struct Prototype<'a> {
@@ -129,6 +98,10 @@ pub(super) fn c(resolve: &Resolve, interfaces: &[InterfaceId], header: &str) -> 
     let mut code = String::new();
     for Prototype { function, answer, name, params, optional, frees, case } in prototypes(resolve, interfaces, header)?
     {
+        // A definition may call its parameters as it likes.
+        let hides = |name: &str| C_CALLED.contains(&name.trim_start_matches('*'));
+        let apart = |name: &str| if hides(name) { format!("{name}_") } else { name.to_owned() };
+        let params: Vec<_> = params.iter().map(|(ty, name)| (ty, apart(name))).collect();
         let declared: Vec<_> = params.iter().map(|(ty, name)| format!("{ty} {name}")).collect();
         let declared = if declared.is_empty() { "void".to_owned() } else { declared.join(", ") };
         let _ = writeln!(code, "\n{answer} {name}({declared}) {{");
@@ -170,7 +143,7 @@ pub(super) fn zig(resolve: &Resolve, interfaces: &[InterfaceId], header: &str) -
         for (at, (ty, param)) in params.iter().enumerate() {
             let bare = param.trim_start_matches('*');
             let used = frees[at].is_some() || case.is_some() && bare == "err";
-            let quoted = if ZIG_WORDS.contains(&bare) { format!("@\"{bare}\"") } else { bare.to_owned() };
+            let quoted = zig_name(bare);
             let pointer = match (param.starts_with('*'), optional[at]) {
                 (true, true) => "?*",
                 (true, false) => "*",
@@ -195,6 +168,17 @@ pub(super) fn zig(resolve: &Resolve, interfaces: &[InterfaceId], header: &str) -
         let _ = write!(code, "\nexport fn {name}({declared}) {answer} {{\n{body}}}\n");
     }
     Ok(code)
+}
+
+/// The name of a parameter, apart from what the language and the stub have.
+fn zig_name(name: &str) -> String {
+    let bits = name.strip_prefix(['u', 'i', 'f']).unwrap_or_default();
+    let is_number = !bits.is_empty() && bits.bytes().all(|digit| digit.is_ascii_digit());
+    match name {
+        own if ZIG_OWN.contains(&own) => format!("{own}_"),
+        word if is_number || ZIG_WORDS.contains(&word) => format!("@\"{word}\""),
+        name => name.to_owned(),
+    }
 }
 
 fn zig_type(ty: &str) -> String {

@@ -7,8 +7,10 @@ mod python;
 mod rust;
 mod type_script;
 
+use crate::binding_gap::excess;
 use crate::view::{self, ComponentTool};
-use crate::world::{BindingLanguage, BindingsError, ContractWorld};
+use crate::world::{BindingLanguage, BindingsError, ContractWorld, written};
+use crate::world_part::WorldPart;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -63,14 +65,19 @@ impl ServiceStub {
         if interfaces.is_empty() {
             return Err(lacks("no interface of it has a function".to_owned()));
         }
-        let mut world = format!("package example:{name}@0.1.0;\n\nworld service {{\n");
+        let mut world = format!("package example:{}@0.1.0;\n\nworld service {{\n", written(name));
         for id in &interfaces {
-            let name = resolve.id_of(*id).ok_or_else(|| lacks("an interface has no name".to_owned()))?;
-            let _ = writeln!(world, "  export {name};");
+            let (_, interface, PackageName { namespace, name, version }) = named(&resolve, *id).map_err(lacks)?;
+            let [namespace, name, interface] = [namespace, name, interface].map(written);
+            let version = version.as_ref().map(|version| format!("@{version}")).unwrap_or_default();
+            let _ = writeln!(world, "  export {namespace}:{name}/{interface}{version};");
         }
         world += "}\n";
         let main = resolve.push_source(&format!("{name}.wit"), &world).map_err(wit)?;
         let selected = resolve.select_world(&[main], Some("service")).map_err(wit)?;
+        if let Some(reason) = excess(&resolve, &WorldPart::all(&resolve, selected)) {
+            return Err(lacks(reason));
+        }
         let printed = view::view(&resolve, selected, ComponentTool::ComponentizePy).map_err(lacks)?;
         let own = PathBuf::from(format!("{name}.wit"));
         let unmarked =

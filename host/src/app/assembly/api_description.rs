@@ -132,7 +132,7 @@ impl ApiDescription {
         let Some(folder) = self.folders.get(service) else { return contract };
         let mut described = Contract::clone(&contract);
         match described.with_docs(folder) {
-            Ok(()) => described.into(),
+            Ok(_) => described.into(),
             Err(error) => {
                 tracing::warn!(%service, %error, "the OpenAPI document has no docs of this service");
                 contract

@@ -27,7 +27,7 @@ use crate::app::late_findings::LateFindings;
 use crate::base::ServiceName;
 use crate::config::{Draft, Finding, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
 use crate::contract::{
-    BoundFunction, Contract, FunctionName, HttpBindingError, HttpBindingKey, HttpBindingSpec, Interface,
+    BoundFunction, Contract, FunctionName, HttpBindingError, HttpBindingKey, HttpBindingSpec, Interface, from_sources,
 };
 use crate::gateway::{Answerer, Target};
 use crate::health;
@@ -284,12 +284,19 @@ impl UnknownContracts {
 /// The contract with the docs of the service's WIT files.
 fn describe(service: &ServiceConfig, contract: &Arc<Contract>, findings: &mut LateFindings<'_>) -> Arc<Contract> {
     let Some(folder) = &service.spec.wit else { return Arc::clone(contract) };
-    let mut described = Contract::clone(contract);
-    if let Err(error) = described.with_docs(folder) {
+    // What was promoted, or rolled back to, in place of the manifest's component may be older than the files: then a
+    // start must not be refused for what the running host has allowed.
+    let found = if service.spec.manifest.is_some() {
+        let mut older = Contract::clone(contract);
+        older.with_docs(folder).map(|_| older)
+    } else {
+        from_sources(contract, folder)
+    };
+    found.map(Arc::new).unwrap_or_else(|error| {
         let help = "name the folder of the WIT package that the component was built from";
         findings.service(&service.spec.name, LateFindingKey::Wit, error.to_string(), help);
-    }
-    described.into()
+        Arc::clone(contract)
+    })
 }
 
 /// What the routes lead to.

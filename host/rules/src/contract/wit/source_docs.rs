@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wit_parser::{AstItem, ParseError, UnresolvedPackage, UnresolvedPackageGroup};
+use wit_parser::{AstItem, ParseError, SourceMap, UnresolvedPackage, UnresolvedPackageGroup};
 
 /// Why no docs can be taken from a folder of WIT sources.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,23 @@ pub enum DocsError {
         /// The packages in the folder: `shop:users@1.0.0`.
         packages: Vec<String>,
     },
+    /// The sources describe another contract under the same name.
+    #[error("{}", .differences.join("; "))]
+    Differs {
+        /// What the component lacks or has otherwise, each with its place in the sources.
+        differences: Vec<String>,
+    },
+}
+
+/// An interface that a component exports, as WIT sources describe it.
+#[derive(Debug, Clone)]
+pub struct SourceInterface {
+    /// Its name in the sources.
+    pub name: InterfaceName,
+    /// Its functions. A type of a package that is not read is an opaque resource here.
+    pub interface: Interface,
+    /// Where each function stands: `wit/users.wit:12:3`.
+    pub places: HashMap<String, String>,
 }
 
 impl Contract {
@@ -29,9 +46,11 @@ impl Contract {
     /// version; functions, types, fields and cases are matched by name. A type that the sources do not describe, or
     /// that has another shape there than in the component, keeps the docs that it has.
     ///
+    /// Returns what it has taken them from.
+    ///
     /// # Errors
     /// The files cannot be read, or they describe no interface of this component.
-    pub fn with_docs(&mut self, folder: &Path) -> Result<(), DocsError> {
+    pub fn with_docs(&mut self, folder: &Path) -> Result<Vec<SourceInterface>, DocsError> {
         let group = UnresolvedPackageGroup::parse_dir(folder).map_err(|error| {
             // A parse error says what is wrong, and in which line. Of other errors only the chain of causes does
             // (`{:#}`).
@@ -41,23 +60,32 @@ impl Contract {
         // A project has its own world in the folder, and the contract that it implements often in `deps`, as one file
         // or one folder for each package. What does not parse there is not the project's.
         let groups: Vec<_> = std::iter::once(group).chain(dependencies(folder)).collect();
-        let packages = || groups.iter().flat_map(|group| std::iter::once(&group.main).chain(&group.nested));
-        let mut documented = HashMap::new();
-        for package in packages() {
-            let sources = described(package);
+        let (mut documented, mut taken) = (HashMap::new(), Vec::new());
+        let packages: Vec<_> = groups.iter().flat_map(packages_of).collect();
+        for (map, package) in &packages {
+            let sources = described(package, map);
             let mut merge = Merge::default();
             for (name, interface) in &self.exports {
-                if let Some((_, source)) = sources.iter().find(|(own, _)| own.compatible(name)) {
-                    documented.entry(name.clone()).or_insert_with(|| merge.interface(interface, source));
+                if let Some(source) = sources.iter().find(|source| source.name.compatible(name))
+                    && !documented.contains_key(name)
+                {
+                    documented.insert(name.clone(), merge.interface(interface, &source.interface));
+                    taken.push(source.clone());
                 }
             }
         }
         if documented.is_empty() {
-            return Err(DocsError::Foreign { packages: packages().map(|package| package.name.to_string()).collect() });
+            let packages = packages.iter().map(|(_, package)| package.name.to_string());
+            return Err(DocsError::Foreign { packages: packages.collect() });
         }
         self.exports.extend(documented);
-        Ok(())
+        Ok(taken)
     }
+}
+
+/// The packages of a group, with the files that they are from.
+fn packages_of(group: &UnresolvedPackageGroup) -> impl Iterator<Item = (&SourceMap, &UnresolvedPackage)> {
+    std::iter::once(&group.main).chain(&group.nested).map(|package| (&group.source_map, package))
 }
 
 /// The packages in the folder `deps` of `folder`.
@@ -78,7 +106,7 @@ fn dependencies(folder: &Path) -> Vec<UnresolvedPackageGroup> {
 }
 
 /// The interfaces that a package defines.
-fn described(package: &UnresolvedPackage) -> Vec<(InterfaceName, Interface)> {
+fn described(package: &UnresolvedPackage, map: &SourceMap) -> Vec<SourceInterface> {
     // The interfaces that the package only uses are in the same arena.
     let foreign: HashSet<_> = package
         .foreign_deps
@@ -89,8 +117,9 @@ fn described(package: &UnresolvedPackage) -> Vec<(InterfaceName, Interface)> {
     let mut types = TypeReader::new(&package.types);
     let own = package.interfaces.iter().filter(|(id, _)| !foreign.contains(id));
     own.filter_map(|(_, interface)| {
-        let id = package.name.interface_id(interface.name.as_ref()?);
-        Some((InterfaceName::new(&id), types.interface(interface)))
+        let name = InterfaceName::new(&package.name.interface_id(interface.name.as_ref()?));
+        let places = interface.functions.iter().map(|(name, own)| (name.clone(), map.render_location(own.span)));
+        Some(SourceInterface { name, places: places.collect(), interface: types.interface(interface) })
     })
     .collect()
 }

@@ -1,0 +1,109 @@
+//! Whether a component is the one that the WIT files of its service describe.
+
+use super::unmet::{Unmet, unmet};
+use crate::contract::wit::{Contract, DocsError, Function, SourceInterface, Type};
+use std::path::Path;
+
+/// How many differences are named: who sees these looks at the files.
+const MOST_NAMED: usize = 3;
+
+/// The contract with the docs of the WIT files in `folder`, if the component has what they describe: each function of
+/// an interface that it exports, with the same types. It may have more. A function with types of a package that is not
+/// read is compared by its name alone.
+///
+/// # Errors
+/// [`DocsError`].
+pub fn from_sources(contract: &Contract, folder: &Path) -> Result<Contract, DocsError> {
+    let mut documented = contract.clone();
+    let sources = documented.with_docs(folder)?;
+    let mut differences: Vec<String> = sources.iter().flat_map(|source| differences(source, contract)).collect();
+    if differences.is_empty() {
+        return Ok(documented);
+    }
+    let more = differences.len().saturating_sub(MOST_NAMED);
+    differences.truncate(MOST_NAMED);
+    differences.extend((more > 0).then(|| format!("and {more} more")));
+    Err(DocsError::Differs { differences })
+}
+
+fn differences(source: &SourceInterface, contract: &Contract) -> Vec<String> {
+    let SourceInterface { name, interface, places } = source;
+    let is_known = |function: &str| interface.functions.get(function).is_some_and(|function| !has_unread(function));
+    let differences = unmet(interface, name, contract).into_iter().filter_map(|unmet| {
+        let function = match &unmet {
+            Unmet::Function { function, .. } => function,
+            Unmet::Signature { function, .. } if is_known(function) => function,
+            _ => return None,
+        };
+        let place = places.get(function).map_or("", String::as_str);
+        Some(format!("{unmet}, which {place} describes"))
+    });
+    differences.collect()
+}
+
+/// Whether a type of the function is opaque in its sources.
+fn has_unread(function: &Function) -> bool {
+    let mut types = function.params.iter().map(|param| &param.ty).chain(&function.result);
+    types.any(|ty| ty.any(&|ty| matches!(ty, Type::Resource(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::testing;
+    use std::fs;
+
+    const SHOP: &str = "package shop:stock@1.2.0; interface stock {
+        record piece { weight: u32 }
+        find: async func(id: u64) -> option<piece>;
+        count: func() -> u32;
+    }";
+
+    /// What the component of `component` lacks of the files `sources`.
+    fn lacking(component: &str, sources: &[&str]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("deps")).unwrap();
+        for (at, text) in sources.iter().enumerate() {
+            fs::write(folder.path().join(if at == 0 { "own.wit" } else { "deps/other.wit" }), text).unwrap();
+        }
+        let contract = testing::contract(&format!("{component} world w {{ export stock; }}"));
+        from_sources(&contract, folder.path()).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_component_has_each_function_of_its_files_with_the_same_types() {
+        assert_eq!(lacking(SHOP, &[SHOP]), "");
+        let without = lacking(&SHOP.replace("count: func() -> u32;", ""), &[SHOP]);
+        assert!(without.starts_with("shop:stock/stock@1.2.0 has no function `count`, which "), "{without}");
+        assert!(without.ends_with("own.wit:4:9 describes"), "{without}");
+        let other = lacking(&SHOP.replace("weight: u32", "weight: u64"), &[SHOP]);
+        assert!(
+            other.contains("function `find` of shop:stock/stock@1.2.0 differs: ") && other.contains("u64"),
+            "{other}"
+        );
+        assert!(other.ends_with("own.wit:3:9 describes"), "{other}");
+        // A contract in `deps`, as a service has that implements one.
+        let world = "package my:shop; world service { export shop:stock/stock@1.2.0; }";
+        let deps = lacking(&SHOP.replace("-> u32", "-> u16"), &[world, SHOP]);
+        assert!(deps.contains("function `count`") && deps.ends_with("other.wit:4:9 describes"), "{deps}");
+    }
+
+    #[test]
+    fn a_component_may_have_more_than_its_files_and_types_that_they_do_not_have() {
+        let more = SHOP.replace("count:", "sum: func() -> u32; count:");
+        assert_eq!(lacking(&more, &[SHOP]), "");
+        assert_eq!(lacking(SHOP, &[&SHOP.replace("async func", "func")]), "");
+        assert_eq!(lacking(&more.replace("1.2.0", "1.3.0"), &[SHOP]), "");
+        let foreign = "package shop:stock@1.2.0; interface stock {
+            use far:away/things@1.0.0.{thing}; find: func(id: thing) -> u8; lost: func(id: thing); }";
+        let lost = lacking(SHOP, &[foreign]);
+        assert!(lost.contains("no function `lost`") && !lost.contains("find"), "{lost}");
+    }
+
+    #[test]
+    fn few_of_many_differences_are_named() {
+        let many = (0..9).map(|at| format!("f{at}: func();")).collect::<String>();
+        let lost = lacking(SHOP, &[&SHOP.replace("count:", &format!("{many} count:"))]);
+        assert!(lost.matches("has no function").count() == 3 && lost.ends_with("; and 6 more"), "{lost}");
+    }
+}
