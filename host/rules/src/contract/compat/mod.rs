@@ -1,5 +1,6 @@
 //! Owns whether a component offers all that its callers use (services in `unmet`, clients of routes in `evolution`),
-//! and all that its own WIT files describe (`sources`), whether another service can call a function at all, and which of its imports a component can call.
+//! and all that its own WIT files describe (`sources`), whether another service can call a function at all, and which
+//! of its imports a component can call.
 //! Always: types are compared by structure, and a difference is reported with its position in the signature.
 //! Never: changes a contract, or decides what follows from a difference.
 
