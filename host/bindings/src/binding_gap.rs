@@ -1,6 +1,7 @@
-//! What the bindings of a language have no form for. The generators meet most of it with a panic, so it is looked for
-//! before they begin.
+//! What the bindings of a language have no form for. It is looked for before the generators begin, so that an error
+//! names the function and the place.
 
+use crate::go_module::MOST_FIELDS;
 use crate::world::BindingLanguage;
 use crate::world_part::{TypeSearch, WorldPart, constituents};
 use std::collections::BTreeMap;
@@ -13,9 +14,6 @@ const MOST_VALUES: u64 = 10_000;
 
 /// The most types in each other, of which a component can have no more.
 const MOST_LEVELS: usize = 100;
-
-/// The most fields of a tuple of Go, which has a type for each number of them.
-const MOST_FIELDS: usize = 16;
 
 /// The first thing in a world that the bindings of a language do not have, where it stands, and what to write instead.
 pub(crate) fn binding_gap(resolve: &Resolve, world: WorldId, language: BindingLanguage) -> Option<String> {

@@ -13,8 +13,8 @@ const TYPES: &str = include_str!("../go/types.go");
 const ASSEMBLY: &str = "// Here is nothing: the functions without bodies are imports.\n";
 /// The `.gitignore` of a folder that is made anew by each build.
 const IGNORED: &str = "# `atoll wit bindings` makes this folder of the contract.\n*\n";
-/// The fields that a tuple may have, which is what flat arguments have.
-const MOST_FIELDS: usize = 16;
+/// The most fields of a tuple, which are those of flat arguments: Go has a type for each number of them.
+pub(crate) const MOST_FIELDS: usize = 16;
 
 /// Makes one whole module of what the generator has written.
 pub(crate) fn complete(files: &mut BTreeMap<PathBuf, Vec<u8>>) {

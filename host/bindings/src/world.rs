@@ -157,8 +157,7 @@ impl ContractWorld {
         }
         let failed = |reason| unsupported(format!("cannot be made of this world: {reason}"));
         let Self { mut resolve, world } = self.alone().map_err(|error| failed(format!("{error:#}")))?;
-        // What a generator does not know it meets with a panic as often as with an error. All that is known of that is
-        // refused above.
+        // A generator may end in a panic. What it is known not to have is refused above.
         let generated = catch_unwind(AssertUnwindSafe(|| {
             let mut files = Files::default();
             generator(language).generate(&mut resolve, world, &mut files).map(|()| files)

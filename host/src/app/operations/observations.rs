@@ -269,9 +269,10 @@ fn endpoint_facts(id: &str, stats: &EndpointStats, now: Instant) -> EndpointFact
 /// `kept`: whether the host keeps the lines of its log, so that `atoll logs` shows them.
 fn cause_view(cause: ServiceCause, kept: bool) -> CauseView {
     let ServiceCause { kind, path, revision, detail, next } = cause;
-    let next = match next.starts_with("atoll logs") && !kept {
-        true => format!("the host's log; `{next}` shows it if [telemetry.logs] has `keep`"),
-        false => next,
+    let next = if next.starts_with("atoll logs") && !kept {
+        format!("the host's log; `{next}` shows it if [telemetry.logs] has `keep`")
+    } else {
+        next
     };
     CauseView { cause: kind.as_str().to_owned(), path, revision, detail, next }
 }

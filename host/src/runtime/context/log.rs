@@ -22,7 +22,7 @@ const TOPIC: usize = 128;
 /// What one instance may log on one stream: far more than a request needs, and far less than fills a disk.
 const MOST_LINES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
-/// How many lines are written before the other tasks of the thread have their turn. A line takes some microseconds, and
+/// How many lines are written before the other tasks of the thread have their turn. A line takes a microsecond or more, and
 /// those of a guest that prints are written by tasks of their own, which no slice bounds.
 const LINES_IN_TURN: usize = 16;
 
