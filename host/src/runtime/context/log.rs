@@ -22,8 +22,8 @@ const TOPIC: usize = 128;
 /// What one instance may log on one stream: far more than a request needs, and far less than fills a disk.
 const MOST_LINES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
-/// How many lines are written before the other tasks of the thread have their turn. A line takes a microsecond or more, and
-/// those of a guest that prints are written by tasks of their own, which no slice bounds.
+/// How many lines are written before the other tasks of the thread have their turn. A line takes a microsecond or more,
+/// and those of a guest that prints are written by tasks of their own, which no slice bounds.
 const LINES_IN_TURN: usize = 16;
 
 /// Standard output, standard error, or `wasi:logging`.
