@@ -38,10 +38,11 @@ build-components: setup
 fmt: setup
     cargo fmt --all
 
-# Run all tests, or those whose name contains FILTER: `just test breaker`
+# Run all tests, or those whose name contains FILTER: `just test breaker`; many wait, so one more than cores runs
 [group("verify")]
 test *FILTER: build-components
-    cargo test -p host -p bindings -p rules -p bench -p loom-models -- "$@"
+    RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}" \
+        cargo test -p host -p bindings -p rules -p bench -p loom-models -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
 # Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` repeats one
@@ -58,11 +59,12 @@ state-cache SECONDS="60": build-components
 [group("verify")]
 check: lint test examples doc audit
 
-# Build every example as its reader would
+# Build every example as its reader would, in the target folder in which the tests have built some of it
 [group("verify")]
 examples: setup
     for manifest in examples/*/Cargo.toml examples/from-flask/orders/Cargo.toml; do \
-        cargo build --release --locked --target wasm32-wasip2 --manifest-path "$manifest"; \
+        CARGO_TARGET_DIR=target/guests cargo build --release --locked --target wasm32-wasip2 \
+            --manifest-path "$manifest"; \
     done
 
 # Fuzz the shop's typed routes against its OpenAPI document, with schemathesis: `just conformance`, `just conformance 7`
@@ -155,11 +157,12 @@ rollouts-long: rollouts-load rollouts-shadow rollouts-kills apply-pairs
     cargo test --package host --test system -- it::rollouts::bad_candidates it::rollouts::recordings --include-ignored
     ATOLL_SIM_ROLLOUTS=10000 cargo test --package host --test system -- sim::rollouts --nocapture
 
-# Swaps under load, one in ten a canary and one in twenty rolled back, on a release build: `just rollouts-load 100`
+# Swaps under load on a release build, and BESIDE compiled for another service: `just rollouts-load 100 python.wasm`
 [group("verify")]
-rollouts-load SWAPS="1000": build-components
+rollouts-load SWAPS="1000" BESIDE="": build-components
     cargo build --release --bin atoll
     ATOLL_TEST_BINARY="$PWD/target/release/atoll" ATOLL_ROLLOUT_SWAPS="$1" ATOLL_ROLLOUT_P99=150 \
+        ATOLL_ROLLOUT_BESIDE="$2" \
         cargo test --package host --test system -- swaps_canaries_and_rollbacks_fail_no_request --nocapture
 
 # The shop in its own shadow, six requests a round, which must differ in nothing: `just rollouts-shadow 10`
