@@ -154,11 +154,12 @@ fn head(method: &str, fields: &str) -> String {
     format!("{method} /plain/x HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n{fields}\r\n")
 }
 
+/// What servers of other protocols say first.
+const BANNERS: &[Script] =
+    &[Script::Banner("SSH-2.0-x\r\n"), Script::Banner("220 mail.example ESMTP\r\n"), Script::Banner("S")];
+
 /// Answers that are no HTTP/1, or have a framing that cannot be read or be passed on.
 const BAD_ANSWERS: &[Script] = &[
-    Script::Banner("SSH-2.0-x\r\n"),
-    Script::Banner("220 mail.example ESMTP\r\n"),
-    Script::Banner("S"),
     Script::Answer("SSH-2.0-x\r\n"),
     Script::Answer("220 mail.example ESMTP\r\n\r\n"),
     // RFC 9112, section 5.1: a field line without a colon, and white space before the colon.
@@ -181,19 +182,34 @@ const BAD_ANSWERS: &[Script] = &[
 
 #[tokio::test]
 async fn an_upstream_that_speaks_no_http_is_a_bad_answer_and_is_not_tried_again() {
-    let upstream = RawUpstream::start(BAD_ANSWERS[0]).await;
+    let upstream = RawUpstream::start(BANNERS[0]).await;
     let host = upstream.host(NEVER_OPENS).await;
-    for (number, script) in BAD_ANSWERS.iter().enumerate() {
-        upstream.follow(*script);
+    let is_bad = async |script: Script| {
+        upstream.follow(script);
         for _ in 0..5 {
             let answer = host.send(request("GET"), "").await;
-            assert_eq!((answer.status.as_u16(), kind(&answer)), (502, "bad-answer".to_owned()), "answer {number}");
+            assert_eq!((answer.status.as_u16(), kind(&answer)), (502, "bad-answer".to_owned()));
         }
+    };
+    for script in BANNERS {
+        is_bad(*script).await;
     }
-    assert_eq!(host.metric("atoll_retries_total", "legacy").await, 0.0);
+    // A banner may come before the request went out, which then is tried again: nobody has seen it.
+    let counts = async || {
+        let failures = host.endpoints("legacy", "failures").await[0].as_u64().unwrap();
+        (host.metric("atoll_retries_total", "legacy").await, usize::try_from(failures).unwrap())
+    };
+    let (retries, failures) = counts().await;
+    let begun = (5 * BANNERS.len()) as f64 + retries;
+    eventually("each try had one connection", async || (upstream.connections() as f64 == begun).then_some(())).await;
+    for script in BAD_ANSWERS {
+        is_bad(*script).await;
+    }
     let all = 5 * BAD_ANSWERS.len();
-    assert_eq!(host.endpoints("legacy", "failures").await, [json!(all)]);
-    eventually("each request had one connection", async || (upstream.connections() == all).then_some(())).await;
+    assert_eq!(counts().await, (retries, failures + all));
+    let ended = begun + all as f64;
+    eventually("each request had one connection", async || (upstream.connections() as f64 == ended).then_some(()))
+        .await;
 }
 
 #[tokio::test]
