@@ -145,7 +145,7 @@ const WINGS: [(&str, Levels<'static>); 8] = [
             &["context"],
             &["tape"],
             &["capacity", "grants", "outcall", "offer"],
-            &["lock", "values"],
+            &["lock", "niceness", "values"],
             &["fault"],
             &["error"],
         ],

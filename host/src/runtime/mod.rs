@@ -39,6 +39,7 @@ mod grants;
 mod imports;
 mod instance;
 mod lock;
+mod niceness;
 mod offer;
 mod outcall;
 mod pool;

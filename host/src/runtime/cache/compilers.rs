@@ -5,8 +5,15 @@
 //! with those threads: three times what the idle shop needs.
 
 use crate::runtime::lock::lock;
+use crate::runtime::niceness::yield_to_others;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, Mutex, Weak};
+
+/// The niceness of these threads. For 10 the kernel gives a thread a ninth of what it gives one of niceness 0 on the
+/// same core, and a third of what a guest's computing gets (`sched_prio_to_weight` in `kernel/sched/core.c`: 110 of
+/// 1024, and of 335): requests are answered as if nothing was compiled, and a host whose cores are all in use still
+/// ends a compilation.
+const NICENESS: i32 = 10;
 
 /// One thread for each core, shared by all compilations that are under way.
 #[derive(Default)]
@@ -26,7 +33,8 @@ impl Compilers {
         if let Some(pool) = shared.upgrade() {
             return Some(pool);
         }
-        let pool = ThreadPoolBuilder::new().thread_name(|number| format!("compiler-{number}")).build().ok()?;
+        let named = ThreadPoolBuilder::new().thread_name(|number| format!("compiler-{number}"));
+        let pool = named.start_handler(|_| yield_to_others(NICENESS)).build().ok()?;
         let pool = Arc::new(pool);
         *shared = Arc::downgrade(&pool);
         Some(pool)

@@ -18,6 +18,7 @@ use super::cpu_slice::CpuSlice;
 use super::thread_clock::thread_nanos;
 use crate::base::ServiceName;
 use crate::runtime::lock::lock;
+use crate::runtime::niceness::yield_to_others;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -40,10 +41,9 @@ const WHOLE_SLICE: Duration = Duration::from_millis(8);
 const WHOLE_HEAVY_SLICE: Duration = Duration::from_millis(1);
 /// A compute thread ends when there was no work for so long. Starting one costs some tens of microseconds.
 const IDLE: Duration = Duration::from_secs(10);
-/// The niceness of compute threads (Linux; elsewhere a thread has none of its own). For 5 the kernel gives a thread a
-/// third of what it gives one of niceness 0 on the same core (`sched_prio_to_weight` in `kernel/sched/core.c`: 335 of
-/// 1024): other threads go first, and a guest that computes still makes progress on a busy machine.
-#[cfg(target_os = "linux")]
+/// The niceness of compute threads. For 5 the kernel gives a thread a third of what it gives one of niceness 0 on the
+/// same core (`sched_prio_to_weight` in `kernel/sched/core.c`: 335 of 1024): other threads go first, and a guest that
+/// computes still makes progress on a busy machine.
 const NICENESS: i32 = 5;
 
 /// A guest that computes in turns.
@@ -135,9 +135,7 @@ impl CpuShares {
 
     /// The work of one compute thread.
     fn compute(&self) {
-        // An error means that a sandbox forbids the call: then the guests compute with the priority of all threads.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+        yield_to_others(NICENESS);
         while let Some((service, job)) = self.next_turn() {
             let began = thread_nanos();
             let computes_on = job.take_turn();
