@@ -4,6 +4,7 @@ use super::addresses::AddressEndpoints;
 use super::canary_run::CanaryRun;
 use super::error::SwapError;
 use super::peers::PeerEndpoints;
+use super::revision_history::RevisionHistory;
 use super::spec::ServiceSpec;
 use super::unfinished_calls::DueSweep;
 use crate::archive::HistoryEntry;
@@ -59,17 +60,6 @@ pub(super) struct Deployment {
 
 /// How many rollouts that have ended a host without history remembers of each service.
 const ENDED: usize = 10;
-
-/// The revisions of one service.
-#[derive(Default)]
-pub(super) struct RevisionHistory {
-    /// The revision that serves.
-    pub(super) stable: Option<Arc<Revision>>,
-    /// The revision that served before it.
-    pub(super) previous: Option<Arc<Revision>>,
-    /// The digest of the manifest's component when the host started.
-    pub(super) manifest: Option<Digest>,
-}
 
 /// The endpoints of a service in the discovery table.
 #[derive(Clone, Default)]
@@ -368,12 +358,7 @@ impl Deployment {
         };
         published.replicas = replicas;
         published.idempotent = history.stable.as_ref().map_or_else(Vec::new, |revision| self.idempotent(revision));
-        published.revision = history.stable.as_ref().map(|revision| RevisionInfo {
-            digest: revision.digest(),
-            since: SystemTime::now(),
-            differs_from_manifest: history.manifest != Some(revision.digest()),
-            previous: history.previous.as_ref().map(|revision| revision.digest()),
-        });
+        published.revision = history.told(SystemTime::now());
         published.stable.clone_from(&history.stable);
         self.stay_placed(published);
     }

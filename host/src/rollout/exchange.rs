@@ -2,8 +2,9 @@
 //! leaves as it is keeps its endpoints, with their circuits, connections and instances.
 
 use super::data_migration::OtherWriters;
-use super::deployment::{Deployment, RevisionHistory};
+use super::deployment::Deployment;
 use super::error::SwapError;
+use super::revision_history::RevisionHistory;
 use super::spec::ServiceSpec;
 use super::swap::{Deployments, Rollout, does_not_start};
 use super::wiring::Need;
@@ -43,7 +44,36 @@ enum NextService {
     /// It goes on; its routes may be others.
     Kept(Arc<Deployment>, Arc<[BoundFunction]>),
     /// Another deployment begins.
-    New(Arc<Deployment>, Option<Arc<Revision>>),
+    New(NewDeployment),
+}
+
+/// A deployment that takes the place of the one before.
+struct NewDeployment {
+    deployment: Arc<Deployment>,
+    revision: Option<Arc<Revision>>,
+    /// What it was made of, which must not change until it serves.
+    before: SeenRevisions,
+    /// The revision to which a rollback would have returned, and why none does.
+    lost: Option<(Digest, LoadError)>,
+}
+
+/// The revisions of a service when an exchange was prepared. A revision is one as long as it serves or can be returned
+/// to: the same component, swapped in a second time, is another.
+#[derive(Clone, Default)]
+struct SeenRevisions {
+    stable: Option<Arc<Revision>>,
+    previous: Option<Arc<Revision>>,
+}
+
+impl SeenRevisions {
+    fn of(history: &RevisionHistory) -> Self {
+        Self { stable: history.stable.clone(), previous: history.previous.clone() }
+    }
+
+    fn are_those_of(&self, history: &RevisionHistory) -> bool {
+        let address = |one: &Option<Arc<Revision>>| one.as_ref().map(Arc::as_ptr);
+        address(&self.stable) == address(&history.stable) && address(&self.previous) == address(&history.previous)
+    }
 }
 
 impl PreparedExchange {
@@ -74,7 +104,8 @@ impl Rollout {
     /// and each has started once. `needs` is what the routes by HTTP and the health checks need of the services.
     ///
     /// # Errors
-    /// A component may not run as its service, or does not start.
+    /// A component may not run as its service, or does not start; a service that changes has a swap or a canary under
+    /// way.
     pub async fn prepare_exchange(
         &self,
         wanted: Vec<WantedService<'_>>,
@@ -103,10 +134,15 @@ impl Rollout {
         let links = component.map_or(&[][..], |(_, links)| links);
         let same_code = digest == stable.as_ref().map(|stable| stable.digest())
             && stable.as_ref().is_none_or(|stable| stable.links() == links);
-        if let Some(before) = before.as_ref().filter(|_| same && same_code) {
+        let manifest = spec.manifest.or(digest);
+        if let Some(before) = before.as_ref().filter(|one| same && same_code && one.manifest() == manifest) {
             return Ok(NextService::Kept(Arc::clone(before), spec.routed));
         }
-        let manifest = spec.manifest.or(digest);
+        // Now, since what cannot be exchanged need not be made.
+        let seen = match &before {
+            Some(before) => SeenRevisions::of(&*turn_now(before).map_err(|(_, error)| error)?),
+            None => SeenRevisions::default(),
+        };
         let mut next = match &before {
             Some(before) => before.succeeded(spec, store, &self.recordings),
             None => Deployment::new(spec, store, &self.recordings),
@@ -121,18 +157,17 @@ impl Rollout {
             (Some((component, links)), None) => Some(self.first_started(&next, component, links).await?),
             (None, _) => None,
         };
-        let previous = match &before {
-            Some(before) => self.previous_after(before, &next, digest).await?,
-            None => None,
+        let (previous, lost) = match before.as_ref().map(|before| self.previous_after((before, &seen), &next, digest)) {
+            Some(Ok(previous)) => (previous, None),
+            Some(Err(lost)) => (None, Some(lost)),
+            None => (None, None),
         };
+        if let Some(previous) = &previous {
+            self.keep_way_back(&next, previous).await;
+        }
         let history = RevisionHistory { stable: revision.clone(), previous, manifest };
         match goes_on {
-            Some((before, _)) if before.shares_replicas(&next) => {
-                next.keep_replicas(&before.published());
-                if let Some(revision) = &revision {
-                    next.published().idempotent = next.idempotent(revision);
-                }
-            }
+            Some((before, _)) if before.shares_replicas(&next) => next.keep_replicas(&before.published(), &history),
             _ => next.replace_replicas(&self.runtime, &history, &mut next.published()),
         }
         next.place_unpublished(&self.places());
@@ -140,36 +175,31 @@ impl Rollout {
         if timeout(ASKING, next.ask_sources(None)).await.is_err() {
             tracing::warn!(service = %next.spec.name, "its sources of endpoints are still being asked");
         }
-        Ok(NextService::New(Arc::new(next), revision))
+        Ok(NextService::New(NewDeployment { deployment: Arc::new(next), revision, before: seen, lost }))
     }
 
     /// The revision that a rollback returns to once `next` serves the component `digest` in place of what `before`
-    /// serves: the one that served last, or the one before it if the component stays. It may have and reach what the
-    /// other manifest says, and no more.
-    async fn previous_after(
+    /// serves: the one that served last, or the one before it if the component stays. It has the grants and the limits
+    /// of `next`.
+    ///
+    /// # Errors
+    /// `next` does not allow that revision.
+    fn previous_after(
         &self,
-        before: &Deployment,
+        (before, seen): (&Deployment, &SeenRevisions),
         next: &Deployment,
         digest: Option<Digest>,
-    ) -> Result<Option<Arc<Revision>>, SwapError> {
-        let history = before.turn().await?;
-        let stays = digest == history.stable.as_ref().map(|stable| stable.digest());
-        let previous = if stays { &history.previous } else { &history.stable };
+    ) -> Result<Option<Arc<Revision>>, (Digest, LoadError)> {
+        let stays = digest == seen.stable.as_ref().map(|stable| stable.digest());
+        let previous = if stays { &seen.previous } else { &seen.stable };
         let Some(previous) = previous.as_ref().filter(|_| digest.is_some()) else { return Ok(None) };
         let links = previous.links();
         if before.shares_revisions(next, (links, links)) {
             return Ok(Some(Arc::clone(previous)));
         }
         let limits = &next.spec.replicas.limits;
-        let component = Component::serving(previous);
-        match component.revision(&self.runtime, Arc::clone(&next.grants), limits, links) {
-            Ok(previous) => Ok(Some(Arc::new(previous))),
-            Err(error) => {
-                let (service, revision) = (&next.spec.name, previous.digest().short());
-                tracing::warn!(%service, revision, %error, "no rollback returns to it: the manifest does not allow it");
-                Ok(None)
-            }
-        }
+        let revision = Component::serving(previous).revision(&self.runtime, Arc::clone(&next.grants), limits, links);
+        revision.map(|revision| Some(Arc::new(revision))).map_err(|error| (previous.digest(), error))
     }
 
     /// A revision that has started once.
@@ -220,13 +250,19 @@ impl Rollout {
             let name = name.expect("whoever holds the lock has a service");
             return Err((name.clone(), SwapError::UnderWay(name)));
         };
-        let _turns = leaving.iter().map(|one| turn_now(one)).collect::<Result<Vec<_>, _>>()?;
+        let turns = leaving.iter().map(|one| turn_now(one).map(|turn| (&one.spec.name, turn)));
+        let turns = turns.collect::<Result<BTreeMap<_, _>, _>>()?;
         for (name, next) in &services {
-            if let NextService::Kept(deployment, routed) = next
-                && deployment.canary().is_some()
-                && !same_places(&deployment.routed(), routed)
-            {
-                return Err((name.clone(), SwapError::UnderWay(name.clone())));
+            match next {
+                NextService::Kept(deployment, routed)
+                    if deployment.canary().is_some() && !same_places(&deployment.routed(), routed) =>
+                {
+                    return Err((name.clone(), SwapError::UnderWay(name.clone())));
+                }
+                NextService::New(new) if turns.get(name).is_some_and(|turn| !new.before.are_those_of(turn)) => {
+                    return Err(moved(name));
+                }
+                _ => {}
             }
         }
         // From here on nothing fails. A deployment that was retired publishes nothing any more.
@@ -239,8 +275,14 @@ impl Rollout {
                     deployment.published().routed = routed;
                     deployments.insert(name, deployment);
                 }
-                NextService::New(deployment, revision) => {
+                NextService::New(NewDeployment { deployment, revision, lost, .. }) => {
                     deployment.note_before(&self.registry);
+                    if let Some(before) = before.get(&name) {
+                        deployment.ended().clone_from(&before.ended());
+                    }
+                    if let Some((digest, error)) = lost {
+                        note_lost(&name, digest, &error);
+                    }
                     running.extend(revision.map(|revision| (name.clone(), revision)));
                     deployments.insert(name, deployment);
                 }
@@ -288,6 +330,12 @@ impl Rollout {
         self.registry.withdraw_all(&gone);
         now.values().for_each(|deployment| deployment.forget_before(&self.registry));
     }
+}
+
+/// Tells of a revision that a manifest has taken the way back to.
+fn note_lost(service: &ServiceName, digest: Digest, error: &LoadError) {
+    let (revision, help) = (digest.short(), "swap it in again, once the manifest allows what it imports");
+    tracing::warn!(%service, revision, %error, help, "no rollback returns to it: the manifest does not allow it");
 }
 
 /// Whether routes call the same functions.

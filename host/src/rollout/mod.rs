@@ -35,6 +35,7 @@ mod peers;
 mod places;
 mod plan;
 mod promotion;
+mod revision_history;
 mod rollback;
 mod shadow_phase;
 mod shadow_run;

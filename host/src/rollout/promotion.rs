@@ -2,9 +2,10 @@
 
 use super::canary_run::RolloutOrder;
 use super::data_migration::{Migrated, OtherWriters, ReadyMigration, TRIES, too_fast};
-use super::deployment::{Deployment, RevisionHistory};
+use super::deployment::Deployment;
 use super::error::SwapError;
 use super::journal::entry_at_once;
+use super::revision_history::RevisionHistory;
 use super::swap::{Rollout, Swapped};
 use super::wiring::Clients;
 use crate::runtime::Revision;
@@ -30,6 +31,15 @@ impl Rollout {
         Ok(swapped)
     }
 
+    /// Loads the code of a revision that a rollback may return to: its file may be overwritten from now on. If it
+    /// cannot be loaded, that is no reason to keep it serving, and is logged.
+    pub(super) async fn keep_way_back(&self, deployment: &Deployment, revision: &Arc<Revision>) {
+        let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
+        if let Err(error) = revision.ready(&self.runtime, deadline).await {
+            tracing::warn!(service = %deployment.spec.name, %error, "a rollback may fail");
+        }
+    }
+
     /// Has `revision` migrate the data, as it has run on a snapshot, and publishes it as the stable one. What it
     /// replaces can be returned to.
     ///
@@ -45,13 +55,8 @@ impl Rollout {
         (revision, ready): (Arc<Revision>, Option<ReadyMigration>),
         clients: Clients,
     ) -> Result<Swapped, SwapError> {
-        // The old component's file may be overwritten from now on, so its code is loaded for a rollback. If it cannot
-        // be loaded, the swap goes on: that is no reason to keep the old revision.
         if let Some(stable) = &history.stable {
-            let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
-            if let Err(error) = stable.ready(&self.runtime, deadline).await {
-                tracing::warn!(service = %deployment.spec.name, %error, "a rollback may fail");
-            }
+            self.keep_way_back(deployment, stable).await;
         }
         let before = self.archive.as_ref().and_then(|archive| archive.record(&deployment.spec.name).promoted);
         self.record_promotion(deployment, revision.digest(), history.manifest).await?;

@@ -2,15 +2,17 @@
 
 use super::canary_rollout::EndOrder;
 use super::canary_run::RolloutOrder;
-use super::deployment::{Deployment, RevisionHistory};
+use super::deployment::Deployment;
 use super::error::SwapError;
 use super::journal::entry_at_once;
-use super::swap::{Rollout, Swapped, does_not_start, report_refusal};
+use super::revision_history::RevisionHistory;
+use super::swap::{Rollout, Swapped, does_not_start, report, report_refusal};
 use super::wiring::Clients;
 use crate::archive::RolloutOutcome;
 use crate::base::Digest;
 use bytes::Bytes;
 use std::time::Instant;
+use tokio::sync::MutexGuard as TurnGuard;
 
 impl Rollout {
     /// Takes the canary under way back, or else returns `name` to the revision before. The next rollback returns to the
@@ -57,13 +59,17 @@ impl Rollout {
         Ok(swapped)
     }
 
-    /// Returns `name` to a revision of its history. A canary under way is taken back.
+    /// Returns `name` to a revision of its history. A canary under way is taken back. If the revision serves, that is
+    /// all: the one before it stays the one to return to.
     ///
     /// # Errors
     /// [`SwapError`]. Nothing has changed then.
     pub async fn rollback_to(&self, name: &str, digest: Digest, by: &RolloutOrder) -> Result<Swapped, SwapError> {
         let deployment = &*self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
         let mut history = deployment.turn().await?;
+        if history.serves(digest) {
+            return self.stay(deployment, history, by).await;
+        }
         let swapped = self.restore_kept(deployment, &mut history, digest, by).await;
         swapped.inspect_err(|error| deployment.refused("rollback", error))
     }
@@ -92,10 +98,27 @@ impl Rollout {
     ) -> Result<Swapped, SwapError> {
         let deployment = &*self.find(name)?;
         let mut history = deployment.turn().await?;
+        if history.serves(Digest::of(&bytes)) {
+            return self.stay(deployment, history, by).await;
+        }
         let kept = bytes.clone();
         self.on_disk(move |archive| archive.keep(&kept)).await?;
         let swapped = self.restore_bytes(deployment, &mut history, bytes, by).await;
         swapped.inspect_err(|error| deployment.refused("rollback", error))
+    }
+
+    /// What a rollback to the revision that serves comes to: a canary under way is taken back.
+    async fn stay(
+        &self,
+        deployment: &Deployment,
+        history: TurnGuard<'_, RevisionHistory>,
+        by: &RolloutOrder,
+    ) -> Result<Swapped, SwapError> {
+        if deployment.canary().is_none() {
+            return Ok(report(&history));
+        }
+        drop(history);
+        self.end(deployment.spec.name.as_str(), None, EndOrder::RollBack, &by.who).await
     }
 
     async fn restore_bytes(

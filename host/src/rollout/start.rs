@@ -2,7 +2,8 @@
 //! migrated before their service does.
 
 use super::data_migration::OtherWriters;
-use super::deployment::{Deployment, RevisionHistory};
+use super::deployment::Deployment;
+use super::revision_history::RevisionHistory;
 use super::start_ledger::{SettledServices, StartLedger, StartedService};
 use super::swap::Rollout;
 use crate::base::ServiceName;

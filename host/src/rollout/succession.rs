@@ -3,11 +3,13 @@
 
 use super::addresses::AddressEndpoints;
 use super::deployment::{Deployment, PublishedEndpoints};
+use super::revision_history::RevisionHistory;
 use super::spec::{GrantSettings, ServiceSpec};
 use crate::mesh::{Dial, Traffic};
 use crate::runtime::{Link, RecordingPlace};
 use crate::state::Store;
 use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
 
 impl Deployment {
     /// The deployment of `spec` in place of this one. It has no replicas yet.
@@ -55,7 +57,6 @@ impl Deployment {
         // Their counters go on with the replicas that follow.
         next.published().replicas = before.replicas;
         next.canary_stats = self.canary_stats.lock().unwrap_or_else(PoisonError::into_inner).clone().into();
-        next.ended = self.ended().clone().into();
         next
     }
 
@@ -73,12 +74,14 @@ impl Deployment {
         same && self.spec.breaker == next.spec.breaker && Arc::ptr_eq(&self.recorder, &next.recorder)
     }
 
-    /// Takes the replicas of `before` over, with their circuits.
-    pub(super) fn keep_replicas(&self, before: &PublishedEndpoints) {
+    /// Takes the replicas of `before` over, with their circuits. They serve what `history` says, as they did.
+    pub(super) fn keep_replicas(&self, before: &PublishedEndpoints, history: &RevisionHistory) {
         let mut published = self.published();
+        let since = before.revision.as_ref().map_or_else(SystemTime::now, |revision| revision.since);
         published.replicas.clone_from(&before.replicas);
-        published.revision.clone_from(&before.revision);
-        published.stable.clone_from(&before.stable);
+        published.revision = history.told(since);
+        published.idempotent = history.stable.as_ref().map_or_else(Vec::new, |revision| self.idempotent(revision));
+        published.stable.clone_from(&history.stable);
         self.stay_placed(&mut published);
     }
 }

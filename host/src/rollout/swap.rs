@@ -1,8 +1,9 @@
 //! Launching a service, replacing its revision, and returning to the revision before.
 
-use super::deployment::{Deployment, RevisionHistory};
+use super::deployment::Deployment;
 use super::error::SwapError;
 use super::peers::PeerPlaces;
+use super::revision_history::RevisionHistory;
 use super::spec::ServiceSpec;
 use super::start_ledger::StartLedger;
 use super::trial::{Trial, TrialGround};

@@ -1,8 +1,9 @@
 //! The way back, rehearsed before a promotion: the revision before reads what the new one has written.
 
 use super::canary_run::CanaryRun;
-use super::deployment::{Deployment, RevisionHistory};
+use super::deployment::Deployment;
 use super::error::SwapError;
+use super::revision_history::RevisionHistory;
 use super::swap::Rollout;
 use crate::recording::{Recording, WayBack, WrittenOverlay};
 use std::sync::Arc;

@@ -63,3 +63,33 @@ async fn a_manifest_that_is_refused_forgets_nothing_that_was_swapped_in() {
     let atoll = home.start().await;
     assert!(body(&http, &atoll).await.contains("revision-000-aaa"), "the manifest's own component serves again");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_back_does_not_serve_again_after_its_file_became_the_manifests() {
+    let home = Home::new("");
+    let file = home.folder.path().join("hello.wasm");
+    let one = |keys: &str| {
+        format!(
+            "[service.hello]\ncomponent = \"hello.wasm\"\n[[route]]\npath = \"/hello\"\nservice = \"hello\"\n\
+             {HISTORY}{keys}\n"
+        )
+    };
+    std::fs::copy(component("fixture-hello"), &file).unwrap();
+    write(&home, &one(""));
+    let (atoll, http) = (home.start().await, Http::default());
+    // A deployment writes the new component over the manifest's, and swaps it in.
+    let new = hello_revision(b"revision-001-bbb", home.folder.path());
+    std::fs::copy(&new, &file).unwrap();
+    let swapped = home.output(&["swap", "hello", "hello.wasm"]).await;
+    assert_eq!(swapped.status.code(), Some(0), "{}", err(&swapped));
+
+    write(&home, &one("[gateway]\ntimeout = \"7s\""));
+    apply(&home).await;
+    assert_eq!(service(&http, &atoll, "hello").await["differs_from_manifest"], false);
+    let rolled = home.output(&["rollback", "hello"]).await;
+    assert_eq!(rolled.status.code(), Some(0), "{}", err(&rolled));
+    assert!(body(&http, &atoll).await.contains("revision-000-aaa"));
+    atoll.stop().await;
+    let atoll = home.start().await;
+    assert!(body(&http, &atoll).await.contains("revision-000-aaa"), "the rollback lasts");
+}

@@ -36,8 +36,10 @@ async fn the_way_back_of_a_swap_outlasts_a_manifest_that_names_what_serves() {
         write(&home, &manifest_of(&new, keys));
         apply(&home).await;
         assert!(text().await.contains("revision-001-bbb"), "{keys}");
+        assert_eq!(service(&http, &atoll, "hello").await["differs_from_manifest"], false, "{keys}");
         roll_back(&home).await;
         assert!(text().await.contains("revision-000-aaa"), "{keys}");
+        assert_eq!(service(&http, &atoll, "hello").await["differs_from_manifest"], true, "{keys}");
         roll_back(&home).await;
         assert!(text().await.contains("revision-001-bbb"), "{keys}");
         atoll.stop().await;

@@ -52,6 +52,10 @@ async fn a_rollback_finds_its_way_through_the_history_after_a_restart_too() {
     let digest = host::base::Digest::of(&all[0].1).to_string();
     assert!(rollback(&[&digest[..8]]).await.status.success());
     assert_eq!(body().await, all[0].0, "the one that was named");
+    assert!(rollback(&[&digest[..8]]).await.status.success());
+    let service = http.get(&format!("{}/v1/services/fickle", atoll.admin)).await.json();
+    let before = host::base::Digest::of(&all[1].1).short();
+    assert_eq!(service["previous"], before, "what serves is not the one before itself: {service}");
     let unknown = rollback(&["ffffffffff"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("atoll history fickle"), "{unknown:?}");
