@@ -11,6 +11,7 @@ mod migrations;
 mod recordings;
 mod shadows;
 mod stops;
+mod traffic;
 mod under_load;
 mod way_back;
 

@@ -1,9 +1,8 @@
 //! Swaps, canaries and rollbacks while calls of all kinds go on, and kills at any moment.
 
+use super::traffic::{Phase, Traffic};
 use super::*;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 /// How many file descriptors the host has.
@@ -11,124 +10,24 @@ fn descriptors(atoll: &Atoll) -> usize {
     fs::read_dir(format!("/proc/{}/fd", atoll.pid())).unwrap().count()
 }
 
-/// What clients see while revisions come and go.
-struct Traffic {
-    shared: Arc<Shared>,
-    clients: Vec<JoinHandle<Seen>>,
+/// The component's file with a mark at its end, in a custom section: another digest, so it is compiled again.
+fn marked(component: &[u8], mark: u8) -> Bytes {
+    [component, &[0, 6, 4], b"mark", &[mark]].concat().into()
 }
 
-/// What the test tells its clients.
-#[derive(Default)]
-struct Shared {
-    stop: AtomicBool,
-    /// Whether a revision is being replaced, or a canary is under way.
-    changing: AtomicBool,
-    /// Whether the canary is one that crashes: then calls may fail, as many as a canary may cost.
-    crashing: AtomicBool,
-    /// How many calls were measured.
-    measured: AtomicUsize,
-    /// The revisions so far.
-    known: Mutex<BTreeSet<String>>,
-}
-
-/// What one client has seen.
-#[derive(Default)]
-struct Seen {
-    answered: usize,
-    /// Calls that failed while a canary crashed.
-    failed: usize,
-    /// What must not be, in words.
-    wrong: Vec<String>,
-    /// The latencies of calls during changes and between them, in microseconds.
-    changing: Vec<u32>,
-    quiet: Vec<u32>,
-}
-
-impl Traffic {
-    /// Two clients by HTTP, one of a typed route, and one of bodies that stream for some 24 ms.
-    fn begin(atoll: &Atoll) -> Self {
-        let shared = Arc::<Shared>::default();
-        shared.known.lock().unwrap().insert(STABLE.into());
-        let client = |path: &str| {
-            let (url, shared) = (format!("{}{path}", atoll.gateway), Arc::clone(&shared));
-            tokio::spawn(async move { shared.call_on(&url).await })
-        };
-        Self { clients: ["/http", "/roll", "/http", "/http/stream"].map(client).into(), shared }
-    }
-
-    async fn end(self) -> Seen {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        let mut all = Seen::default();
-        for client in self.clients {
-            let seen = tokio::time::timeout(TIMEOUT, client).await.unwrap().unwrap();
-            (all.answered, all.failed) = (all.answered + seen.answered, all.failed + seen.failed);
-            all.wrong.extend(seen.wrong);
-            all.changing.extend(seen.changing);
-            all.quiet.extend(seen.quiet);
-        }
-        all
-    }
-}
-
-impl Shared {
-    /// Lets the clients make some calls while nothing changes, for the comparison.
-    async fn measure_quiet(&self) {
-        self.changing.store(false, Ordering::Relaxed);
-        let until = self.measured.load(Ordering::Relaxed) + 300;
-        eventually("calls are made", async || (self.measured.load(Ordering::Relaxed) >= until).then_some(())).await;
-    }
-
-    async fn call_on(&self, url: &str) -> Seen {
-        let (http, mut seen, is_measured) = (Http::default(), Seen::default(), url.ends_with("/http"));
-        while !self.stop.load(Ordering::Relaxed) {
-            let (begun, began) =
-                (Instant::now(), [&self.changing, &self.crashing].map(|flag| flag.load(Ordering::Relaxed)));
-            let answer = http.try_send(Request::get(url).body(Full::default()).unwrap()).await;
-            let took = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
-            let [changing, crashing] = [(&self.changing, began[0]), (&self.crashing, began[1])]
-                .map(|(flag, before)| before || flag.load(Ordering::Relaxed));
-            match answer {
-                Ok(answer) if answer.status == 200 => {
-                    seen.answered += 1;
-                    if is_measured {
-                        let latencies = if changing { &mut seen.changing } else { &mut seen.quiet };
-                        latencies.push(took);
-                        self.measured.fetch_add(1, Ordering::Relaxed);
-                    }
-                    let body = String::from_utf8_lossy(&answer.body).into_owned();
-                    if !self.is_of_one_revision(body.trim_matches('"'), url.ends_with("/stream")) {
-                        seen.wrong.push(format!("{url} is not answered by one revision: {body}"));
-                    }
-                }
-                _ if crashing => seen.failed += 1,
-                other => seen.wrong.push(format!("{url} failed: {other:?}")),
-            }
-        }
-        seen
-    }
-
-    /// Whether a body is what one of the revisions says, once or in as many pieces as a stream has.
-    fn is_of_one_revision(&self, body: &str, streams: bool) -> bool {
-        let Some(first) = body.get(..STABLE.len()) else { return false };
-        let pieces = if streams { 24 } else { 1 };
-        self.known.lock().unwrap().contains(first) && body == first.repeat(pieces)
-    }
-}
-
-/// The latency of which 99 % of the calls stay below.
-fn p99(latencies: &mut [u32]) -> u32 {
-    latencies.sort_unstable();
-    latencies[(latencies.len() - 1) * 99 / 100]
-}
-
-/// `ATOLL_ROLLOUT_SWAPS=1000`: the whole proof, with 100 canaries and 50 rollbacks. `ATOLL_ROLLOUT_P99=150`: the 99th
-/// percentile of the latency while revisions change is at most 1.5 times that between; it says something of a release
-/// build alone, which `ATOLL_TEST_BINARY` may name.
+/// `ATOLL_ROLLOUT_SWAPS=1000`: the whole proof, with 100 canaries and 50 rollbacks. `ATOLL_ROLLOUT_BESIDE=FILE`: this
+/// component, as a large one in Python, is compiled for another service three times after the swaps.
+/// `ATOLL_ROLLOUT_P99=150`: the 99th percentile of the latency while revisions change, or the other is compiled, is at
+/// most 1.5 times that between; it says something of a release build alone, which `ATOLL_TEST_BINARY` may name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swaps_canaries_and_rollbacks_fail_no_request_of_the_stable_revision() {
     let swaps = number("ATOLL_ROLLOUT_SWAPS", 20);
-    let home =
-        Home::new(&manifest("rollout = { canary = [\"50%\"], step = \"1s\", calls = 5 }\nretry = { tries = 0 }"));
+    let beside = beside();
+    let other = beside.as_ref().map_or(String::new(), |file| {
+        format!("\n[service.beside]\ncomponent = {file:?}\nlimits = {{ memory = \"512MiB\" }}\n")
+    });
+    let plan = "rollout = { canary = [\"50%\"], step = \"1s\", calls = 5 }\nretry = { tries = 0 }";
+    let home = Home::new(&(manifest(plan) + &other));
     let (atoll, http) = (home.start().await, Http::default());
     let traffic = Traffic::begin(&atoll);
     let (mut rollbacks, mut before) = (0, (0, 0));
@@ -140,7 +39,7 @@ async fn swaps_canaries_and_rollbacks_fail_no_request_of_the_stable_revision() {
         let (conduct, component) = revision(if crashes { 100 } else { 0 }, u32::try_from(swap / 24 % 3).unwrap(), mark);
         traffic.shared.known.lock().unwrap().insert(conduct);
         traffic.shared.crashing.store(crashes, Ordering::Relaxed);
-        traffic.shared.changing.store(true, Ordering::Relaxed);
+        traffic.shared.enter(Phase::Changing);
         let begun = begin(&http, &atoll, &component, if is_canary { "" } else { "?now=true" }).await;
         assert_eq!(begun.status, 200, "{:?}", begun.body);
         if is_canary {
@@ -155,11 +54,15 @@ async fn swaps_canaries_and_rollbacks_fail_no_request_of_the_stable_revision() {
         }
     }
     let after = (descriptors(&atoll), atoll.resident());
+    if let Some(file) = &beside {
+        compile_beside(&atoll, &http, &traffic, &fs::read(file).unwrap()).await;
+    }
     let mut seen = traffic.end().await;
-    let (changing, quiet) = (p99(&mut seen.changing), p99(&mut seen.quiet));
+    let [quiet, changing, compiling] = [Phase::Quiet, Phase::Changing, Phase::Compiling].map(|phase| seen.p99(phase));
     println!(
-        "{} calls, {} failed of {rollbacks} canaries that crash; p99 {changing} us while revisions change, {quiet} us \
-         between; (descriptors, KiB) {before:?} became {after:?}",
+        "{} calls, {} failed of {rollbacks} canaries that crash; p99 in us: {changing:?} while revisions change, \
+         {compiling:?} while another component is compiled, {quiet:?} between; (descriptors, KiB) {before:?} became \
+         {after:?}",
         seen.answered, seen.failed
     );
     assert!(seen.wrong.is_empty(), "{} are wrong: {:?}", seen.wrong.len(), &seen.wrong[..seen.wrong.len().min(5)]);
@@ -168,8 +71,32 @@ async fn swaps_canaries_and_rollbacks_fail_no_request_of_the_stable_revision() {
     assert!(after.0 <= before.0 + 16, "{before:?} became {after:?}");
     // What an allocator holds in reserve varies: a revision that stayed would have a megabyte and more.
     assert!(after.1 <= before.1 + before.1 / 4 + (64 << 10), "{before:?} KiB became {after:?}");
-    let most = number("ATOLL_ROLLOUT_P99", usize::MAX);
-    assert!(changing as usize * 100 / quiet as usize <= most, "{changing} us while revisions change, {quiet} between");
+    let (most, quiet) = (number("ATOLL_ROLLOUT_P99", usize::MAX / 100), quiet.unwrap() as usize);
+    for slowest in [changing, compiling].into_iter().flatten() {
+        assert!(slowest as usize * 100 <= most.saturating_mul(quiet), "{slowest} us, and {quiet} between");
+    }
+}
+
+/// The component that is to be compiled for another service meanwhile, if whoever runs the test names one.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test says which component")]
+fn beside() -> Option<String> {
+    std::env::var("ATOLL_ROLLOUT_BESIDE").ok().filter(|file| !file.is_empty())
+}
+
+/// Deploys a component to the service `beside`, three times, each of which compiles it.
+async fn compile_beside(atoll: &Atoll, http: &Http, traffic: &Traffic, component: &[u8]) {
+    traffic.shared.crashing.store(false, Ordering::Relaxed);
+    for mark in 0..3 {
+        traffic.shared.measure_quiet().await;
+        traffic.shared.enter(Phase::Compiling);
+        let url = format!("{}/v1/services/beside/rollouts?now=true", atoll.admin);
+        let request = Request::post(url).header("content-type", "application/wasm");
+        let began = Instant::now();
+        let deployed = http.try_send(request.body(Full::from(marked(component, mark))).unwrap()).await.unwrap();
+        assert_eq!(deployed.status, 200, "{:?}", deployed.body);
+        println!("another component of {} bytes was compiled in {:?}", component.len(), began.elapsed());
+    }
+    traffic.shared.measure_quiet().await;
 }
 
 /// `ATOLL_ROLLOUT_KILLS=200`: more moments.

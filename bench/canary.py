@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""The throughput of a trivial component while a canary is under way, beside that of a host without one.
+
+    bench/canary.py ATOLL [SECONDS] [ROUNDS]
+
+Three hosts of one binary serve the fixture `fickle`. In one a canary of the same code gets half of the calls, and is
+judged with each of them; the other two have none, so that the ratio of these two is the error of the method. In each
+round wrk asks every host with 32 connections for so many seconds (5), in an order that turns, of so many rounds (9).
+Printed are the medians, and the middle half of the ratios of the rounds. Run `components/build.sh` first.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import urllib.request
+
+import host
+import load
+
+MANIFEST = """
+[service.fickle]
+component = {component!r}
+rollout = {{ canary = ["50%"], step = "1h" }}
+[[route]]
+prefix = "/"
+service = "fickle"
+"""
+CONDUCT = b"traps-000-takes-000-ms-a"
+SIDES = ("no canary", "no canary again", "a canary")
+
+
+def begin(one, component):
+    """Begins a canary of the same code, under another digest."""
+    with open(component, "rb") as file:
+        other = file.read().replace(CONDUCT, CONDUCT[:-1] + b"b")
+    request = urllib.request.Request(f"http://{one.admin}/v1/services/fickle/rollouts", other, method="POST",
+                                     headers={"content-type": "application/wasm"})
+    urllib.request.urlopen(request, timeout=60).close()
+
+
+def is_under_way(one):
+    with urllib.request.urlopen(f"http://{one.admin}/v1/services/fickle/rollouts", timeout=30) as answer:
+        return b'"phase":"canary"' in answer.read().replace(b" ", b"")
+
+
+def main():
+    binary = sys.argv[1]
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 9
+    component = host.component("fixture-fickle")
+    with tempfile.TemporaryDirectory() as folder:
+        hosts = [host.Host(binary, os.path.join(folder, str(number)), MANIFEST.format(component=component))
+                 for number in range(len(SIDES))]
+        rates = {side: [] for side in SIDES}
+        started = []
+        try:
+            for one in hosts:
+                one.start()
+                started.append(one)
+                one.await_answer("/")
+            begin(hosts[-1], component)
+            for one in hosts:
+                load.Load(one.gateway, 1)
+            for turn in range(rounds):
+                for number in sorted(range(len(SIDES)), key=lambda number: (number - turn) % len(SIDES)):
+                    rates[SIDES[number]].append(load.Load(hosts[number].gateway, seconds).rate)
+            if not is_under_way(hosts[-1]):
+                sys.exit("the canary ended before the last round")
+        finally:
+            for one in started:
+                one.end()
+    for side in SIDES:
+        ratios = [rate / base for rate, base in zip(rates[side], rates[SIDES[0]])]
+        low, _, high = statistics.quantiles(ratios, n=4)
+        rate, ratio = statistics.median(rates[side]), statistics.median(ratios)
+        print(f"{side:16} {rate:9,.0f} requests/s, {ratio:.3f} of no canary ({low:.3f} to {high:.3f})")
+
+
+if __name__ == "__main__":
+    main()
