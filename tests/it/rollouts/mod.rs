@@ -13,6 +13,7 @@ mod shadows;
 mod stops;
 mod under_load;
 mod way_back;
+mod wit_files;
 
 use super::atoll::{Answer, Atoll, Home, Http, TIMEOUT, eventually};
 use super::components::component;

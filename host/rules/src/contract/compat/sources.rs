@@ -7,18 +7,41 @@ use std::path::Path;
 /// How many differences are named: who sees these looks at the files.
 const MOST_NAMED: usize = 3;
 
-/// The contract with the docs of the WIT files in `folder`, if the component has what they describe: each function of
-/// an interface that it exports, with the same types. It may have more. A function with types of a package that is not
-/// read is compared by its name alone.
-///
-/// # Errors
-/// [`DocsError`].
-pub fn from_sources(contract: &Contract, folder: &Path) -> Result<Contract, DocsError> {
-    let mut documented = contract.clone();
-    let sources = documented.with_docs(folder)?;
+/// How far a component is held to the WIT files of its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeldTo {
+    /// To all that they describe: a component that is new here.
+    #[default]
+    Files,
+    /// To nothing: one that has served here, perhaps before the files went on. What goes by its name gets its docs.
+    Names,
+}
+
+impl HeldTo {
+    /// The contract with the docs of the WIT files in `folder`; and, if the component is held by names alone, what a
+    /// new one would be refused for.
+    ///
+    /// A component has what the files describe if it has each function of an interface that it exports, with the same
+    /// types. It may have more. A function with types of a package that is not read is compared by its name alone.
+    ///
+    /// # Errors
+    /// [`DocsError`], for a component that is new.
+    pub fn describe(self, contract: &Contract, folder: &Path) -> Result<(Contract, Option<DocsError>), DocsError> {
+        let mut described = contract.clone();
+        let found = described.with_docs(folder).and_then(|sources| compare(&sources, contract));
+        match (found, self) {
+            (Ok(()), _) => Ok((described, None)),
+            (Err(error), Self::Names) => Ok((described, Some(error))),
+            (Err(error), Self::Files) => Err(error),
+        }
+    }
+}
+
+/// Whether the component has what its sources describe.
+fn compare(sources: &[SourceInterface], contract: &Contract) -> Result<(), DocsError> {
     let mut differences: Vec<String> = sources.iter().flat_map(|source| differences(source, contract)).collect();
     if differences.is_empty() {
-        return Ok(documented);
+        return Ok(());
     }
     let more = differences.len().saturating_sub(MOST_NAMED);
     differences.truncate(MOST_NAMED);
@@ -67,7 +90,11 @@ mod tests {
             fs::write(folder.path().join(if at == 0 { "own.wit" } else { "deps/other.wit" }), text).unwrap();
         }
         let contract = testing::contract(&format!("{component} world w {{ export stock; }}"));
-        from_sources(&contract, folder.path()).map_or_else(|error| error.to_string(), |_| String::new())
+        let found = HeldTo::Files.describe(&contract, folder.path());
+        let lacking = found.err().map_or_else(String::new, |error| error.to_string());
+        let (_, told) = HeldTo::Names.describe(&contract, folder.path()).unwrap();
+        assert_eq!(told.map_or_else(String::new, |error| error.to_string()), lacking);
+        lacking
     }
 
     #[test]
@@ -98,6 +125,30 @@ mod tests {
             use far:away/things@1.0.0.{thing}; find: func(id: thing) -> u8; lost: func(id: thing); }";
         let lost = lacking(SHOP, &[foreign]);
         assert!(lost.contains("no function `lost`") && !lost.contains("find"), "{lost}");
+    }
+
+    #[test]
+    fn by_names_nothing_is_refused_and_what_is_there_has_its_docs() {
+        let more = SHOP.replace("count:", "/// Counts.\n count:").replace("find:", "gone: func(); find:");
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("own.wit"), more).unwrap();
+        let contract = testing::contract(&format!("{SHOP} world w {{ export stock; }}"));
+        let (described, lacks) = HeldTo::Names.describe(&contract, folder.path()).unwrap();
+        let lacks = lacks.unwrap();
+        assert!(lacks.to_string().contains("`gone`") && lacks.help().contains("build the component"), "{lacks}");
+        let count = described.exports.values().find_map(|interface| interface.functions.get("count")).unwrap();
+        assert_eq!(count.docs.as_deref(), Some("Counts."));
+        for (text, says, help) in [
+            ("package far:away; interface stock { }", "describes none of", "name their folder"),
+            ("package shop:stock@1.2.0; interface", "own.wit:1:", "correct the file"),
+        ] {
+            fs::write(folder.path().join("own.wit"), text).unwrap();
+            let (described, lacks) = HeldTo::Names.describe(&contract, folder.path()).unwrap();
+            let lacks = lacks.unwrap();
+            assert!(lacks.to_string().contains(says) && lacks.help().contains(help), "{lacks} ({})", lacks.help());
+            assert_eq!(described.exports.len(), contract.exports.len());
+            assert!(HeldTo::Files.describe(&contract, folder.path()).is_err());
+        }
     }
 
     #[test]

@@ -29,9 +29,22 @@ pub enum DocsError {
     },
 }
 
+impl DocsError {
+    /// What to do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Sources(_) => "correct the file",
+            Self::Foreign { .. } => "put the WIT files there that the component was built from, or name their folder",
+            Self::Differs { .. } => {
+                "build the component from these files, or put those there first that it was built from"
+            }
+        }
+    }
+}
+
 /// An interface that a component exports, as WIT sources describe it.
 #[derive(Debug, Clone)]
-pub struct SourceInterface {
+pub(crate) struct SourceInterface {
     /// Its name in the sources.
     pub name: InterfaceName,
     /// Its functions. A type of a package that is not read is an opaque resource here.
@@ -50,7 +63,7 @@ impl Contract {
     ///
     /// # Errors
     /// The files cannot be read, or they describe no interface of this component.
-    pub fn with_docs(&mut self, folder: &Path) -> Result<Vec<SourceInterface>, DocsError> {
+    pub(crate) fn with_docs(&mut self, folder: &Path) -> Result<Vec<SourceInterface>, DocsError> {
         let group = UnresolvedPackageGroup::parse_dir(folder).map_err(|error| {
             // A parse error says what is wrong, and in which line. Of other errors only the chain of causes does
             // (`{:#}`).
