@@ -256,6 +256,18 @@ impl Rollout {
         Ok((trial, revision, spec.clone()))
     }
 
+    /// Whether what serves as `name` has all that the WIT files of the service describe, as a new component must. The
+    /// error continues the sentence "the component …".
+    ///
+    /// # Errors
+    /// It lacks something of them.
+    pub async fn serves_as_described(&self, name: &str) -> Result<(), String> {
+        let (Ok(deployment), Some(contract)) = (self.find(name), self.contract(name)) else { return Ok(()) };
+        let (service, wit) = (deployment.spec.name.clone(), deployment.spec.wit.clone());
+        let compare = move || described(&service, &contract, wit.as_deref(), HeldTo::Files);
+        spawn_blocking(compare).await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
     /// The contract of the revision that serves.
     pub fn contract(&self, name: &str) -> Option<Arc<Contract>> {
         self.serving().get(name).map(|revision| Arc::clone(revision.contract()))

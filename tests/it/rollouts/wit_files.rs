@@ -163,3 +163,32 @@ async fn a_manifest_that_names_another_component_is_held_to_the_files() {
     let line = atoll.logged("correct the file").await;
     assert!(line.contains("wit/products.wit:1:"), "{line}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn adopt_makes_no_manifest_that_its_own_check_refuses() {
+    let home = home(HISTORY);
+    let (file, old, new) =
+        (home.folder.path().join("lone.wasm"), component("fixture-products-changed"), component("products"));
+    let before = "components/fixtures/products-changed/wit/products.wit";
+    let atoll = home.start().await;
+    files_go_on(&home);
+    done(&home, &atoll, &["swap", "lone", new.to_str().unwrap()]).await;
+    done(&home, &atoll, &["adopt", "lone"]).await;
+    assert_eq!(fs::read(&file).unwrap(), fs::read(&new).unwrap());
+    assert!(home.output(&["check"]).await.status.success());
+
+    done(&home, &atoll, &["rollback", "lone"]).await;
+    assert_serves(&atoll, &old).await;
+    let said = refused(&home, &atoll, &["adopt", "lone"]).await;
+    assert!(said.contains(LACKS) && said.contains(PLACE) && said.contains(MEND), "{said}");
+    assert_eq!(fs::read(&file).unwrap(), fs::read(&new).unwrap(), "it is as it was");
+    assert!(home.output(&["check"]).await.status.success());
+    // It was not forgotten either what serves in place of the manifest's.
+    atoll.stop().await;
+    let atoll = serves(&home, &old).await;
+    // The mend.
+    files_of(&home, before);
+    done(&home, &atoll, &["adopt", "lone"]).await;
+    assert_eq!(fs::read(&file).unwrap(), fs::read(&old).unwrap());
+    assert!(home.output(&["check"]).await.status.success());
+}
