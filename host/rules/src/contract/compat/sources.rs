@@ -22,7 +22,8 @@ impl HeldTo {
     /// new one would be refused for.
     ///
     /// A component has what the files describe if it has each function of an interface that it exports, with the same
-    /// types. It may have more. A function with types of a package that is not read is compared by its name alone.
+    /// types. It may have more, and it may lack a function behind a feature (`@unstable`). A function with types of a
+    /// package that is not read is compared by its name alone.
     ///
     /// # Errors
     /// [`DocsError`], for a component that is new.
@@ -50,11 +51,11 @@ fn compare(sources: &[SourceInterface], contract: &Contract) -> Result<(), DocsE
 }
 
 fn differences(source: &SourceInterface, contract: &Contract) -> Vec<String> {
-    let SourceInterface { name, interface, places } = source;
+    let SourceInterface { name, interface, places, optional } = source;
     let is_known = |function: &str| interface.functions.get(function).is_some_and(|function| !has_unread(function));
     let differences = unmet(interface, name, contract).into_iter().filter_map(|unmet| {
         let function = match &unmet {
-            Unmet::Function { function, .. } => function,
+            Unmet::Function { function, .. } if !optional.contains(function) => function,
             Unmet::Signature { function, .. } if is_known(function) => function,
             _ => return None,
         };
@@ -125,6 +126,18 @@ mod tests {
             use far:away/things@1.0.0.{thing}; find: func(id: thing) -> u8; lost: func(id: thing); }";
         let lost = lacking(SHOP, &[foreign]);
         assert!(lost.contains("no function `lost`") && !lost.contains("find"), "{lost}");
+    }
+
+    #[test]
+    fn a_component_may_be_built_without_what_is_behind_a_feature() {
+        let gated = |function: &str| SHOP.replace("count:", &format!("@unstable(feature = next) {function} count:"));
+        assert_eq!(lacking(SHOP, &[&gated("move: func();")]), "");
+        // With the feature, it has the function as it is described.
+        let built = SHOP.replace("count:", "move: func() -> u8; count:");
+        assert_eq!(lacking(&built, &[&gated("move: func() -> u8;")]), "");
+        assert!(lacking(&built, &[&gated("move: func() -> u16;")]).contains("function `move`"));
+        let since = gated("move: func();").replace("@unstable(feature = next)", "@since(version = 1.1.0)");
+        assert!(lacking(SHOP, &[&since]).contains("no function `move`"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wit_parser::{AstItem, ParseError, SourceMap, UnresolvedPackage, UnresolvedPackageGroup};
+use wit_parser::{AstItem, ParseError, SourceMap, Stability, UnresolvedPackage, UnresolvedPackageGroup};
 
 /// Why no docs can be taken from a folder of WIT sources.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,8 @@ pub(crate) struct SourceInterface {
     pub interface: Interface,
     /// Where each function stands: `wit/users.wit:12:3`.
     pub places: HashMap<String, String>,
+    /// The functions behind a feature (`@unstable`), which a component may be built without.
+    pub optional: HashSet<String>,
 }
 
 impl Contract {
@@ -132,9 +134,16 @@ fn described(package: &UnresolvedPackage, map: &SourceMap) -> Vec<SourceInterfac
     own.filter_map(|(_, interface)| {
         let name = InterfaceName::new(&package.name.interface_id(interface.name.as_ref()?));
         let places = interface.functions.iter().map(|(name, own)| (name.clone(), map.render_location(own.span)));
-        Some(SourceInterface { name, places: places.collect(), interface: types.interface(interface) })
+        let unstable = interface.functions.iter().filter(|(_, own)| is_unstable(&own.stability));
+        let optional = unstable.map(|(name, _)| name.clone()).collect();
+        Some(SourceInterface { name, places: places.collect(), optional, interface: types.interface(interface) })
     })
     .collect()
+}
+
+/// Whether an item is behind a feature. What is parsed has it all the same: features count where packages are resolved.
+fn is_unstable(stability: &Stability) -> bool {
+    matches!(stability, Stability::Unstable { .. })
 }
 
 /// Copies docs from the sources' types to the component's types. A type that was shared stays shared.
