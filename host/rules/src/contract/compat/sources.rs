@@ -1,7 +1,7 @@
 //! Whether a component is the one that the WIT files of its service describe.
 
 use super::unmet::{Unmet, unmet};
-use crate::contract::wit::{Contract, DocsError, Function, SourceInterface, Type};
+use crate::contract::wit::{Contract, DocsError, Function, SourceInterface, Sources, Type};
 use std::path::Path;
 
 /// How many differences are named: who sees these looks at the files.
@@ -21,9 +21,10 @@ impl HeldTo {
     /// The contract with the docs of the WIT files in `folder`; and, if the component is held by names alone, what a
     /// new one would be refused for.
     ///
-    /// A component has what the files describe if it has each function of an interface that it exports, with the same
-    /// types. It may have more, and it may lack a function behind a feature (`@unstable`). A function with types of a
-    /// package that is not read is compared by its name alone.
+    /// A component has what the files describe if it exports the interfaces of a world of the folder's own package, and
+    /// of each interface that it exports has each function, with the same types. It may have more, and it may lack what
+    /// is behind a feature (`@unstable`). A function with a resource, or with a type of another package than its
+    /// interface's, is compared by its name alone.
     ///
     /// # Errors
     /// [`DocsError`], for a component that is new.
@@ -39,8 +40,12 @@ impl HeldTo {
 }
 
 /// Whether the component has what its sources describe.
-fn compare(sources: &[SourceInterface], contract: &Contract) -> Result<(), DocsError> {
-    let mut differences: Vec<String> = sources.iter().flat_map(|source| differences(source, contract)).collect();
+fn compare(sources: &Sources, contract: &Contract) -> Result<(), DocsError> {
+    // It was built from one of the worlds: that one of which it lacks the least.
+    let lacking = sources.worlds.iter().min_by_key(|lacking| lacking.len()).into_iter().flatten();
+    let lacking = lacking.map(|(name, place)| format!("it exports no interface {name}, as {place} says"));
+    let differences = sources.interfaces.iter().flat_map(|source| differences(source, contract));
+    let mut differences: Vec<String> = lacking.chain(differences).collect();
     if differences.is_empty() {
         return Ok(());
     }
@@ -65,7 +70,7 @@ fn differences(source: &SourceInterface, contract: &Contract) -> Vec<String> {
     differences.collect()
 }
 
-/// Whether a type of the function is opaque in its sources.
+/// Whether a type of the function is opaque in its sources: each package is read by itself.
 fn has_unread(function: &Function) -> bool {
     let mut types = function.params.iter().map(|param| &param.ty).chain(&function.result);
     types.any(|ty| ty.any(&|ty| matches!(ty, Type::Resource(_))))
@@ -126,6 +131,44 @@ mod tests {
             use far:away/things@1.0.0.{thing}; find: func(id: thing) -> u8; lost: func(id: thing); }";
         let lost = lacking(SHOP, &[foreign]);
         assert!(lost.contains("no function `lost`") && !lost.contains("find"), "{lost}");
+    }
+
+    #[test]
+    fn a_component_exports_the_interfaces_of_one_of_the_worlds() {
+        let own = |worlds: &str| {
+            format!("{SHOP} interface admin {{ purge: func(); }} interface kinds {{ type id = u64; }} {worlds}")
+        };
+        let whole = own("world service { export stock;\n export admin; export kinds; }");
+        let lost = lacking(SHOP, &[&whole]);
+        assert!(lost.starts_with("it exports no interface shop:stock/admin@1.2.0, as "), "{lost}");
+        assert!(lost.ends_with("own.wit:6:9 says"), "{lost}");
+        // One world is enough, and one without exports is for callers.
+        for worlds in [
+            "world service { export stock; export admin; } world small { export stock; }",
+            "world imports { import admin; } world small { export stock; }",
+            "world service { export stock; @unstable(feature = next) export admin; }",
+            "world service { export stock; export kinds; export far:away/things; }",
+            "world imports { import admin; }",
+        ] {
+            assert_eq!(lacking(SHOP, &[&own(worlds)]), "", "{worlds}");
+        }
+        let callers = "world imports { import admin; } world all { export admin; include part; } \
+                       world part { export stock; }";
+        assert_eq!(lacking(SHOP, &[&own(callers)]), "", "`part` is a world, too");
+        let included = own("world all { include part; export stock; } world part { export admin; export stock; }");
+        assert!(lacking(SHOP, &[&included]).contains("shop:stock/admin@1.2.0"));
+        // The contract is in `deps`.
+        let world = "package my:shop; world service { export shop:stock/stock@1.2.0; export shop:stock/admin@1.2.0; }";
+        assert!(lacking(SHOP, &[world, &own("")]).contains("no interface shop:stock/admin@1.2.0"));
+    }
+
+    #[test]
+    fn a_function_with_a_type_of_another_package_goes_by_its_name() {
+        let own = "package shop:stock@1.2.0; interface stock {
+            use base:units/mass@1.0.0.{grams}; find: func(weight: grams); count: func() -> u32; }";
+        let units = "package base:units@1.0.0; interface mass { type grams = u8; }";
+        assert_eq!(lacking(SHOP, &[own, units]), "", "`find` has an id, and no weight");
+        assert!(lacking(SHOP, &[&own.replace("u32", "u16"), units]).contains("function `count`"));
     }
 
     #[test]

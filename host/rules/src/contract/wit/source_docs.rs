@@ -1,13 +1,14 @@
 //! Takes docs from WIT sources into a contract: a component carries no docs.
 
 use super::interface::{Contract, Function, Interface, InterfaceName};
+use super::source_worlds::{is_unstable, world_exports};
 use super::type_reader::TypeReader;
 use super::types::{Alias, Case, Enum, Field, Flags, Record, Type, Variant};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wit_parser::{AstItem, ParseError, SourceMap, Stability, UnresolvedPackage, UnresolvedPackageGroup};
+use wit_parser::{AstItem, ParseError, SourceMap, UnresolvedPackage, UnresolvedPackageGroup};
 
 /// Why no docs can be taken from a folder of WIT sources.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,16 @@ pub(crate) struct SourceInterface {
     pub optional: HashSet<String>,
 }
 
+/// What WIT sources describe of a component.
+pub(crate) struct Sources {
+    /// The interfaces that it exports.
+    pub interfaces: Vec<SourceInterface>,
+    /// For each world of the folder's own package that exports something, the interfaces that it exports and the
+    /// component does not, each with its place. Those of the host, and those without a function that a component must
+    /// have, are left out.
+    pub worlds: Vec<Vec<(InterfaceName, String)>>,
+}
+
 impl Contract {
     /// Takes the docs of the exported interfaces from the WIT files in `folder`, which are one package, and from the
     /// packages in its folder `deps`; not all that it uses need be there. Interfaces are matched by name and compatible
@@ -65,7 +76,7 @@ impl Contract {
     ///
     /// # Errors
     /// The files cannot be read, or they describe no interface of this component.
-    pub(crate) fn with_docs(&mut self, folder: &Path) -> Result<Vec<SourceInterface>, DocsError> {
+    pub(crate) fn with_docs(&mut self, folder: &Path) -> Result<Sources, DocsError> {
         let group = UnresolvedPackageGroup::parse_dir(folder).map_err(|error| {
             // A parse error says what is wrong, and in which line. Of other errors only the chain of causes does
             // (`{:#}`).
@@ -75,10 +86,14 @@ impl Contract {
         // A project has its own world in the folder, and the contract that it implements often in `deps`, as one file
         // or one folder for each package. What does not parse there is not the project's.
         let groups: Vec<_> = std::iter::once(group).chain(dependencies(folder)).collect();
-        let (mut documented, mut taken) = (HashMap::new(), Vec::new());
+        let (mut documented, mut taken, mut callable) = (HashMap::new(), Vec::new(), HashSet::new());
         let packages: Vec<_> = groups.iter().flat_map(packages_of).collect();
         for (map, package) in &packages {
             let sources = described(package, map);
+            let is_callable = |source: &&SourceInterface| {
+                source.interface.functions.keys().any(|function| !source.optional.contains(function))
+            };
+            callable.extend(sources.iter().filter(is_callable).map(|source| source.name.clone()));
             let mut merge = Merge::default();
             for (name, interface) in &self.exports {
                 if let Some(source) = sources.iter().find(|source| source.name.compatible(name))
@@ -94,7 +109,12 @@ impl Contract {
             return Err(DocsError::Foreign { packages: packages.collect() });
         }
         self.exports.extend(documented);
-        Ok(taken)
+        let own = packages.first().map(|(map, package)| world_exports(package, map)).unwrap_or_default();
+        let is_lacking = |name: &InterfaceName| {
+            callable.contains(name) && !name.is_of_host() && !self.exports.keys().any(|own| name.compatible(own))
+        };
+        let lacking = own.into_iter().map(|world| world.into_iter().filter(|(name, _)| is_lacking(name)).collect());
+        Ok(Sources { interfaces: taken, worlds: lacking.collect() })
     }
 }
 
@@ -139,11 +159,6 @@ fn described(package: &UnresolvedPackage, map: &SourceMap) -> Vec<SourceInterfac
         Some(SourceInterface { name, places: places.collect(), optional, interface: types.interface(interface) })
     })
     .collect()
-}
-
-/// Whether an item is behind a feature. What is parsed has it all the same: features count where packages are resolved.
-fn is_unstable(stability: &Stability) -> bool {
-    matches!(stability, Stability::Unstable { .. })
 }
 
 /// Copies docs from the sources' types to the component's types. A type that was shared stays shared.
