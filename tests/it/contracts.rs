@@ -319,8 +319,7 @@ async fn a_swap_to_a_component_that_the_services_wit_does_not_describe_is_refuse
     let wit = super::components::workspace().join("wit/users");
     let manifest = format!("[service.lone]\ncomponent = \"{{component:users}}\"\nstate = true\nwit = {wit:?}\n");
     let operator = Operator::of(&manifest).await;
-    // Nobody uses the service, so nothing else stands against it. A host with this manifest and this component would
-    // not start.
+    // Nobody uses the service, so nothing else stands against it.
     let detail = refused(&operator.swap("lone", "products").await);
     assert_contains(&detail, &["wit/users, the `wit` of its service", "it describes shop:users"]);
     let metrics = operator.http.get(&format!("{}/metrics", operator.atoll.admin)).await;

@@ -4,6 +4,7 @@ use super::apply::applier::{AppliedManifest, Applier};
 use super::apply::kept_revisions::KeptRevisions;
 use super::apply::manifest_in_use::ManifestInUse;
 use super::assembly::check::check_all;
+use super::assembly::known_components::KnownComponents;
 use super::assembly::load::{self, Compile};
 use super::assembly::routed_places::RoutedPlaces;
 use super::assembly::saga_plans::pinned_sagas;
@@ -155,7 +156,7 @@ async fn shut_down(shutdown: Shutdown, signals: JoinHandle<()>, trail: Option<Au
 async fn right_manifest(path: &Path, partial: bool) -> anyhow::Result<Draft> {
     let draft = load::manifest(path)?;
     if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
-        check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
+        check_all(&draft, &KnownComponents::All).await.map_err(|error| suggest_partial(error, &draft))?;
     }
     Ok(draft)
 }
@@ -374,7 +375,8 @@ async fn prepare(
     let has_sagas = !draft.manifest.sagas.is_empty() || state.remote.is_some() || state.path.exists();
     let early = if has_sagas { Some(open_store(&draft.manifest).await?) } else { None };
     let pinned = pinned_sagas(early.as_ref().and_then(|(store, _)| store.as_ref())).await?;
-    let assembly = assemble(draft, runtime, (Compile::Later, partial), (places, pinned)).await?;
+    let how = (Compile::Later, partial, &KnownComponents::All);
+    let assembly = assemble(draft, runtime, how, (places, pinned)).await?;
     let stores = match early {
         Some(stores) => stores,
         None => open_store(&draft.manifest).await?,

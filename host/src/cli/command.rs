@@ -355,7 +355,8 @@ pub(super) enum Remote {
 
     /// Write the component that serves over the manifest's file
     ///
-    /// Then what serves and what the manifest names are the same again.
+    /// Then what serves and what the manifest names are the same again. It is refused for
+    /// a component that lacks what the service's `wit` describes, as after a rollback.
     #[command(verbatim_doc_comment)]
     Adopt {
         /// The service

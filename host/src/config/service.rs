@@ -106,8 +106,11 @@ static WIT: ManifestKey<PathKind> = ManifestKey::without_default(
     "wit",
     PathKind,
     "The folder of its WIT files, with those in its `deps`: the docs in them go into `/openapi.json`. Absent: no docs, \
-     because a component carries none. A component that lacks a function of the files, or has it with other types, is \
-     refused, at the start and by a swap; it may have more. A rollback may lead to one that has less.",
+     because a component carries none. A component that is new (in a swap, for `atoll check`, in a manifest that is \
+     applied) is refused if it lacks an interface that the files' world exports, or a function of an interface, or has \
+     it with other types; it may have more, and lack what is behind `@unstable`. Functions with resources, or with \
+     types of another package, are compared by their names. One that has served goes on when the files go on: a start, \
+     an apply and a rollback only warn.",
 );
 static TESTS: ManifestKey<PathKind> = ManifestKey::without_default(
     "tests",

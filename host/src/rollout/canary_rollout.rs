@@ -11,6 +11,7 @@ use super::swap::{Rollout, Swapped, does_not_start, report, report_refusal};
 use super::wiring::Clients;
 use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
 use crate::base::{Digest, ServiceName};
+use crate::contract::HeldTo;
 use crate::mesh::CanaryWatch;
 use crate::runtime::Revision;
 use crate::verdict::{Coin, Evidence, Judge, RollbackReason};
@@ -104,7 +105,7 @@ impl Rollout {
             return Err(SwapError::NoComponent(deployment.spec.name.clone()));
         }
         let id = self.record_intent(deployment, bytes.clone(), &order).await?;
-        let begun = match self.prepare(deployment, bytes, Clients::MustNotNotice).await {
+        let begun = match self.prepare_held(deployment, bytes, (Clients::MustNotNotice, order.held)).await {
             Ok(revision) if stable.as_ref().is_some_and(|stable| stable.digest() == revision.digest()) => {
                 Ok(Begun::AtOnce(report(&history)))
             }
@@ -203,6 +204,7 @@ impl Rollout {
     }
 
     /// Goes on with a canary that was under way when the host ended. Its evidence is kept, and its step begins anew.
+    /// It is new no more: the WIT files may have gone on.
     ///
     /// # Errors
     /// It cannot be resumed. Then the record says that it was aborted.
@@ -214,6 +216,7 @@ impl Rollout {
             no_way_back: open.plan.no_way_back,
             who: open.who.clone(),
             why: open.why.clone(),
+            held: HeldTo::Names,
         };
         let begun = self.resume_canary(deployment, &open, &order).await;
         if let Err(error) = &begun {
@@ -253,7 +256,7 @@ impl Rollout {
         }
         let (plan, digest) = plan.zip(Digest::parse(&open.digest)).ok_or(SwapError::NotBegun)?;
         let bytes = self.on_disk(move |archive| archive.load(&digest)).await?.ok_or(SwapError::NotBegun)?;
-        let revision = self.prepare(deployment, bytes, Clients::MustNotNotice).await?;
+        let revision = self.prepare_held(deployment, bytes, (Clients::MustNotNotice, order.held)).await?;
         let begin = (open.id, plan, order.clone(), Some(open.clone()));
         self.begin_canary(deployment, &stable, revision, begin).await.map(drop)
     }

@@ -4,6 +4,7 @@ use super::plan::CanaryPlan;
 use super::shadow_run::ShadowRun;
 use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
 use crate::base::Digest;
+use crate::contract::HeldTo;
 use crate::mesh::CanaryWatch;
 use crate::recording::ShadowTally;
 use crate::runtime::Revision;
@@ -25,6 +26,8 @@ pub struct RolloutOrder {
     pub who: String,
     /// Why, in the operator's words.
     pub why: Option<String>,
+    /// How far the component is held to the WIT files of its service.
+    pub held: HeldTo,
 }
 
 /// A canary that gets calls.

@@ -24,7 +24,7 @@ pub enum SwapError {
     /// Its imports of other services cannot be linked.
     #[error("the component is refused: it {0}")]
     Unwired(#[from] WireError),
-    /// The folder `wit` of its service does not describe it: a host could not start with both.
+    /// It is new, and lacks what the folder `wit` of its service describes.
     #[error("the component is refused: it {0}")]
     Undescribed(String),
     /// Other services or routes use something that it does not offer, or offers with other types.

@@ -145,6 +145,15 @@ impl Rollout {
         self.archive.is_some()
     }
 
+    /// The components that serve as `name`, or did: the one that serves now, the manifest's when it was read, and what
+    /// was promoted.
+    pub fn served_components(&self, name: &str) -> Vec<Digest> {
+        let Ok(rollouts) = self.rollouts(name) else { return Vec::new() };
+        let promoted = rollouts.ended.iter().filter(|entry| entry.outcome == RolloutOutcome::Promoted);
+        let promoted = promoted.filter_map(|entry| Digest::parse(&entry.digest));
+        promoted.chain(rollouts.serving).chain(rollouts.manifest).collect()
+    }
+
     /// The revision of a service's history whose digest begins with `digits`.
     pub fn kept(&self, name: &ServiceName, digits: &str) -> Option<Digest> {
         Digest::parse(&self.archive.as_ref()?.find(name, digits)?)

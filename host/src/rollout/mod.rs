@@ -60,5 +60,5 @@ pub use peers::{PeerPlace, PeerPlaces};
 pub use plan::CanaryPlan;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};
 pub use swap::{Rollout, Swapped};
-pub use trial::{Trial, TrialGround};
+pub use trial::{Trial, TrialGround, described};
 pub use wiring::{Importer, ManifestName, Need, Offers, Uses, WireError, needs_of, wire, wire_each};

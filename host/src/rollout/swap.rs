@@ -6,11 +6,11 @@ use super::peers::PeerPlaces;
 use super::revision_history::RevisionHistory;
 use super::spec::ServiceSpec;
 use super::start_ledger::StartLedger;
-use super::trial::{Trial, TrialGround};
+use super::trial::{Trial, TrialGround, described};
 use super::wiring::{Clients, Importer, Need, needs_of, wire};
 use crate::archive::Archive;
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
-use crate::contract::{BoundFunction, Contract, from_sources};
+use crate::contract::{BoundFunction, Contract, HeldTo};
 use crate::discovery::SourceReport;
 use crate::mesh::Service;
 use crate::registry::Registry;
@@ -22,7 +22,6 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Mutex as TurnMutex, Notify};
@@ -191,11 +190,21 @@ impl Rollout {
         bytes: Bytes,
         clients: Clients,
     ) -> Result<Arc<Revision>, SwapError> {
+        self.prepare_held(deployment, bytes, (clients, clients.into())).await
+    }
+
+    /// The same. `held`: how far the component is held to the WIT files of its service.
+    pub(super) async fn prepare_held(
+        &self,
+        deployment: &Deployment,
+        bytes: Bytes,
+        (clients, held): (Clients, HeldTo),
+    ) -> Result<Arc<Revision>, SwapError> {
         let runtime = Arc::clone(&self.runtime);
-        let wit = deployment.spec.wit.clone();
+        let (name, wit) = (deployment.spec.name.clone(), deployment.spec.wit.clone());
         let work = move || {
             let component = runtime.compile(&bytes)?;
-            Ok::<_, SwapError>((described(component.contract(), wit.as_deref(), clients), component))
+            Ok::<_, SwapError>((described(&name, component.contract(), wit.as_deref(), held), component))
         };
         let (described, component) = spawn_blocking(work).await.map_err(SwapError::Host)??;
         let contract = component.contract();
@@ -231,10 +240,10 @@ impl Rollout {
         let spec = &deployment.spec;
         let no_component = || SwapError::NoComponent(spec.name.clone());
         let runtime = Arc::clone(&self.runtime);
-        let wit = spec.wit.clone();
+        let (service, wit) = (spec.name.clone(), spec.wit.clone());
         let work = move || {
             let contract = Contract::decode(&bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
-            let described = described(&contract, wit.as_deref(), Clients::MustNotNotice);
+            let described = described(&service, &contract, wit.as_deref(), HeldTo::Files);
             Ok::<_, SwapError>((described, contract, runtime.compile(&bytes)))
         };
         let (described, contract, component) = spawn_blocking(work).await.map_err(SwapError::Host)??;
@@ -246,6 +255,18 @@ impl Rollout {
         let mut trial = Trial::run(&contract, &component, ground);
         trial.refusals.extend(described.err());
         Ok((trial, revision, spec.clone()))
+    }
+
+    /// Whether what serves as `name` has all that the WIT files of the service describe, as a new component must. The
+    /// error continues the sentence "the component …".
+    ///
+    /// # Errors
+    /// It lacks something of them.
+    pub async fn serves_as_described(&self, name: &str) -> Result<(), String> {
+        let (Ok(deployment), Some(contract)) = (self.find(name), self.contract(name)) else { return Ok(()) };
+        let (service, wit) = (deployment.spec.name.clone(), deployment.spec.wit.clone());
+        let compare = move || described(&service, &contract, wit.as_deref(), HeldTo::Files);
+        spawn_blocking(compare).await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     /// The contract of the revision that serves.
@@ -425,22 +446,6 @@ impl Deployment {
         self.traffic.metrics.swap_refused(error.kind());
         report_refusal(what, self.spec.name.as_str(), error);
     }
-}
-
-/// Compares a component with the WIT files of its service, if the manifest names their folder. The way back stays open
-/// where the files have gone on and the older component has less. The error continues the sentence "the component …".
-fn described(contract: &Contract, folder: Option<&Path>, clients: Clients) -> Result<(), String> {
-    let Some(folder) = folder else { return Ok(()) };
-    let compared = match clients {
-        Clients::MustNotNotice => from_sources(contract, folder).map(drop),
-        Clients::MayNotice => Contract::clone(contract).with_docs(folder).map(drop),
-    };
-    compared.map_err(|error| {
-        format!(
-            "does not fit {}, the `wit` of its service: {error}. Put the WIT files that it was built from there first",
-            folder.display()
-        )
-    })
 }
 
 /// Writes the line of a swap or a rollback that was refused.

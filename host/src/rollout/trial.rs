@@ -2,8 +2,10 @@
 
 use super::spec::ServiceSpec;
 use super::wiring::{Clients, Importer, Need, Offers, WireError, ambiguous, breaks, misnamed, reroute, wire_each};
-use crate::contract::{BoundFunction, Contract};
+use crate::base::ServiceName;
+use crate::contract::{BoundFunction, Contract, DocsError, HeldTo};
 use crate::runtime::{Component, Link, LoadError};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What would happen if a component replaced the one of a service.
@@ -102,6 +104,29 @@ impl Trial {
     pub fn fits(&self) -> bool {
         self.refusals.is_empty() && self.breaks.is_empty()
     }
+}
+
+/// Compares a component with the WIT files of its service, if the manifest names their folder. The way back stays open
+/// where the files have gone on and the older component has less: then the log says so. The error continues the sentence
+/// "the component …".
+///
+/// # Errors
+/// The component is new, and lacks what the files describe.
+pub fn described(
+    service: &ServiceName,
+    contract: &Contract,
+    folder: Option<&Path>,
+    held: HeldTo,
+) -> Result<(), String> {
+    let Some(folder) = folder else { return Ok(()) };
+    let unfit = |error: DocsError| {
+        format!("does not fit {}, the `wit` of its service: {error}; {}", folder.display(), error.help())
+    };
+    let (_, lacks) = held.describe(contract, folder).map_err(unfit)?;
+    if let Some(error) = lacks {
+        tracing::warn!(%service, "a component serves that {}", unfit(error));
+    }
+    Ok(())
 }
 
 /// Whether the service's grants and the host permit the component's other imports.

@@ -5,6 +5,7 @@ use super::canary_run::RolloutOrder;
 use super::error::SwapError;
 use super::swap::{Rollout, Swapped};
 use super::wiring::Clients;
+use crate::contract::HeldTo;
 use bytes::Bytes;
 
 impl Rollout {
@@ -34,7 +35,8 @@ impl Rollout {
         (rolls_back, who, why): (bool, &str, Option<&str>),
     ) -> Result<Swapped, SwapError> {
         let why = Some(why.unwrap_or("all nodes of the cluster").to_owned());
-        let order = RolloutOrder { who: who.to_owned(), why, ..RolloutOrder::default() };
+        // The nodes have agreed on it by their own files, which may have gone on before this node starts again.
+        let order = RolloutOrder { who: who.to_owned(), why, held: HeldTo::Names, ..RolloutOrder::default() };
         if rolls_back {
             return self.restore_given(name, bytes, &order).await;
         }

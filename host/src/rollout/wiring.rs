@@ -2,7 +2,7 @@
 //! its service.
 
 use crate::base::ServiceName;
-use crate::contract::{BoundFunction, Contract, Interface, InterfaceName, Unmet, noticed, rebound, unmet};
+use crate::contract::{BoundFunction, Contract, HeldTo, Interface, InterfaceName, Unmet, noticed, rebound, unmet};
 use crate::runtime::{Link, answers_http};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -293,6 +293,16 @@ pub(super) enum Clients {
     MustNotNotice,
     /// A rollback, which takes back what some of them may have begun to use.
     MayNotice,
+}
+
+impl From<Clients> for HeldTo {
+    /// The way back stays open when the WIT files have gone on, too.
+    fn from(clients: Clients) -> Self {
+        match clients {
+            Clients::MustNotNotice => Self::Files,
+            Clients::MayNotice => Self::Names,
+        }
+    }
 }
 
 /// The functions that routes call, as a component with this contract has them. It is `before` itself if they are the

@@ -14,6 +14,7 @@ mod stops;
 mod traffic;
 mod under_load;
 mod way_back;
+mod wit_files;
 
 use super::atoll::{Answer, Atoll, Home, Http, TIMEOUT, eventually};
 use super::components::component;

@@ -28,7 +28,7 @@ mod wit;
 pub use compact::{
     CompactError, CrossingFunction, CrossingFunctions, MAX_PARTS, Unwritable, read_compact, uncrossable, write_compact,
 };
-pub use compat::{Unmet, from_sources, misread, never_callable, noticed, rebound, uncallable, unmet};
+pub use compat::{HeldTo, Unmet, misread, never_callable, noticed, rebound, uncallable, unmet};
 pub use http_binding::{
     BoundFunction, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Location, ParamSource,
     header_title_case,
@@ -37,6 +37,5 @@ pub use json::{Integer, Names, Value, is_list_of_textual, is_nullable, is_textua
 pub use openapi::{Info, Operation, SagaOperation, document};
 pub use wit::{
     Alias, Case, Contract, DecodeError, DocsError, Enum, FORBIDDEN, Field, Flags, Function, FunctionName,
-    HOST_PACKAGES, HOW_TO_BUILD, Interface, InterfaceName, LookupError, Param, Record, SourceInterface, Type,
-    UNAVAILABLE, Variant,
+    HOST_PACKAGES, HOW_TO_BUILD, Interface, InterfaceName, LookupError, Param, Record, Type, UNAVAILABLE, Variant,
 };

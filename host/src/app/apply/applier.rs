@@ -12,6 +12,7 @@ use super::kept_revisions::{self, ComponentFiles};
 use super::manifest_in_use::{HostAssets, ManifestInUse};
 use crate::admin::{ApplyOrder, ApplyView, OperationError};
 use crate::app::assembly::check::check_all;
+use crate::app::assembly::known_components::KnownComponents;
 use crate::app::assembly::load::Compile;
 use crate::app::assembly::routed_places::RoutedPlaces;
 use crate::app::assembly::saga_plans::pinned_sagas;
@@ -142,8 +143,9 @@ impl Applier {
         let path = &self.parts.path;
         let name = name.unwrap_or_else(|| path.display().to_string());
         let mut draft = Draft::parse(&name, text, path.parent().unwrap_or(Path::new("")), &environment);
+        let known = self.known(now);
         if !draft.findings().is_empty() || !draft.absent().is_empty() {
-            let error = check_all(&draft).await.err();
+            let error = check_all(&draft, &known).await.err();
             return Err(wrong(error.unwrap_or_else(|| anyhow::anyhow!("it is not whole"))));
         }
         let archive = self.parts.rollout.archive();
@@ -154,7 +156,7 @@ impl Applier {
         let mut places = now.places.clone();
         let agreed = AgreedComponents::of(self.parts.cluster.as_deref());
         let kept = block_in_place(|| agreed.stand_in(&mut draft.manifest, &files.files, &self.parts.rollout));
-        let compile = (Compile::NowBut(kept), false);
+        let compile = (Compile::NowBut(kept), false, &known);
         let assembled = assemble(&draft, &self.parts.runtime, compile, (&mut places, pinned)).await;
         let assembly = assembled.map_err(wrong)?;
         let text = draft.text().to_owned();
@@ -167,6 +169,13 @@ impl Applier {
         changes.sort_by(|one, other| one.key.cmp(&other.key));
         changes.dedup_by(|one, other| one.key == other.key && one.class == other.class);
         Ok(NextManifest { in_use, assembly, places, files, changes, agreed })
+    }
+
+    /// The components that serve, or have served: only what is new has to have all that its WIT files describe.
+    fn known(&self, now: &AppliedManifest) -> KnownComponents {
+        let names = now.in_use.manifest.services.iter().map(|service| service.spec.name.clone());
+        let served = names.map(|name| (name.clone(), self.parts.rollout.served_components(name.as_str())));
+        KnownComponents::Served(served.collect())
     }
 
     /// The components that are others than those that serve.
@@ -214,6 +223,7 @@ impl Applier {
         let names = manifest.services.iter().map(|service| service.spec.name.clone());
         let health: Vec<_> = names.zip(std::mem::take(&mut assembly.health_checks)).collect();
         let kept = now.in_use.kept_routes(&in_use);
+        let warnings = std::mem::take(&mut assembly.warnings);
         let archive = self.parts.rollout.archive();
         block_in_place(|| files.keep(archive)).map_err(failed)?;
         let exchanged: Vec<_> = exchange.changed().cloned().collect();
@@ -238,6 +248,9 @@ impl Applier {
         leaving.drained(LEAVING).await;
         self.parts.rollout.withdraw(&gone);
         self.parts.rollout.note_formats(&exchanged).await;
+        for warning in &warnings {
+            tracing::warn!("{warning} ({})", warning.help());
+        }
         let count = changes.len();
         tracing::info!(changes = count, "a manifest was applied");
         note_change(ChangeKind::ManifestApplied, "", None, &counted(count, "change", "changes"));

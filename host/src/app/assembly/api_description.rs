@@ -3,7 +3,9 @@
 
 use crate::base::ServiceName;
 use crate::config::{Manifest, ServiceConfig};
-use crate::contract::{BoundFunction, Contract, Info, Names, Operation, SagaOperation, Type, document, rebound};
+use crate::contract::{
+    BoundFunction, Contract, DocsError, HeldTo, Info, Names, Operation, SagaOperation, Type, document, rebound,
+};
 use crate::gateway::{Answerer, Gateway, Target};
 use crate::mesh::{Mesh, Service};
 use crate::registry::Registry;
@@ -130,14 +132,11 @@ impl ApiDescription {
     /// files: then its functions have no docs.
     fn with_docs(&self, service: &ServiceName, contract: Arc<Contract>) -> Arc<Contract> {
         let Some(folder) = self.folders.get(service) else { return contract };
-        let mut described = Contract::clone(&contract);
-        match described.with_docs(folder) {
-            Ok(_) => described.into(),
-            Err(error) => {
-                tracing::warn!(%service, %error, "the OpenAPI document has no docs of this service");
-                contract
-            }
+        let Ok((described, lacks)) = HeldTo::Names.describe(&contract, folder) else { return contract };
+        if let Some(error) = lacks.filter(|error| !matches!(error, DocsError::Differs { .. })) {
+            tracing::warn!(%service, %error, "the OpenAPI document has no docs of this service");
         }
+        described.into()
     }
 }
 

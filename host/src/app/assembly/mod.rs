@@ -2,12 +2,13 @@
 //! routes; and all that is wrong with a manifest, told at once.
 //! Always: `run`, `check`, `inspect`, `test` and `apply` go through the same steps.
 //! Never: it serves, listens or changes data.
-//! From the top: `assemble` → `load`, `trust`, `edge_files`, `probe`, `state_refusals` → the plans of events, schedules
+//! From the top: `assemble` → `load`, `known_components`, `trust`, `edge_files`, `probe`, `state_refusals` → the plans of events, schedules
 //! and sagas → `api_description`, `warnings`. What is wrong is collected by `late_findings`.
 
 pub(super) mod api_description;
 pub(super) mod check;
 pub(super) mod event_plan;
+pub(super) mod known_components;
 pub(super) mod load;
 mod probe;
 mod registries;
@@ -27,7 +28,7 @@ use crate::app::late_findings::LateFindings;
 use crate::base::ServiceName;
 use crate::config::{Draft, Finding, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
 use crate::contract::{
-    BoundFunction, Contract, FunctionName, HttpBindingError, HttpBindingKey, HttpBindingSpec, Interface, from_sources,
+    BoundFunction, Contract, FunctionName, HttpBindingError, HttpBindingKey, HttpBindingSpec, Interface,
 };
 use crate::gateway::{Answerer, Target};
 use crate::health;
@@ -36,6 +37,7 @@ use crate::runtime::{Component, Runtime, answers_http};
 use crate::saga::SagaDefinition;
 use api_description::ApiDescription;
 use event_plan::EventPlan;
+use known_components::KnownComponents;
 use load::Compile;
 use probe::health_check;
 use routed_places::RoutedPlaces;
@@ -82,8 +84,9 @@ impl Assembly {
 }
 
 /// Loads the components and checks that they and the routes fit together. With `partial`, a service or a route that
-/// cannot be served is left out, and so is each service whose imports only such a service answers. `pinned` are the
-/// definitions of the sagas that have not ended.
+/// cannot be served is left out, and so is each service whose imports only such a service answers. A component that is
+/// not `known` is refused for what it lacks of its service's WIT files. `pinned` are the definitions of the sagas that
+/// have not ended.
 ///
 /// # Errors
 /// Everything that is wrong with the manifest and its components, each with its position in the manifest; except for
@@ -91,7 +94,7 @@ impl Assembly {
 pub(super) async fn assemble(
     draft: &Draft,
     runtime: &Arc<Runtime>,
-    (compile, partial): (Compile, bool),
+    (compile, partial, known): (Compile, bool, &KnownComponents),
     (places, pinned): (&mut RoutedPlaces, Vec<SagaDefinition>),
 ) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
@@ -99,7 +102,7 @@ pub(super) async fn assemble(
     let mut doubtful = edge_tls::check(manifest, &mut findings);
     doubtful.extend(edge_files::check(manifest, &mut findings).into_iter().chain(private_files::check(manifest)));
     let loaded = load::components(manifest, runtime, compile, &mut findings).await?;
-    let mut components = link(draft, loaded, &mut findings);
+    let mut components = link(draft, loaded, known, (&mut findings, &mut doubtful));
     let mut needs: Vec<Need> = idempotent(manifest, &components).collect();
     let health_checks = manifest.services.iter().zip(&components).map(|(service, component)| {
         let contract = component.as_ref().map(|component| &*component.described);
@@ -210,7 +213,8 @@ pub(super) fn offers<'a>(services: impl Iterator<Item = (&'a ServiceConfig, Opti
 fn link(
     draft: &Draft,
     components: Vec<Option<Component>>,
-    findings: &mut LateFindings<'_>,
+    known: &KnownComponents,
+    (findings, doubtful): (&mut LateFindings<'_>, &mut Vec<Finding>),
 ) -> Vec<Option<ServiceComponent>> {
     let manifest = &draft.manifest;
     let unknown = unknown(draft, &components);
@@ -239,7 +243,7 @@ fn link(
             {
                 findings.component(name, &error);
             }
-            let described = describe(service, contract, findings);
+            let described = known.describe(manifest, service, &component, (findings, doubtful));
             for text in &service.spec.idempotent {
                 if let Err(error) = contract.lookup(text) {
                     let (key, help) = (LateFindingKey::Idempotent, error.help(""));
@@ -279,24 +283,6 @@ impl UnknownContracts {
             WireError::OnlyReplaced { .. } | WireError::Ambiguous { .. } | WireError::Unmet { .. } => false,
         }
     }
-}
-
-/// The contract with the docs of the service's WIT files.
-fn describe(service: &ServiceConfig, contract: &Arc<Contract>, findings: &mut LateFindings<'_>) -> Arc<Contract> {
-    let Some(folder) = &service.spec.wit else { return Arc::clone(contract) };
-    // What was promoted, or rolled back to, in place of the manifest's component may be older than the files: then a
-    // start must not be refused for what the running host has allowed.
-    let found = if service.spec.manifest.is_some() {
-        let mut older = Contract::clone(contract);
-        older.with_docs(folder).map(|_| older)
-    } else {
-        from_sources(contract, folder)
-    };
-    found.map(Arc::new).unwrap_or_else(|error| {
-        let help = "name the folder of the WIT package that the component was built from";
-        findings.service(&service.spec.name, LateFindingKey::Wit, error.to_string(), help);
-        Arc::clone(contract)
-    })
 }
 
 /// What the routes lead to.

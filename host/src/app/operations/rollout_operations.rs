@@ -142,6 +142,13 @@ impl HostOperations {
             }
             _ => self.rollout.component(digest).await.map_err(refusal)?,
         };
+        // What the way back, or a canary that was taken back, has left may be older than the WIT files.
+        self.rollout.serves_as_described(name).await.map_err(|lacks| {
+            conflict(format!(
+                "the manifest would be wrong: the component {lacks}. Until then {} serves on, also after a restart",
+                digest.short()
+            ))
+        })?;
         let target = path.clone();
         let written = spawn_blocking(move || replace_file(&target, &component)).await;
         let written = written.map_err(|error| OperationError::caused_by(OperationErrorKind::Internal, error))?;

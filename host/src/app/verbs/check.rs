@@ -1,6 +1,7 @@
 //! `atoll check`: everything that `run` would find wrong, without serving.
 
 use crate::app::assembly::check::check_all;
+use crate::app::assembly::known_components::KnownComponents;
 use crate::app::assembly::load;
 use crate::config::Finding;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub struct Summary {
 /// Everything that is wrong with the manifest and its components, and everything that does not fit together.
 pub async fn check(path: &Path) -> anyhow::Result<Summary> {
     let draft = load::manifest(path)?;
-    let (manifest, assembly) = (&draft.manifest, check_all(&draft).await?);
+    let (manifest, assembly) = (&draft.manifest, check_all(&draft, &KnownComponents::None).await?);
     Ok(Summary {
         services: manifest.services.len(),
         components: assembly.components.iter().flatten().count(),

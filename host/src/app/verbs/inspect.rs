@@ -1,14 +1,15 @@
 //! `atoll inspect`: what a component exports and imports, and what it would break as a service of a manifest, without
 //! serving.
 
+use crate::app::assembly::known_components::KnownComponents;
 use crate::app::assembly::load::{self, Compile};
 use crate::app::assembly::routed_places::RoutedPlaces;
 use crate::app::assembly::service_component::ServiceComponent;
 use crate::app::assembly::{Assembly, assemble, offers};
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
-use crate::contract::{Contract, HOW_TO_BUILD};
-use crate::rollout::{Importer, Need, SwapError, Trial, TrialGround, needs_of};
+use crate::contract::{Contract, HOW_TO_BUILD, HeldTo};
+use crate::rollout::{Importer, Need, SwapError, Trial, TrialGround, described, needs_of};
 use crate::runtime::{LoadError, refusals};
 use anyhow::{Context, anyhow};
 use std::fs;
@@ -84,15 +85,16 @@ async fn try_as(
         return Err(SwapError::NoComponent(name.clone()).into());
     }
     let runtime = load::engine(manifest)?;
-    let assembly =
-        match assemble(&draft, &runtime, (Compile::Now, false), (&mut RoutedPlaces::default(), Vec::new())).await {
-            Ok(assembly) => assembly,
-            // The cause may be the component that this one would replace, so the check is repeated with this one.
-            Err(_) => {
-                draft.manifest.services[index].component = Some(file.to_owned());
-                assemble(&draft, &runtime, (Compile::Now, false), (&mut RoutedPlaces::default(), Vec::new())).await?
-            }
-        };
+    // What this one would replace may be older than the WIT files.
+    let how = || (Compile::Now, false, &KnownComponents::All);
+    let assembly = match assemble(&draft, &runtime, how(), (&mut RoutedPlaces::default(), Vec::new())).await {
+        Ok(assembly) => assembly,
+        // The cause may be the component that this one would replace, so the check is repeated with this one.
+        Err(_) => {
+            draft.manifest.services[index].component = Some(file.to_owned());
+            assemble(&draft, &runtime, how(), (&mut RoutedPlaces::default(), Vec::new())).await?
+        }
+    };
     let manifest = &draft.manifest;
     let compiler = Arc::clone(&runtime);
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
@@ -114,6 +116,7 @@ async fn try_as(
     // A reason that holds for every host was found by its contract alone.
     let found: Vec<String> = refusals(contract).iter().map(ToString::to_string).collect();
     trial.refusals.retain(|refusal| !found.contains(refusal));
+    trial.refusals.extend(described(name, contract, service.spec.wit.as_deref(), HeldTo::Files).err());
     Ok(ManifestTrial { service, manifest: path.to_owned(), trial })
 }
 

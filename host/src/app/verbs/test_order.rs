@@ -3,6 +3,7 @@
 
 use super::stand_ins::StandIns;
 use super::test_bench::{TestBench, TestedService};
+use crate::app::assembly::known_components::KnownComponents;
 use crate::app::assembly::load::{self, Compile};
 use crate::app::assembly::routed_places::RoutedPlaces;
 use crate::app::assembly::{Assembly, assemble};
@@ -45,8 +46,9 @@ pub async fn test(path: &Path, order: &TestOrder) -> anyhow::Result<Vec<TestCase
     }
     prepare(&mut draft, path, order)?;
     let runtime = load::engine(&draft.manifest)?;
+    let known = KnownComponents::None;
     let mut assembly =
-        assemble(&draft, &runtime, (Compile::Now, false), (&mut RoutedPlaces::default(), Vec::new())).await?;
+        assemble(&draft, &runtime, (Compile::Now, false, &known), (&mut RoutedPlaces::default(), Vec::new())).await?;
     let manifest = &draft.manifest;
     never_refuse(&mut assembly);
     let tested = tested(manifest, &assembly)?;

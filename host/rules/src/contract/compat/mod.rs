@@ -12,7 +12,7 @@ mod unmet;
 mod waiting;
 
 pub use evolution::{misread, noticed, rebound};
-pub use sources::from_sources;
+pub use sources::HeldTo;
 pub use uncallable::uncallable;
 pub use unmet::{Unmet, unmet};
 pub use waiting::never_callable;

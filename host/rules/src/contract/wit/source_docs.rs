@@ -1,6 +1,7 @@
 //! Takes docs from WIT sources into a contract: a component carries no docs.
 
 use super::interface::{Contract, Function, Interface, InterfaceName};
+use super::source_worlds::{is_unstable, world_exports};
 use super::type_reader::TypeReader;
 use super::types::{Alias, Case, Enum, Field, Flags, Record, Type, Variant};
 use std::collections::{HashMap, HashSet};
@@ -29,15 +30,40 @@ pub enum DocsError {
     },
 }
 
+impl DocsError {
+    /// What to do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Sources(_) => "correct the file",
+            Self::Foreign { .. } => "put the WIT files there that the component was built from, or name their folder",
+            Self::Differs { .. } => {
+                "build the component from these files, or put those there first that it was built from"
+            }
+        }
+    }
+}
+
 /// An interface that a component exports, as WIT sources describe it.
 #[derive(Debug, Clone)]
-pub struct SourceInterface {
+pub(crate) struct SourceInterface {
     /// Its name in the sources.
     pub name: InterfaceName,
     /// Its functions. A type of a package that is not read is an opaque resource here.
     pub interface: Interface,
     /// Where each function stands: `wit/users.wit:12:3`.
     pub places: HashMap<String, String>,
+    /// The functions behind a feature (`@unstable`), which a component may be built without.
+    pub optional: HashSet<String>,
+}
+
+/// What WIT sources describe of a component.
+pub(crate) struct Sources {
+    /// The interfaces that it exports.
+    pub interfaces: Vec<SourceInterface>,
+    /// For each world of the folder's own package that exports something, the interfaces that it exports and the
+    /// component does not, each with its place. Those of the host, and those without a function that a component must
+    /// have, are left out.
+    pub worlds: Vec<Vec<(InterfaceName, String)>>,
 }
 
 impl Contract {
@@ -50,7 +76,7 @@ impl Contract {
     ///
     /// # Errors
     /// The files cannot be read, or they describe no interface of this component.
-    pub fn with_docs(&mut self, folder: &Path) -> Result<Vec<SourceInterface>, DocsError> {
+    pub(crate) fn with_docs(&mut self, folder: &Path) -> Result<Sources, DocsError> {
         let group = UnresolvedPackageGroup::parse_dir(folder).map_err(|error| {
             // A parse error says what is wrong, and in which line. Of other errors only the chain of causes does
             // (`{:#}`).
@@ -60,10 +86,14 @@ impl Contract {
         // A project has its own world in the folder, and the contract that it implements often in `deps`, as one file
         // or one folder for each package. What does not parse there is not the project's.
         let groups: Vec<_> = std::iter::once(group).chain(dependencies(folder)).collect();
-        let (mut documented, mut taken) = (HashMap::new(), Vec::new());
+        let (mut documented, mut taken, mut callable) = (HashMap::new(), Vec::new(), HashSet::new());
         let packages: Vec<_> = groups.iter().flat_map(packages_of).collect();
         for (map, package) in &packages {
             let sources = described(package, map);
+            let is_callable = |source: &&SourceInterface| {
+                source.interface.functions.keys().any(|function| !source.optional.contains(function))
+            };
+            callable.extend(sources.iter().filter(is_callable).map(|source| source.name.clone()));
             let mut merge = Merge::default();
             for (name, interface) in &self.exports {
                 if let Some(source) = sources.iter().find(|source| source.name.compatible(name))
@@ -79,7 +109,12 @@ impl Contract {
             return Err(DocsError::Foreign { packages: packages.collect() });
         }
         self.exports.extend(documented);
-        Ok(taken)
+        let own = packages.first().map(|(map, package)| world_exports(package, map)).unwrap_or_default();
+        let is_lacking = |name: &InterfaceName| {
+            callable.contains(name) && !name.is_of_host() && !self.exports.keys().any(|own| name.compatible(own))
+        };
+        let lacking = own.into_iter().map(|world| world.into_iter().filter(|(name, _)| is_lacking(name)).collect());
+        Ok(Sources { interfaces: taken, worlds: lacking.collect() })
     }
 }
 
@@ -119,7 +154,9 @@ fn described(package: &UnresolvedPackage, map: &SourceMap) -> Vec<SourceInterfac
     own.filter_map(|(_, interface)| {
         let name = InterfaceName::new(&package.name.interface_id(interface.name.as_ref()?));
         let places = interface.functions.iter().map(|(name, own)| (name.clone(), map.render_location(own.span)));
-        Some(SourceInterface { name, places: places.collect(), interface: types.interface(interface) })
+        let unstable = interface.functions.iter().filter(|(_, own)| is_unstable(&own.stability));
+        let optional = unstable.map(|(name, _)| name.clone()).collect();
+        Some(SourceInterface { name, places: places.collect(), optional, interface: types.interface(interface) })
     })
     .collect()
 }
