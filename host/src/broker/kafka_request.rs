@@ -86,7 +86,9 @@ impl KafkaRequest {
     pub(super) fn create_topic(topic: &str, replicas: i16, settings: &[(&str, String)]) -> Self {
         let mut body = WireWriter::default();
         body.length(1).text(topic).i32(1).i16(replicas).length(0).length(settings.len());
-        settings.iter().for_each(|(name, value)| drop(body.text(name).text(value)));
+        for (name, value) in settings {
+            body.text(name).text(value);
+        }
         Self::new(CREATE_TOPICS, body.i32(SERVER_TIME).i8(0))
     }
 
@@ -94,7 +96,9 @@ impl KafkaRequest {
     pub(super) fn describe(topic: &str, settings: &[&str]) -> Self {
         let mut body = WireWriter::default();
         body.length(1).i8(2).text(topic).length(settings.len());
-        settings.iter().for_each(|name| drop(body.text(name)));
+        for name in settings {
+            body.text(name);
+        }
         Self::new(DESCRIBE_CONFIGS, body.i8(0))
     }
 
