@@ -13,6 +13,10 @@ use std::time::Duration;
 
 /// About how many bytes are read together.
 const PAGE_BYTES: i32 = 1 << 20;
+/// How long a server may wait for more. One that may not wait at all answers nothing at all, if it is Tansu 0.6.
+const WAIT: Duration = Duration::from_millis(10);
+/// How often a part of the log is asked for that a server does not answer, although the log goes on.
+const TRIES: usize = 3;
 /// How much further back each next look for the latest event begins, and how far at most.
 const BACK: (u64, u64) = (8, 4096);
 
@@ -117,12 +121,14 @@ impl KafkaLog {
 
     /// The records from `offset` on, or from the first one that is there.
     pub(super) async fn fetch(&self, offset: u64, isolation: ReadIsolation) -> Result<LogPage, BrokerError> {
-        let page = self.fetch_bytes((offset, PAGE_BYTES), Duration::ZERO, isolation).await?;
-        if page.next <= offset && page.end > offset {
-            let what = self.what();
-            return Err(BrokerError::Away(format!("{what}: nothing is answered for offset {offset}, before the end")));
+        for _ in 0..TRIES {
+            let page = self.fetch_bytes((offset, PAGE_BYTES), WAIT, isolation).await?;
+            // A server may look for the end after it has looked for records.
+            if page.next > offset || page.end <= offset {
+                return Ok(page);
+            }
         }
-        Ok(page)
+        Err(BrokerError::Away(format!("{}: nothing is answered for offset {offset}", self.what())))
     }
 
     /// As [`KafkaLog::fetch`], about so many bytes; it waits for `wait` if there is nothing.
@@ -177,20 +183,23 @@ impl KafkaLog {
         if known.0 == end {
             return Ok(known);
         }
-        let found = (end, self.event_before(end).await?);
+        let found = (end, self.latest_event(end).await?);
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(found)
     }
 
-    /// The number of the latest event before offset `end`; if all have been removed, that of the last one removed; 0 if
-    /// there never was one.
-    async fn event_before(&self, end: u64) -> Result<u64, BrokerError> {
+    /// The number of the latest event; if all have been removed, that of the last one removed; 0 if there never was
+    /// one. The log ends at `end`, or behind it: Tansu 0.6 in memory tells an end inside of the last batch.
+    async fn latest_event(&self, end: u64) -> Result<u64, BrokerError> {
         let (mut to, mut step, mut beginning) = (end, 1, None);
         loop {
             let from = to.saturating_sub(step).max(beginning.unwrap_or(0));
             let (mut offset, mut found) = (from, None);
             while offset < to {
                 let page = self.fetch(offset, ReadIsolation::Committed).await?;
+                if offset + 1 == end {
+                    to = to.max(page.end);
+                }
                 found = events(page.records).take_while(|event| event.number <= to).last().or(found);
                 if page.next <= offset {
                     break;

@@ -8,6 +8,8 @@ use crate::events::longest;
 const ENVELOPE: usize = 8 << 10;
 /// The most bytes of one batch: servers take 1,048,588 by default.
 const BATCH: usize = 1_000_000;
+/// For ever, in milliseconds. Tansu 0.6 reads -1, which is the same by the protocol, as less than no time.
+const FOR_EVER: &str = "9223372036854775807";
 /// The settings that are looked at.
 pub(super) const LOOKED_AT: [&str; 5] =
     ["cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes", "compression.type"];
@@ -16,7 +18,7 @@ pub(super) const LOOKED_AT: [&str; 5] =
 pub(super) fn wanted(replicas: u8) -> Vec<(&'static str, String)> {
     vec![
         ("cleanup.policy", "delete".to_owned()),
-        ("retention.ms", "-1".to_owned()),
+        ("retention.ms", FOR_EVER.to_owned()),
         ("retention.bytes", "-1".to_owned()),
         ("max.message.bytes", "1048588".to_owned()),
         // The server undoes what others compress: each of their ways would be another library here.
@@ -41,7 +43,7 @@ pub(super) fn check(name: &str, partitions: usize, settings: &[(String, String)]
         );
     }
     for limit in ["retention.ms", "retention.bytes"] {
-        if let Some(value) = value(limit).filter(|value| *value != "-1") {
+        if let Some(value) = value(limit).filter(|value| !["-1", FOR_EVER].contains(value)) {
             return unfit(format!(
                 "has `{limit}={value}`: the server would drop events that no subscriber has handled. Set it to -1; \
                  `retention` of the topic in the manifest says what goes"
