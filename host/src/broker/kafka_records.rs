@@ -230,7 +230,12 @@ mod tests {
         #[test]
         fn records_read_as_they_were_written(
             records in proptest::collection::vec(
-                (0..i64::MAX, proptest::option::of(".{0,20}"), ".{0,40}", proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4)),
+                (
+                    0..i64::MAX,
+                    proptest::option::of(".{0,20}"),
+                    ".{0,40}",
+                    proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4),
+                ),
                 1..9
             ),
             cut in 0..400_usize,

@@ -1,12 +1,12 @@
 //! The log of a topic at a server of the Kafka protocol.
 //!
 //! An append that was not answered may still arrive. So that it is not repeated when it has, a host writes with a
-//! producer's id and epoch, which its transactional id names for ever: after an error it takes the next epoch and writes
-//! a *mark* in it. From then on the server refuses whatever comes of an earlier epoch, of this process or of another one
-//! with the same database, and what has arrived stands before the mark: it is looked for there before anything is sent
-//! again. No transaction is ever begun.
+//! producer's id and epoch, which its transactional id names for ever: after an error it takes the next epoch and
+//! writes a *mark* in it. From then on the server refuses whatever comes of an earlier epoch, of this process or of
+//! another one with the same database, and what has arrived stands before the mark: it is looked for there before
+//! anything is sent again. No transaction is ever begun.
 
-use super::broker_log::{BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
+use super::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
 use super::error::BrokerError;
 use super::kafka_cluster::KafkaCluster;
 use super::kafka_log::{KafkaLog, PreparedTopic, events};
@@ -252,6 +252,16 @@ impl BrokerLog for KafkaTopic {
             self.listen().await;
             Ok(())
         })
+    }
+}
+
+impl Broker for Arc<KafkaCluster> {
+    fn log(&self, topic: &TopicName, writer: &str) -> Arc<dyn BrokerLog> {
+        Arc::new(KafkaTopic::new(self, topic, writer))
+    }
+
+    fn place(&self) -> &str {
+        self.address()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The promises of `docs/events.md`, each written once and held over every log: the host's own database, JetStream,
-//! RabbitMQ and the Kafka protocol, and the database on PostgreSQL and Redis, on real servers that are killed, stopped and
-//! paused. Without a server (`just brokers` and `just state-backends` install them) those over it pass, and say so.
+//! RabbitMQ and the Kafka protocol, and the database on PostgreSQL and Redis, on real servers that are killed, stopped
+//! and paused. Without a server (`just brokers` and `just state-backends` install them) those over it pass, and say so.
 
 use super::super::atoll::{Atoll, Home, Http, TIMEOUT, eventually};
 use super::super::state_server::StateServer;
