@@ -67,7 +67,7 @@ impl KafkaLog {
             place = self.cluster.place_of(&self.name).await?;
         }
         check(place.error, &what)?;
-        let asked = self.cluster.ask_any(&KafkaRequest::describe(&self.name, &kafka_settings::LOOKED_AT)).await?;
+        let asked = self.cluster.ask_any(&KafkaRequest::describe(&self.name)).await?;
         let settings = kafka_request::described(&asked, &what)?;
         let batch = kafka_settings::check(&self.name, place.partitions, &settings)?;
         let leader = place.leader.ok_or_else(|| BrokerError::Away(format!("{what}: it has no leader")))?;

@@ -92,14 +92,9 @@ impl KafkaRequest {
         Self::new(CREATE_TOPICS, body.i32(SERVER_TIME).i8(0))
     }
 
-    /// The settings of a topic.
-    pub(super) fn describe(topic: &str, settings: &[&str]) -> Self {
-        let mut body = WireWriter::default();
-        body.length(1).i8(2).text(topic).length(settings.len());
-        for name in settings {
-            body.text(name);
-        }
-        Self::new(DESCRIBE_CONFIGS, body.i8(0))
+    /// All settings of a topic: Tansu 0.6 does not read a choice of them.
+    pub(super) fn describe(topic: &str) -> Self {
+        Self::new(DESCRIBE_CONFIGS, WireWriter::default().length(1).i8(2).text(topic).i32(-1).i8(0))
     }
 
     /// Who keeps account of a transactional id.

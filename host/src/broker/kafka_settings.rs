@@ -10,9 +10,6 @@ const ENVELOPE: usize = 8 << 10;
 const BATCH: usize = 1_000_000;
 /// For ever, in milliseconds. Tansu 0.6 reads -1, which is the same by the protocol, as less than no time.
 const FOR_EVER: &str = "9223372036854775807";
-/// The settings that are looked at.
-pub(super) const LOOKED_AT: [&str; 5] =
-    ["cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes", "compression.type"];
 
 /// The settings of a topic that is created. What old events go, the host decides: the server keeps all.
 pub(super) fn wanted(replicas: u8) -> Vec<(&'static str, String)> {
