@@ -8,7 +8,7 @@ use std::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_publish_and_read_on_a_topic_with_a_prefix() {
-    let Some(server) = KafkaServer::start().await else { return };
+    let Some(server) = KafkaServer::tansu().await else { return };
     let home = Home::new(&format!("[events]\nbroker = '{}/shop.eu'\n{MANIFEST}", server.address()));
     let host = home.start().await;
     let book = Book::of(&host);
@@ -35,7 +35,7 @@ async fn others_publish_and_read_on_a_topic_with_a_prefix() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_would_drop_events_or_has_more_partitions_is_refused_by_name() {
-    let Some(server) = KafkaServer::start().await else { return };
+    let Some(server) = KafkaServer::noida().await else { return };
     let mut client = server.client().await;
     client.create("a.entries", 1, &[("retention.ms", "3600000"), ("cleanup.policy", "delete")]).await;
     client.create("b.entries", 3, &[]).await;

@@ -1,5 +1,5 @@
-//! A real server of the Kafka protocol, Tansu with its data in a file, which a test kills, stops, pauses and starts
-//! again.
+//! Real servers of the Kafka protocol, which a test stops, pauses and starts again: noida-db, which writes its data into
+//! a file, and Tansu, which has them in memory.
 
 use super::super::atoll::{TIMEOUT, eventually};
 use super::super::components::workspace;
@@ -22,9 +22,18 @@ pub struct KafkaServer {
 }
 
 impl KafkaServer {
-    /// A running server; `None` if there is none, which `just brokers` installs.
-    pub async fn start() -> Option<Self> {
-        let binary = workspace().join(".tools/tansu/bin/tansu");
+    /// A running noida-db; `None` if there is none, which `just brokers` installs.
+    pub async fn noida() -> Option<Self> {
+        Self::start("noida-db").await
+    }
+
+    /// A running Tansu, which forgets everything when it ends; `None` as with noida-db.
+    pub async fn tansu() -> Option<Self> {
+        Self::start("tansu").await
+    }
+
+    async fn start(name: &str) -> Option<Self> {
+        let binary = workspace().join(".tools/kafka/bin").join(name);
         if !binary.exists() {
             eprintln!("{} is missing (`just brokers` installs it): nothing was tested", binary.display());
             return None;
@@ -39,12 +48,14 @@ impl KafkaServer {
     /// Starts it with the data that it has, on the port that it had.
     pub async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let (own, data) = (format!("tcp://127.0.0.1:{}", self.port), self.folder.path().join("tansu.db"));
+        let (own, port) = (format!("tcp://127.0.0.1:{}", self.port), self.port.to_string());
+        let arguments = match self.is_tansu() {
+            true => vec!["broker", "--silent", "--listener-url", &own, "--advertised-listener-url", &own],
+            false => vec!["start", "--only", "kafka", "--kafka-port", &port, "--data-dir", "data"],
+        };
         let mut command = Command::new(&self.binary);
-        command.args(["broker", "--silent", "--listener-url", &own, "--advertised-listener-url", &own]);
-        command.args(["--storage-engine", &format!("file://{}", data.display())]).current_dir(self.folder.path());
-        command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        self.child = Some(command.spawn().unwrap());
+        command.args(arguments).current_dir(self.folder.path()).kill_on_drop(true);
+        self.child = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         // What it listens for it does not answer at once.
         let answers = async || {
             let asked = async { KafkaClient::connect(self.port).await.ok()?.ask(18, 0, &[]).await.ok() };
@@ -53,14 +64,19 @@ impl KafkaServer {
         eventually("the server answers", answers).await;
     }
 
-    /// `kill -9`.
+    fn is_tansu(&self) -> bool {
+        self.binary.ends_with("tansu")
+    }
+
+    /// As [`KafkaServer::stop`]. noida-db writes its file each second: a `kill -9` would take away what it has
+    /// acknowledged since, and no host can mend that.
     pub async fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().await.unwrap();
+        self.stop().await;
     }
 
     /// SIGTERM, and waits for the end.
     pub async fn stop(&mut self) {
+        assert!(!self.is_tansu(), "it would forget everything");
         self.signal(Signal::TERM);
         let mut child = self.child.take().unwrap();
         timeout(TIMEOUT, child.wait()).await.unwrap().unwrap();

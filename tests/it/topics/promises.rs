@@ -51,18 +51,6 @@ macro_rules! trouble_of {
 }
 
 impl TestedLog {
-    fn jet_stream(server: NatsServer) -> Self {
-        Self::JetStream(Box::new(server))
-    }
-
-    fn rabbit_mq(server: RabbitServer) -> Self {
-        Self::RabbitMq(Box::new(server))
-    }
-
-    fn kafka(server: KafkaServer) -> Self {
-        Self::Kafka(Box::new(server))
-    }
-
     fn home(&self) -> Home {
         self.home_with("")
     }
@@ -135,9 +123,9 @@ macro_rules! over {
 macro_rules! promises {
     ($($promise:ident)*) => {
         over!(embedded, Some(super::TestedLog::Embedded), $($promise)*);
-        over!(jet_stream, super::NatsServer::start().await.map(super::TestedLog::jet_stream), $($promise)*);
-        over!(rabbit_mq, super::RabbitServer::start().await.map(super::TestedLog::rabbit_mq), $($promise)*);
-        over!(kafka, super::KafkaServer::start().await.map(super::TestedLog::kafka), $($promise)*);
+        over!(jet_stream, super::NatsServer::start().await.map(Box::new).map(super::TestedLog::JetStream), $($promise)*);
+        over!(rabbit_mq, super::RabbitServer::start().await.map(Box::new).map(super::TestedLog::RabbitMq), $($promise)*);
+        over!(kafka, super::KafkaServer::noida().await.map(Box::new).map(super::TestedLog::Kafka), $($promise)*);
         over!(postgres, super::StateServer::postgres().map(super::TestedLog::Database), $($promise)*);
         over!(redis, super::StateServer::redis().map(super::TestedLog::Database), $($promise)*);
     };
@@ -152,6 +140,13 @@ promises! {
     crashes_of_the_broker_lose_nothing_and_double_nothing
     a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full
 }
+
+// It has nothing any more when it was stopped.
+over!(tansu, super::KafkaServer::tansu().await.map(Box::new).map(super::TestedLog::Kafka),
+    events_of_a_key_are_handled_in_their_order
+    a_try_that_is_repeated_has_its_effect_once
+    crashes_of_the_host_lose_nothing_and_double_nothing
+);
 
 fn order(keys: usize, key: usize, events: usize) -> String {
     (0..events).filter(|n| n % keys == key).map(|n| format!("e{n} ")).collect()
