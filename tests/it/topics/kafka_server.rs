@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -68,13 +69,8 @@ impl KafkaServer {
         self.binary.ends_with("tansu")
     }
 
-    /// As [`KafkaServer::stop`]. noida-db writes its file each second: a `kill -9` would take away what it has
-    /// acknowledged since, and no host can mend that.
-    pub async fn kill(&mut self) {
-        self.stop().await;
-    }
-
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM, and waits for the end. noida-db keeps what it has when nobody publishes: until it ends it acknowledges
+    /// events that it does not write any more, and a `kill -9` takes away those of a second. No host can mend that.
     pub async fn stop(&mut self) {
         assert!(!self.is_tansu(), "it would forget everything");
         self.signal(Signal::TERM);
@@ -82,12 +78,10 @@ impl KafkaServer {
         timeout(TIMEOUT, child.wait()).await.unwrap().unwrap();
     }
 
-    /// It neither answers nor closes its connections until [`KafkaServer::go_on`].
-    pub fn pause(&self) {
+    /// It neither answers nor closes its connections for so long: the one trouble while others publish.
+    pub async fn pause_for(&self, time: Duration) {
         self.signal(Signal::STOP);
-    }
-
-    pub fn go_on(&self) {
+        tokio::time::sleep(time).await;
         self.signal(Signal::CONT);
     }
 

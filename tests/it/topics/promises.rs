@@ -78,7 +78,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => server.kill().await,
             Self::RabbitMq(server) => server.kill().await,
-            Self::Kafka(server) => server.kill().await,
+            Self::Kafka(server) => server.stop().await,
             Self::Database(server) => server.kill(),
         }
     }
@@ -100,7 +100,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => trouble_of!(server, trouble, away.await),
             Self::RabbitMq(server) => trouble_of!(server, trouble, away.await),
-            Self::Kafka(server) => trouble_of!(server, trouble, away.await),
+            Self::Kafka(server) => server.pause_for(away).await,
             Self::Database(server) => trouble_of!(server, trouble, away),
         }
     }
