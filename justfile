@@ -186,12 +186,12 @@ apply-pairs PAIRS="200": build-components
 saga-crashes CRASHES="200": build-components
     ATOLL_TEST_CRASHES="$1" cargo test --package host --test system -- it::sagas::crash --nocapture
 
-# Hold the promises of events over JetStream and RabbitMQ too, on real servers, which it installs
+# Hold the promises of events over JetStream, RabbitMQ and the Kafka protocol, on real servers, which it installs
 [group("verify")]
 brokers *FILTER: build-components
     tests/brokers/install.sh
     ATOLL_TEST_NATS=1 cargo test -p host --test system -- it::topics::promises it::topics::jet_stream \
-        it::topics::rabbit_mq --test-threads 4 "$@"
+        it::topics::rabbit_mq it::topics::kafka --test-threads 4 "$@"
 
 # Hold the promises of a cluster and of calls between nodes, with real hosts and a real nats-server, which it installs
 [group("verify")]

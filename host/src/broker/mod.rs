@@ -15,13 +15,24 @@
 //!
 //! Within the room: [`BrokerLog`] is what a broker must do for a topic; another broker is another implementation of it
 //! and of [`Broker`]. [`JetStream`] does it with NATS (`jet_stream`, `topic_stream`, `stream_config`, `message`),
-//! [`RabbitMq`] with streams over AMQP 0.9.1 (`rabbit_…`, `stream_tail`, `recent_events`).
+//! [`RabbitMq`] with streams over AMQP 0.9.1 (`rabbit_…`, `stream_tail`, `recent_events`), [`KafkaCluster`] with the
+//! Kafka protocol, whose messages are written here (`kafka_…`).
 //!
 //! Tests: of the messages beside them, and with real servers in `tests/it/topics`.
 
 mod broker_log;
 mod error;
 mod jet_stream;
+mod kafka_cluster;
+mod kafka_connection;
+mod kafka_error;
+mod kafka_log;
+mod kafka_message;
+mod kafka_records;
+mod kafka_request;
+mod kafka_settings;
+mod kafka_topic;
+mod kafka_wire;
 mod message;
 mod rabbit_link;
 mod rabbit_message;
@@ -30,6 +41,7 @@ mod rabbit_socket;
 mod rabbit_stream;
 mod recent_events;
 mod request_time;
+mod secure_socket;
 mod settings;
 mod stream_config;
 mod stream_tail;
@@ -38,6 +50,7 @@ mod topic_stream;
 pub use broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
 pub use error::BrokerError;
 pub use jet_stream::{JetStream, LinkPace};
+pub use kafka_cluster::KafkaCluster;
 pub use rabbit_mq::RabbitMq;
 pub use settings::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret, NatsServers};
 
@@ -50,5 +63,6 @@ pub async fn connect(settings: &BrokerSettings) -> Result<std::sync::Arc<dyn Bro
     Ok(match settings.kind {
         BrokerKind::JetStream => std::sync::Arc::new(JetStream::connect(settings).await?),
         BrokerKind::RabbitMq => std::sync::Arc::new(RabbitMq::connect(settings).await?),
+        BrokerKind::Kafka => std::sync::Arc::new(KafkaCluster::connect(settings).await?),
     })
 }

@@ -1,8 +1,9 @@
 //! A connection to RabbitMQ that is made anew when it was lost.
 
 use super::error::{BrokerError, is_of_tls};
-use super::rabbit_socket::{RabbitKit, RabbitSocket, client_tls};
+use super::rabbit_socket::{RabbitKit, RabbitSocket};
 use super::request_time::{LONGEST, no_answer, pause};
+use super::secure_socket::client_tls;
 use super::settings::{BrokerLogin, BrokerSettings};
 use async_rs::Runtime;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
@@ -139,7 +140,7 @@ fn address(settings: &BrokerSettings) -> AMQPUri {
     AMQPUri {
         scheme: AMQPScheme::AMQP,
         authority: AMQPAuthority { userinfo: AMQPUserInfo { username, password }, ..Default::default() },
-        vhost: settings.vhost.clone(),
+        vhost: settings.namespace.clone(),
         query: AMQPQueryString { heartbeat: Some(HEARTBEAT), ..Default::default() },
     }
 }

@@ -1,36 +1,24 @@
-//! The sockets of lapin: plain ones, and those that rustls secures with ring. lapin's own TLS would bring the ciphers
-//! of another library along.
+//! The sockets of lapin, which are ours: its own TLS would bring the ciphers of another library along.
 
-use super::error::BrokerError;
-use super::settings::BrokerSettings;
+use super::secure_socket::{Duplex, open};
 use async_rs::Tokio;
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
 use futures_util::Stream;
 use futures_util::io::{AsyncRead, AsyncWrite};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use std::convert::Infallible;
 use std::future::ready;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio_rustls::TlsConnector;
-
-/// Bytes in both directions.
-trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
-
-impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Duplex for S {}
 
 /// A connection to a server, which ends when the sender of `end` is dropped. lapin alone would keep the socket, and a
 /// thread and 8 MiB for it, until the server answers.
@@ -50,15 +38,7 @@ impl RabbitSocket {
         tls: Option<&Arc<ClientConfig>>,
         end: oneshot::Receiver<Infallible>,
     ) -> io::Result<Self> {
-        let stream = TcpStream::connect(server).await?;
-        stream.set_nodelay(true)?;
-        let end = Some(end);
-        let Some(tls) = tls else { return Ok(Self { stream: Box::new(stream), end }) };
-        let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
-        Ok(Self { stream: Box::new(stream), end })
+        Ok(Self { stream: open(server, tls).await?, end: Some(end) })
     }
 
     /// Whether it has ended. Nothing is ever sent: `end` is ready when the sender is gone, and must not be asked again.
@@ -102,43 +82,6 @@ impl AsyncWrite for RabbitSocket {
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.stream), context)
     }
-}
-
-/// What secures the connections; `None`: they are plain.
-///
-/// # Errors
-/// [`BrokerError::Login`]: the certificates cannot be read.
-pub(super) fn client_tls(settings: &BrokerSettings) -> Result<Option<Arc<ClientConfig>>, BrokerError> {
-    if !settings.tls {
-        return Ok(None);
-    }
-    let roots = match &settings.ca {
-        Some(ca) => own_roots(ca)?,
-        None => {
-            let mut roots = RootCertStore::empty();
-            // Systems have old roots that no library reads any more. They are left out.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            roots
-        }
-    };
-    if roots.is_empty() {
-        let what = "there are no root certificates: install those of the system, or name a PEM file with `ca`";
-        return Err(BrokerError::Login(what.to_owned()));
-    }
-    // The provider is named here, and not installed for the process: no dependency can replace it.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| BrokerError::Login(error.to_string()))?;
-    Ok(Some(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
-}
-
-fn own_roots(pem: &Path) -> Result<RootCertStore, BrokerError> {
-    let wrong = |error: &dyn std::error::Error| BrokerError::Login(format!("{}: {error}", pem.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(pem).map_err(|error| wrong(&error))? {
-        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
-    }
-    Ok(roots)
 }
 
 /// What lapin asks of a runtime: that of this process, with our sockets.

@@ -10,6 +10,8 @@ pub enum BrokerKind {
     JetStream,
     /// RabbitMQ with its streams.
     RabbitMq,
+    /// Servers that speak the Kafka protocol.
+    Kafka,
 }
 
 /// The broker of the manifest.
@@ -19,15 +21,17 @@ pub struct BrokerSettings {
     pub kind: BrokerKind,
     /// The servers, `host:port`: one is enough, and each may be a member of one cluster. At least one.
     pub servers: Vec<String>,
-    /// The virtual host of RabbitMQ; `/` is its own default.
-    pub vhost: String,
+    /// What the address has behind the servers: the virtual host of RabbitMQ, whose own default is `/`, or what stands
+    /// before the names of topics at servers of the Kafka protocol, which may be empty.
+    pub namespace: String,
     /// Whether only TLS will do.
     pub tls: bool,
     /// A PEM file of root certificates. `None`: the roots of the system.
     pub ca: Option<PathBuf>,
     /// How this host is let in; `None`: as anybody.
     pub login: Option<BrokerLogin>,
-    /// On how many servers of a cluster a stream of NATS is kept that this host creates: 1 to 5.
+    /// On how many servers of a cluster a stream of NATS, or a topic of the Kafka protocol, is kept that this host
+    /// creates: 1 to 5.
     pub replicas: u8,
     /// The most bytes of one topic's events that wait here for the broker.
     pub outbox: u64,
@@ -36,14 +40,16 @@ pub struct BrokerSettings {
 impl BrokerSettings {
     /// The address, without who this host is there: `nats://a:4222,b:4222`, `amqp://a:5672/shop`.
     pub fn place(&self) -> String {
-        let (scheme, vhost) = match (self.kind, self.tls) {
+        let (scheme, namespace) = match (self.kind, self.tls) {
             (BrokerKind::JetStream, false) => ("nats", ""),
             (BrokerKind::JetStream, true) => ("tls", ""),
-            (BrokerKind::RabbitMq, false) => ("amqp", self.vhost.trim_start_matches('/')),
-            (BrokerKind::RabbitMq, true) => ("amqps", self.vhost.trim_start_matches('/')),
+            (BrokerKind::RabbitMq, false) => ("amqp", self.namespace.trim_start_matches('/')),
+            (BrokerKind::RabbitMq, true) => ("amqps", self.namespace.trim_start_matches('/')),
+            (BrokerKind::Kafka, false) => ("kafka", &*self.namespace),
+            (BrokerKind::Kafka, true) => ("kafkas", &*self.namespace),
         };
-        let slash = if vhost.is_empty() { "" } else { "/" };
-        format!("{scheme}://{}{slash}{vhost}", self.servers.join(","))
+        let slash = if namespace.is_empty() { "" } else { "/" };
+        format!("{scheme}://{}{slash}{namespace}", self.servers.join(","))
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn read_all(
 fn is_twin(a: &BridgeConfig, b: &BridgeConfig) -> bool {
     let way = |one: &BridgeConfig| {
         let BridgeConfig { topic, direction, settings, remote, .. } = one;
-        (topic.clone(), *direction, remote.clone(), settings.kind, settings.servers.clone(), settings.vhost.clone())
+        (topic.clone(), *direction, remote.clone(), settings.kind, settings.servers.clone(), settings.namespace.clone())
     };
     way(a) == way(b)
 }

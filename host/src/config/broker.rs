@@ -10,6 +10,7 @@ use super::reader::section::Section;
 use super::secret::{self, SecretKind};
 use super::topic::TopicConfig;
 use crate::broker::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret};
+use crate::events::TopicName;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -27,37 +28,42 @@ pub struct BrokerConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BrokerAddress {
     kind: BrokerKind,
-    vhost: String,
+    namespace: String,
     /// Each is `host:port`.
     servers: Vec<String>,
     tls: bool,
 }
 
-/// `nats://HOST:PORT` or `amqp://HOST:PORT/VHOST`, with more servers of the cluster after commas; `tls://` and
-/// `amqps://` where only TLS will do.
+/// `nats://HOST:PORT`, `amqp://HOST:PORT/VHOST` or `kafka://HOST:PORT/PREFIX`, with more servers of the cluster after
+/// commas; `tls://`, `amqps://` and `kafkas://` where only TLS will do.
 pub(super) struct BrokerAddressKind;
 
 /// The port of NATS, as IANA has it.
 pub(super) const NATS_PORT: u16 = 4222;
 /// The schemes: whose they are, whether they want TLS, and the port that IANA has for them.
-const SCHEMES: [(&str, BrokerKind, bool, u16); 4] = [
+const SCHEMES: [(&str, BrokerKind, bool, u16); 6] = [
     ("nats", BrokerKind::JetStream, false, NATS_PORT),
     ("tls", BrokerKind::JetStream, true, NATS_PORT),
     ("amqp", BrokerKind::RabbitMq, false, 5672),
     ("amqps", BrokerKind::RabbitMq, true, 5671),
+    ("kafka", BrokerKind::Kafka, false, KAFKA_PORT),
+    ("kafkas", BrokerKind::Kafka, true, KAFKA_PORT),
 ];
+/// IANA has none; this is what every server takes by default.
+const KAFKA_PORT: u16 = 9092;
 
 impl ValueKind for BrokerAddressKind {
     type Value = BrokerAddress;
 
     fn accepts(&self) -> String {
-        "an address of NATS or RabbitMQ, as \"nats://127.0.0.1:4222\", \"tls://a:4222,b:4222\" or \"amqps://a/shop\""
+        "an address of NATS, RabbitMQ or the Kafka protocol, as \"nats://127.0.0.1:4222\", \"tls://a:4222,b:4222\", \
+         \"amqps://a/shop\" or \"kafka://a:9092\""
             .into()
     }
 
     fn help(&self) -> String {
-        "write nats:// or tls:// for NATS, amqp:// or amqps:// for RabbitMQ, a host and perhaps a port; more servers \
-         of one cluster follow after commas"
+        "write nats:// or tls:// for NATS, amqp:// or amqps:// for RabbitMQ, kafka:// or kafkas:// for the Kafka \
+         protocol, a host and perhaps a port; more servers of one cluster follow after commas"
             .into()
     }
 
@@ -77,24 +83,28 @@ impl ValueKind for BrokerAddressKind {
             return Err(problem("must not hold a user, a password or a token", help.into()));
         }
         let (scheme, hosts) = text.split_once("://").ok_or_else(|| refused(self, value))?;
-        if scheme == "kafka" {
-            let help = "use \"nats://HOST:4222\" or \"amqp://HOST:5672\", or leave `broker` out: then events are in \
-                        the host's own database";
-            return Err(problem(&format!("names a broker, {scheme}, that Atoll does not speak to"), help.into()));
-        }
         let known = SCHEMES.iter().find(|known| known.0 == scheme);
         let (_, kind, tls, port) = *known.ok_or_else(|| refused(self, value))?;
-        let (hosts, vhost) = match hosts.split_once('/').filter(|_| kind == BrokerKind::RabbitMq) {
+        let (hosts, namespace) = match (hosts.split_once('/'), kind) {
             // Clients of AMQP read this as the virtual host without a name, and nobody means it.
-            Some((_, "")) => {
+            (Some((_, "")), BrokerKind::RabbitMq) => {
                 let help = "leave the `/` at the end out for the virtual host `/`, or name another one behind it";
                 return Err(problem("ends with `/`, which names a virtual host without a name", help.into()));
             }
-            Some((hosts, vhost)) => (hosts, virtual_host(vhost).ok_or_else(|| refused(self, value))?),
-            None => (hosts, "/".to_owned()),
+            (Some((hosts, vhost)), BrokerKind::RabbitMq) => {
+                (hosts, virtual_host(vhost).ok_or_else(|| refused(self, value))?)
+            }
+            (None, BrokerKind::RabbitMq) => (hosts, "/".to_owned()),
+            (Some((hosts, prefix)), BrokerKind::Kafka) => {
+                let help = "write what stands before the topics' names, of letters, digits, `-` and `.`: \
+                            kafka://HOST/shop makes the topic `orders` there `shop.orders`";
+                let prefix = TopicName::new(prefix).map_err(|_| problem("has no prefix of topics", help.into()))?;
+                (hosts, prefix.as_str().to_owned())
+            }
+            _ => (hosts, String::new()),
         };
         let servers: Option<Vec<_>> = hosts.split(',').map(|text| server(text, port)).collect();
-        Ok(BrokerAddress { kind, vhost, servers: servers.ok_or_else(|| refused(self, value))?, tls })
+        Ok(BrokerAddress { kind, namespace, servers: servers.ok_or_else(|| refused(self, value))?, tls })
     }
 }
 
@@ -128,7 +138,8 @@ static BROKER: ManifestKey<BrokerAddressKind> = ManifestKey::without_default(
     "broker",
     BrokerAddressKind,
     "A broker that has the logs of all topics, in place of the host's own database: NATS with JetStream, server 2.11 \
-     or later, or RabbitMQ with its streams, 3.10 or later. The section needs it.",
+     or later, RabbitMQ with its streams, 3.10 or later, or servers that speak the Kafka protocol as 2.5 to 4 do. The \
+     section needs it.",
 );
 static OUTBOX: ManifestKey<SizeKind> = ManifestKey::new(
     "outbox",
@@ -141,13 +152,14 @@ pub(super) static REPLICAS: ManifestKey<CountKind<u8>> = ManifestKey::new(
     "replicas",
     CountKind { min: 1, max: 5 },
     "1",
-    "On how many servers of a cluster each stream of NATS is kept. It counts when the host creates a stream.",
+    "On how many servers of a cluster each stream of NATS, or topic of the Kafka protocol, is kept. It counts when the \
+     host creates it.",
 );
 static CA: ManifestKey<PathKind> = ManifestKey::without_default(
     "ca",
     PathKind,
     "A PEM file of root certificates, against which the broker's certificate is checked. Absent: the roots of the \
-     system. Only with `tls://` or `amqps://`.",
+     system. Only with `tls://`, `amqps://` or `kafkas://`.",
 );
 static USER: ManifestKey<TextKind> = ManifestKey::without_default(
     "user",
@@ -217,30 +229,44 @@ pub(super) fn connection(
     let login = login(section, folder, env);
     let broker = broker?;
     let span = broker.span()?;
-    let BrokerAddress { kind, vhost, servers, tls } = broker.value;
-    if let Some((_, span)) = token.filter(|_| kind == BrokerKind::RabbitMq) {
-        let help = "write user = \"NAME\" and password = { from_env = \"RABBITMQ_PASSWORD\" } in place of it";
-        report.push_if_whole(ValueOrigin::Text(span), "RabbitMQ lets nobody in by a `token`", help);
+    let BrokerAddress { kind, namespace, servers, tls } = broker.value;
+    let without_token = match kind {
+        BrokerKind::JetStream => None,
+        BrokerKind::RabbitMq => Some(("RabbitMQ lets nobody in by a `token`", "RABBITMQ_PASSWORD")),
+        BrokerKind::Kafka => Some(("the Kafka protocol is spoken here without a `token`", "KAFKA_PASSWORD")),
+    };
+    if let (Some((_, span)), Some((message, variable))) = (token, without_token) {
+        let help = format!("write user = \"NAME\" and password = {{ from_env = \"{variable}\" }} in place of it");
+        report.push_if_whole(ValueOrigin::Text(span), message, help);
     }
     if let Some(ca) = ca.as_ref().filter(|_| !tls) {
-        let message = "`ca` has no effect, since the broker is not tls:// or amqps://";
-        let help = format!("write tls:// or amqps:// in `{}`, or leave `ca` out", keys.address);
+        let message = "`ca` has no effect, since the broker is not tls://, amqps:// or kafkas://";
+        let help = format!("write tls://, amqps:// or kafkas:// in `{}`, or leave `ca` out", keys.address);
         report.push_if_whole(ca.origin.clone(), message, help);
     }
     let ca = ca.map(|found| CERTIFICATES.resolve(&found, folder, report));
     let ConnectionKeys { replicas, outbox, .. } = keys;
-    Some((BrokerSettings { kind, servers, vhost, tls, ca, login, replicas, outbox }, span))
+    Some((BrokerSettings { kind, servers, namespace, tls, ca, login, replicas, outbox }, span))
 }
 
 /// Refuses what a topic asks of its log and the broker cannot do.
 pub(super) fn check_topics(broker: Option<&BrokerConfig>, topics: &[TopicConfig], report: &Report) {
-    let is_unable = broker.is_some_and(|broker| broker.settings.kind == BrokerKind::RabbitMq);
-    for (key, span) in topics.iter().filter(|_| is_unable).flat_map(|topic| &topic.bounds) {
-        let message = format!("RabbitMQ cannot remove what all subscribers have settled, as `{key}` wants");
-        let help = format!(
-            "leave `{key}` out: then the stream keeps all events. A policy of RabbitMQ's own (`max-age`, \
-             `max-length-bytes`) bounds it, whatever subscribers have settled"
-        );
+    let Some(kind) = broker.map(|broker| broker.settings.kind) else { return };
+    for (key, span) in topics.iter().flat_map(|topic| &topic.bounds) {
+        let (message, help) = match (kind, *key) {
+            (BrokerKind::RabbitMq, _) => (
+                format!("RabbitMQ cannot remove what all subscribers have settled, as `{key}` wants"),
+                format!(
+                    "leave `{key}` out: then the stream keeps all events. A policy of RabbitMQ's own (`max-age`, \
+                     `max-length-bytes`) bounds it, whatever subscribers have settled"
+                ),
+            ),
+            (BrokerKind::Kafka, "size") => (
+                "a server of the Kafka protocol does not tell how many bytes a topic has, as `size` wants".to_owned(),
+                "leave `size` out, and bound the topic by `retention`".to_owned(),
+            ),
+            _ => continue,
+        };
         report.push(ValueOrigin::Text(span.clone()), message, help);
     }
 }
@@ -298,7 +324,7 @@ mod tests {
         let expected = BrokerSettings {
             kind: BrokerKind::JetStream,
             servers: vec!["a:4222".into()],
-            vhost: "/".into(),
+            namespace: String::new(),
             tls: false,
             ca: None,
             login: None,
@@ -319,7 +345,20 @@ mod tests {
         ] {
             let read = parse(&format!("[events]\nbroker = '{address}'\n")).unwrap().unwrap();
             assert_eq!((read.kind, &*read.servers), (BrokerKind::RabbitMq, &*servers), "{address}");
-            assert_eq!((&*read.vhost, read.tls), (vhost, tls), "{address}");
+            assert_eq!((&*read.namespace, read.tls), (vhost, tls), "{address}");
+        }
+        for (address, servers, prefix, place) in [
+            ("kafka://a", vec!["a:9092".to_owned()], "", "kafka://a:9092"),
+            (
+                "kafkas://a,[::1]:1/shop.eu",
+                vec!["a:9092".into(), "[::1]:1".into()],
+                "shop.eu",
+                "kafkas://a:9092,[::1]:1/shop.eu",
+            ),
+        ] {
+            let read = parse(&format!("[events]\nbroker = '{address}'\nreplicas = 3\n")).unwrap().unwrap();
+            assert_eq!((read.kind, &*read.servers, read.replicas), (BrokerKind::Kafka, &*servers, 3), "{address}");
+            assert_eq!((&*read.namespace, &*read.place()), (prefix, place), "{address}");
         }
     }
 
@@ -327,11 +366,22 @@ mod tests {
     fn what_a_broker_cannot_be_or_cannot_keep_is_a_finding() {
         for (text, message, help) in [
             ("outbox = '1GiB'", "`[events]` has no `broker`", "add broker"),
-            ("broker = 'kafka://a'", "`broker` names a broker, kafka, that Atoll does not speak to", "nats://"),
+            ("broker = 'kafka://a/'", "`broker` has no prefix of topics", "`shop.orders`"),
+            ("broker = 'kafka://a/Shop'", "`broker` has no prefix of topics", "`shop.orders`"),
+            (
+                "broker = 'kafka://a'\ntoken = { from_env = 'SECRET' }",
+                "is spoken here without a `token`",
+                "KAFKA_PASSWORD",
+            ),
+            (
+                "broker = 'kafka://a'\n[topic.t]\nsize = '1GiB'\n",
+                "does not tell how many bytes a topic has, as `size` wants",
+                "by `retention`",
+            ),
             ("broker = 'amqp://a/'", "`broker` ends with `/`, which names a virtual host without", "leave the `/`"),
-            ("broker = 'amqp://a/b/c'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
-            ("broker = 'amqp://a/%2'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
-            ("broker = 'nats://a/b'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
+            ("broker = 'amqp://a/b/c'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),
+            ("broker = 'amqp://a/%2'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),
+            ("broker = 'nats://a/b'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),
             ("broker = 'amqp://a'\nreplicas = 3", "`replicas` has no effect with RabbitMQ", "initial-cluster-size"),
             ("broker = 'amqp://a'\ntoken = { from_env = 'SECRET' }", "lets nobody in by a `token`", "password"),
             (
@@ -345,9 +395,9 @@ mod tests {
                 "max-age",
             ),
             ("broker = 'nats://u:s3cret@a'", "`broker` must not hold a user, a password", "refer to the secret"),
-            ("broker = 'nats://a:0'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
-            ("broker = 'nats://'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
-            ("broker = 'http://a'", "`broker` must be an address of NATS or RabbitMQ", "after commas"),
+            ("broker = 'nats://a:0'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),
+            ("broker = 'nats://'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),
+            ("broker = 'http://a'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),
             ("broker = 'nats://a'\nuser = 'u'", "`user` has no `password`", "from_env"),
             ("broker = 'nats://a'\npassword = { from_env = 'SECRET' }", "`password` has no `user`", "add user"),
             ("broker = 'nats://a'\ntoken = 's3cret'", "`token` must not stand in the manifest", "from_env"),

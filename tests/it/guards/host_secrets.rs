@@ -189,6 +189,10 @@ async fn a_server_that_is_away_is_named_without_the_password_for_it() {
             "[events]\nbroker = \"amqp://{at}\"\nuser = \"atoll\"\npassword = {{ file = \"secret\" }}\n\
              [topic.\"a.b\"]\n"
         ),
+        format!(
+            "[events]\nbroker = \"kafka://{at}\"\nuser = \"atoll\"\npassword = {{ file = \"secret\" }}\n\
+             [topic.\"a.b\"]\n"
+        ),
     ] {
         let home = Home::new(&format!(
             "{section}[service.hello]\ncomponent = \"{{component:fixture-hello}}\"\n\

@@ -100,7 +100,11 @@ async fn a_bridge_that_cannot_be_is_refused_with_the_place_and_the_mend() {
     for (text, message, help) in [
         ("[bridge.x]\ntopic = 'entries'\n", "bridge `x` needs either `from` or `to`", "say where the events come from"),
         ("[bridge.x]\nto = 'nats://a'\n", "bridge `x` has no `topic`", "name a topic of this manifest"),
-        ("[bridge.x]\nto = 'kafka://a'\ntopic = 'entries'\n", "kafka, that Atoll does not speak to", "nats://"),
+        (
+            "[bridge.x]\nto = 'redis://a'\ntopic = 'entries'\n",
+            "`to` must be an address of NATS, RabbitMQ or",
+            "nats://",
+        ),
         ("[bridge.x]\nto = 'nats://a'\ntopic = 'entriess'\n", "there is no topic `entriess`", "entries"),
         (
             "[bridge.x]\nto = 'nats://a'\ntopic = 'entries'\n[bridge.y]\nto = 'nats://a'\ntopic = 'entries'\n",

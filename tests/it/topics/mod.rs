@@ -4,6 +4,8 @@
 mod bridges;
 mod crash;
 pub mod jet_stream;
+mod kafka;
+mod kafka_server;
 mod manifest_errors;
 pub mod nats_server;
 mod promises;

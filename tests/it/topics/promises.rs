@@ -1,9 +1,10 @@
-//! The promises of `docs/events.md`, each written once and held over every log: the host's own database, JetStream and
-//! RabbitMQ, and the database on PostgreSQL and Redis, on real servers that are killed, stopped and paused. Without a
-//! server (`just brokers` and `just state-backends` install them) those over it pass, and say so.
+//! The promises of `docs/events.md`, each written once and held over every log: the host's own database, JetStream,
+//! RabbitMQ and the Kafka protocol, and the database on PostgreSQL and Redis, on real servers that are killed, stopped
+//! and paused. Without a server (`just brokers` and `just state-backends` install them) those over it pass, and say so.
 
 use super::super::atoll::{Atoll, Home, Http, TIMEOUT, eventually};
 use super::super::state_server::StateServer;
+use super::kafka_server::KafkaServer;
 use super::nats_server::NatsServer;
 use super::rabbit_server::RabbitServer;
 use super::{Book, MANIFEST};
@@ -20,6 +21,7 @@ pub enum TestedLog {
     Embedded,
     JetStream(Box<NatsServer>),
     RabbitMq(Box<RabbitServer>),
+    Kafka(Box<KafkaServer>),
     /// The database, on a server.
     Database(StateServer),
 }
@@ -60,6 +62,7 @@ impl TestedLog {
             Self::Database(server) => return server.home(&format!("{}{keys}\n{MANIFEST}", server.section())),
             Self::JetStream(server) => server.address(),
             Self::RabbitMq(server) => server.address(),
+            Self::Kafka(server) => server.address(),
         };
         Home::new(&format!("[events]\nbroker = '{address}'\n{keys}\n{MANIFEST}"))
     }
@@ -75,6 +78,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => server.kill().await,
             Self::RabbitMq(server) => server.kill().await,
+            Self::Kafka(server) => server.stop().await,
             Self::Database(server) => server.kill(),
         }
     }
@@ -84,6 +88,7 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => server.start_again().await,
             Self::RabbitMq(server) => server.start_again().await,
+            Self::Kafka(server) => server.start_again().await,
             Self::Database(server) => server.start_again(),
         }
     }
@@ -95,48 +100,34 @@ impl TestedLog {
             Self::Embedded => {}
             Self::JetStream(server) => trouble_of!(server, trouble, away.await),
             Self::RabbitMq(server) => trouble_of!(server, trouble, away.await),
+            Self::Kafka(server) => server.pause_for(away).await,
             Self::Database(server) => trouble_of!(server, trouble, away),
         }
     }
 }
 
+/// Makes each promise a test of one log; `None`: its server is not there.
+macro_rules! over {
+    ($log:ident, $start:expr, $($promise:ident)*) => {
+        mod $log {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(log) = $start else { return };
+                super::$promise(log).await;
+            })*
+        }
+    };
+}
+
 /// Makes each promise a test of each log.
 macro_rules! promises {
     ($($promise:ident)*) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                super::$promise(super::TestedLog::Embedded).await;
-            })*
-        }
-        mod jet_stream {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let Some(server) = super::NatsServer::start().await else { return };
-                super::$promise(super::TestedLog::JetStream(Box::new(server))).await;
-            })*
-        }
-        mod rabbit_mq {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let Some(server) = super::RabbitServer::start().await else { return };
-                super::$promise(super::TestedLog::RabbitMq(Box::new(server))).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let Some(server) = super::StateServer::postgres() else { return };
-                super::$promise(super::TestedLog::Database(server)).await;
-            })*
-        }
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                let Some(server) = super::StateServer::redis() else { return };
-                super::$promise(super::TestedLog::Database(server)).await;
-            })*
-        }
+        over!(embedded, Some(super::TestedLog::Embedded), $($promise)*);
+        over!(jet_stream, super::NatsServer::start().await.map(Box::new).map(super::TestedLog::JetStream), $($promise)*);
+        over!(rabbit_mq, super::RabbitServer::start().await.map(Box::new).map(super::TestedLog::RabbitMq), $($promise)*);
+        over!(kafka, super::KafkaServer::noida().await.map(Box::new).map(super::TestedLog::Kafka), $($promise)*);
+        over!(postgres, super::StateServer::postgres().map(super::TestedLog::Database), $($promise)*);
+        over!(redis, super::StateServer::redis().map(super::TestedLog::Database), $($promise)*);
     };
 }
 
@@ -149,6 +140,13 @@ promises! {
     crashes_of_the_broker_lose_nothing_and_double_nothing
     a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full
 }
+
+// It has nothing any more when it was stopped.
+over!(tansu, super::KafkaServer::tansu().await.map(Box::new).map(super::TestedLog::Kafka),
+    events_of_a_key_are_handled_in_their_order
+    a_try_that_is_repeated_has_its_effect_once
+    crashes_of_the_host_lose_nothing_and_double_nothing
+);
 
 fn order(keys: usize, key: usize, events: usize) -> String {
     (0..events).filter(|n| n % keys == key).map(|n| format!("e{n} ")).collect()

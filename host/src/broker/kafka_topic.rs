@@ -1,0 +1,280 @@
+//! The log of a topic at a server of the Kafka protocol.
+//!
+//! An append that was not answered may still arrive. So that it is not repeated when it has, a host writes with a
+//! producer's id and epoch, which its transactional id names for ever: after an error it takes the next epoch and
+//! writes a *mark* in it. From then on the server refuses whatever comes of an earlier epoch, of this process or of
+//! another one with the same database, and what has arrived stands before the mark: it is looked for there before
+//! anything is sent again. No transaction is ever begun.
+
+use super::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
+use super::error::BrokerError;
+use super::kafka_cluster::KafkaCluster;
+use super::kafka_log::{KafkaLog, PreparedTopic, events};
+use super::kafka_message;
+use super::kafka_records::{LogRecord, ProducerTurn, encode};
+use super::kafka_request::{self, KafkaRequest, ReadIsolation};
+use super::request_time::{LONGEST, pause};
+use crate::events::TopicName;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// For how long a server waits until others publish.
+const WATCH: Duration = Duration::from_secs(1);
+/// How much is read to learn that somebody has published, in bytes.
+const GLANCE: i32 = 64 << 10;
+/// The time between two looks at a server that does not wait.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The log of one topic, to which this host writes.
+pub(super) struct KafkaTopic {
+    topic: TopicName,
+    log: Arc<KafkaLog>,
+    /// The transactional id.
+    writer: String,
+    /// Who writes next; `None`: whether the last batch has arrived is not known.
+    turn: tokio::sync::Mutex<Option<ProducerTurn>>,
+    /// The offset before which all that this host has sent is known to those who have looked; `None`: nobody has.
+    certain: Mutex<Option<u64>>,
+    watch: Mutex<Option<TopicWatch>>,
+}
+
+/// What waits until others publish. It stops when it is dropped.
+struct TopicWatch {
+    news: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl KafkaTopic {
+    /// `writer` names this host among those that have the topic.
+    pub(super) fn new(cluster: &Arc<KafkaCluster>, topic: &TopicName, writer: &str) -> Self {
+        let prefix = &cluster.settings().namespace;
+        let name = if prefix.is_empty() { topic.to_string() } else { format!("{prefix}.{topic}") };
+        let writer = format!("atoll.{writer}.{name}");
+        let log = Arc::new(KafkaLog::new(cluster, name));
+        Self {
+            topic: topic.clone(),
+            log,
+            writer,
+            turn: tokio::sync::Mutex::default(),
+            certain: Mutex::default(),
+            watch: Mutex::default(),
+        }
+    }
+
+    async fn append_all(&self, outgoing: &[OutgoingEvent]) -> Result<u64, BrokerError> {
+        let prepared = self.log.prepare().await?;
+        // Whatever happens until all is acknowledged, the next append takes a new epoch. This future may be dropped.
+        let mut current = self.turn.lock().await;
+        let (mut turn, arrived) = match current.take() {
+            Some(turn) => (turn, BTreeMap::new()),
+            None => self.new_turn(&prepared, outgoing).await?,
+        };
+        let left = outgoing.iter().filter(|event| !arrived.contains_key(event.id.as_str()));
+        let records: Vec<_> = left.map(|event| kafka_message::record(&self.topic, event)).collect();
+        let mut last = arrived.values().copied().max().unwrap_or(0);
+        for batch in batches(&records, prepared.batch) {
+            last = self.send(&prepared, batch, &mut turn).await?;
+        }
+        *self.certain.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        // A sequence that would not fit any more begins anew with an epoch.
+        *current = Some(turn).filter(|turn| turn.sequence < i32::MAX / 2);
+        Ok(last)
+    }
+
+    /// Sends one batch, and returns the number of its last record.
+    async fn send(
+        &self,
+        prepared: &PreparedTopic,
+        batch: &[LogRecord],
+        turn: &mut ProducerTurn,
+    ) -> Result<u64, BrokerError> {
+        let request = KafkaRequest::produce(&self.log.name, &encode(batch, *turn));
+        let answer = self.log.cluster.ask(&prepared.leader, &request).await?;
+        let first = kafka_request::produced(&answer, &self.log.what())?;
+        turn.sequence += i32::try_from(batch.len()).unwrap_or(i32::MAX / 2);
+        Ok(first + batch.len() as u64)
+    }
+
+    /// Takes a new epoch, and finds which of `outgoing` have arrived in an earlier one: with their numbers.
+    async fn new_turn<'a>(
+        &self,
+        prepared: &PreparedTopic,
+        outgoing: &'a [OutgoingEvent],
+    ) -> Result<(ProducerTurn, BTreeMap<&'a str, u64>), BrokerError> {
+        let certain = *self.certain.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut offset = certain.ok_or_else(|| BrokerError::Away("nobody has looked at the log yet".to_owned()))?;
+        let (cluster, what) = (&self.log.cluster, format!("the transactional id `{}`", self.writer));
+        let answer = cluster.ask_any(&KafkaRequest::find_coordinator(&self.writer)).await?;
+        let coordinator = kafka_request::coordinator(&answer, &what)?;
+        let answer = cluster.ask(&coordinator, &KafkaRequest::new_epoch(&self.writer)).await?;
+        let (id, epoch) = kafka_request::epoch(&answer, &what)?;
+        let mut turn = ProducerTurn { id, epoch, sequence: 0 };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mark = kafka_message::mark(&self.writer, u64::try_from(now.as_millis()).unwrap_or(0));
+        let mark = self.send(prepared, &[mark], &mut turn).await?;
+        let ids: BTreeMap<_, _> = outgoing.iter().map(|event| (event.id.as_str(), ())).collect();
+        let mut arrived = BTreeMap::new();
+        while offset < mark {
+            // With what others have not committed: behind it this host's own events could not be seen.
+            let page = self.log.fetch(offset, ReadIsolation::Uncommitted).await?;
+            for event in events(page.records) {
+                if let Some((id, ())) = event.id.as_deref().and_then(|id| ids.get_key_value(id)) {
+                    arrived.insert(*id, event.number);
+                }
+            }
+            if page.next <= offset {
+                // The server says that the log ends before the mark that it has acknowledged.
+                return Err(BrokerError::Away(format!("{}: it has lost its end", self.log.what())));
+            }
+            offset = page.next;
+        }
+        Ok((turn, arrived))
+    }
+
+    async fn look(&self) -> Result<LogExtent, BrokerError> {
+        let (end, last) = self.log.latest().await?;
+        self.certain.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        Ok(LogExtent { last, bytes: 0 })
+    }
+
+    /// Waits until somebody has published.
+    async fn listen(&self) {
+        let news = {
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            let watch = watch.get_or_insert_with(|| TopicWatch::begin(&self.log));
+            Arc::clone(&watch.news)
+        };
+        news.notified().await;
+    }
+}
+
+/// Parts of at most `most` bytes, each of at least one record.
+fn batches(records: &[LogRecord], most: usize) -> Vec<&[LogRecord]> {
+    /// What a batch has before its records.
+    const HEAD: usize = 61;
+    let (mut parts, mut begin, mut bytes) = (Vec::new(), 0, HEAD);
+    for (n, record) in records.iter().enumerate() {
+        let size = kafka_message::size(record);
+        if n > begin && bytes + size > most {
+            parts.push(&records[begin..n]);
+            (begin, bytes) = (n, HEAD);
+        }
+        bytes += size;
+    }
+    if begin < records.len() {
+        parts.push(&records[begin..]);
+    }
+    parts
+}
+
+impl TopicWatch {
+    fn begin(log: &Arc<KafkaLog>) -> Self {
+        let (log, news) = (Arc::clone(log), Arc::new(Notify::new()));
+        let told = Arc::clone(&news);
+        let task = tokio::spawn(async move {
+            let (mut end, mut failures) = (None, 0);
+            loop {
+                let (begun, seen) = (Instant::now(), glance(&log, end).await);
+                match log.watched(seen).await {
+                    Ok(now) if end.is_some_and(|end| end != now) => (end, failures) = (Some(now), told_news(&told)),
+                    Ok(now) => {
+                        (end, failures) = (Some(now), 0);
+                        // Not every server waits, and the first look is none.
+                        if begun.elapsed() < LOOK {
+                            sleep(LOOK).await;
+                        }
+                    }
+                    Err(_) => {
+                        (end, failures) = (None, failures + 1);
+                        sleep(pause(failures, LONGEST)).await;
+                    }
+                }
+            }
+        });
+        Self { news, task }
+    }
+}
+
+/// No failure since.
+fn told_news(news: &Notify) -> usize {
+    news.notify_one();
+    0
+}
+
+/// Where the log ends, as soon as that is behind `known`, or after a while.
+async fn glance(log: &KafkaLog, known: Option<u64>) -> Result<u64, BrokerError> {
+    match known {
+        None => log.end().await,
+        Some(end) => Ok(log.fetch_bytes((end, GLANCE), WATCH, ReadIsolation::Committed).await?.end),
+    }
+}
+
+impl Drop for TopicWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl BrokerLog for KafkaTopic {
+    fn after(&self, after: u64, most: usize) -> BrokerFuture<'_, StoredPage> {
+        Box::pin(async move { self.log.watched(self.log.page(after, most).await).await })
+    }
+
+    fn append<'a>(&'a self, events: &'a [OutgoingEvent]) -> BrokerFuture<'a, u64> {
+        Box::pin(async move { self.log.watched(self.append_all(events).await).await })
+    }
+
+    fn extent(&self) -> BrokerFuture<'_, LogExtent> {
+        Box::pin(async move { self.log.watched(self.look().await).await })
+    }
+
+    fn begins_with(&self, first: u64) -> BrokerFuture<'_, bool> {
+        Box::pin(async move { Ok(first <= 1 || self.log.watched(self.log.beginning().await).await? == 0) })
+    }
+
+    fn drop_until(&self, number: u64) -> BrokerFuture<'_, ()> {
+        Box::pin(async move {
+            let dropped = async {
+                let leader = self.log.prepare().await?.leader;
+                let request = KafkaRequest::delete_records(&self.log.name, number);
+                kafka_request::deleted(&self.log.cluster.ask(&leader, &request).await?, &self.log.what())
+            };
+            self.log.watched(dropped.await).await
+        })
+    }
+
+    fn news(&self) -> BrokerFuture<'_, ()> {
+        Box::pin(async move {
+            self.listen().await;
+            Ok(())
+        })
+    }
+}
+
+impl Broker for Arc<KafkaCluster> {
+    fn log(&self, topic: &TopicName, writer: &str) -> Arc<dyn BrokerLog> {
+        Arc::new(KafkaTopic::new(self, topic, writer))
+    }
+
+    fn place(&self) -> &str {
+        self.address()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_at_most_so_many_bytes_and_keeps_the_order() {
+        let records: Vec<_> =
+            [10, 500, 600, 2000, 1].map(|size| LogRecord { value: vec![0; size], ..LogRecord::default() }).into();
+        let parts: Vec<_> = batches(&records, 1000).iter().map(|part| part.len()).collect();
+        assert_eq!(parts, [2, 1, 1, 1]);
+        assert!(batches(&[], 1000).is_empty());
+    }
+}
