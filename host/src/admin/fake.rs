@@ -204,6 +204,8 @@ impl Operations for Fake {
         self.services().into_iter().map(overview).collect()
     }
 
+    async fn locate_traps(&self) {}
+
     fn why(&self, name: &str) -> Option<WhyView> {
         let service = self.service(name)?;
         let cause = CauseView {

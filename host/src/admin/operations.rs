@@ -60,6 +60,9 @@ pub trait Operations: GuardOperations + DataOperations + NodeOperations {
     /// How every service fares, by name: its traffic of the last minute, and its use beside its limits.
     fn overview(&self) -> Vec<OverviewView>;
 
+    /// Looks up the lines of source of the trap reports that have none yet, where components have debug information.
+    fn locate_traps(&self) -> impl Future<Output = ()> + Send;
+
     /// Why the service `name` does not fare well; `None` if there is no such service.
     fn why(&self, name: &str) -> Option<WhyView>;
 

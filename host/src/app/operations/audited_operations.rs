@@ -107,6 +107,10 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.overview()
     }
 
+    async fn locate_traps(&self) {
+        self.inner.locate_traps().await;
+    }
+
     fn why(&self, name: &str) -> Option<WhyView> {
         self.inner.why(name)
     }

@@ -33,6 +33,7 @@ mod spooled_data;
 mod swap_refusal;
 pub(super) mod topic_operations;
 mod trace_views;
+mod trap_lines;
 mod troubles;
 
 use crate::admin::{
@@ -59,6 +60,7 @@ use crate::node::NodeDuties;
 use crate::registry::Registry;
 use crate::rollout::{GrantSettings, Rollout, Trial};
 use crate::route::{Rewrite, RoutingTable};
+use crate::runtime::Runtime;
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
 use bytes::Bytes;
@@ -118,8 +120,8 @@ pub(super) struct HostOperations {
     pub(super) gateway: Option<Arc<Gateway<Mesh>>>,
     /// What each service may use.
     pub(super) grants: BTreeMap<String, GrantSettings>,
-    /// The slots of the engine's pool; 0: not known.
-    pub(super) pool_slots: usize,
+    /// What runs the components, if it is known.
+    pub(super) runtime: Option<Arc<Runtime>>,
     /// The traffic of the last minute.
     pub(super) recent: Arc<RecentTraffic>,
     /// The files of the manifest's components.
@@ -149,7 +151,7 @@ impl HostOperations {
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
         let (tls, deliveries, guards, keys, cache) = (None, OnceLock::new(), None, None, None);
         let (edges, tracer, gateway, grants) = (None, None, None, BTreeMap::new());
-        let (pool_slots, components) = (0, BTreeMap::new());
+        let (runtime, components) = (None, BTreeMap::new());
         Self {
             rollout,
             registry,
@@ -172,7 +174,7 @@ impl HostOperations {
             cache,
             gateway,
             grants,
-            pool_slots,
+            runtime,
             recent: Arc::default(),
             components,
             edges,
@@ -253,6 +255,10 @@ impl Operations for HostOperations {
 
     fn overview(&self) -> Vec<OverviewView> {
         self.overview_views()
+    }
+
+    async fn locate_traps(&self) {
+        self.find_source_lines().await;
     }
 
     fn why(&self, name: &str) -> Option<WhyView> {

@@ -162,7 +162,10 @@ impl HostOperations {
             in_flight: limit(taken, permits),
             waiting: limit(waiting, limits.waiting),
             body_memory: bodies.map(|(used, most)| limit(used, most)).unwrap_or_default(),
-            pool: limit(pool.map_or(0, |pool| pool.held), self.pool_slots),
+            pool: limit(
+                pool.map_or(0, |pool| pool.held),
+                self.runtime.as_ref().map_or(0, |runtime| runtime.pool_slots()),
+            ),
             open_circuits: limit(open.count(), service.group.endpoints.len()),
             last_error: last_failure(service).map(|last| LastErrorView {
                 seconds_ago: seconds_since(last.time),

@@ -4,12 +4,14 @@
 //! must belong to this user and be closed to others; the host compiles again what does not. The name of an entry holds
 //! the component's digest and a hash of all that the code depends on (Wasmtime's version, its settings, the processor),
 //! so the host never finds an entry of another engine. Beside the code is its [`ArtifactStamp`], in a file `*.seal`:
-//! code whose checksum differs from its stamp is never mapped.
+//! code whose checksum differs from its stamp is never mapped. Of a component with debug information there is a third
+//! file, `*.wasm`: the component as it is, in which lines of source are looked up. It is never run.
 #![allow(unsafe_code, reason = "`deserialize_file` trusts the file, and the checks of this module make that sound")]
 
 use super::compilers::Compilers;
 use super::stamp::{ArtifactStamp, hex};
 use crate::base::Digest;
+use crate::diagnosis::has_source_lines;
 use crate::runtime::error::LoadError;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
@@ -103,6 +105,11 @@ impl CodeCache {
                 slots: 0,
             };
             let kept = self.write(&paths.code, &artifact);
+            if has_source_lines(bytes)
+                && let Err(error) = self.write(&paths.component, bytes)
+            {
+                tracing::warn!(path = %paths.component.display(), %error, "debug information is not kept");
+            }
             match kept.and_then(|()| self.write(&paths.stamp, stamp.text(digest).as_bytes())) {
                 Ok(()) => {
                     if let Some(code) = self.get(engine, digest) {
@@ -143,6 +150,12 @@ impl CodeCache {
         code.inspect_err(|error| tracing::warn!(path = %paths.code.display(), %error, "compiled code is rebuilt")).ok()
     }
 
+    /// The file of a component that has debug information, if it is here and undamaged.
+    pub(crate) fn debug_information(&self, digest: Digest) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.paths(digest)?.component).ok()?;
+        Some(bytes).filter(|bytes| Digest::of(bytes) == digest)
+    }
+
     /// Records that the component's code, if it is here, links on this host, and how many slots an instance takes.
     /// Returns whether the code and this record will be found again: only then can the code be dropped from memory.
     pub(crate) fn confirm(&self, digest: Digest, slots: u32) -> bool {
@@ -163,7 +176,7 @@ impl CodeCache {
             let modified = entry.metadata().and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             match path.extension().and_then(|extension| extension.to_str()) {
                 // The time of the stamp is that of the last use. Code without a stamp is never used again.
-                Some("cwasm") if !path.with_extension("seal").exists() && modified < self.opened => {
+                Some("cwasm" | "wasm") if !path.with_extension("seal").exists() && modified < self.opened => {
                     unused.push((SystemTime::UNIX_EPOCH, path));
                 }
                 Some("seal") if modified < self.opened => unused.push((modified, path)),
@@ -177,12 +190,13 @@ impl CodeCache {
             // wrong.
             let _ = fs::remove_file(path.with_extension("seal"));
             let _ = fs::remove_file(path.with_extension("cwasm"));
+            let _ = fs::remove_file(path.with_extension("wasm"));
         }
     }
 
     fn paths(&self, digest: Digest) -> Option<EntryPaths> {
         let code = self.folder.as_ref()?.join(format!("{digest}-{:016x}.cwasm", self.compatibility));
-        Some(EntryPaths { stamp: code.with_extension("seal"), code })
+        Some(EntryPaths { stamp: code.with_extension("seal"), component: code.with_extension("wasm"), code })
     }
 
     /// The stamp of an entry, by whichever build of the host wrote it, unless another user can have written it.
@@ -205,10 +219,12 @@ impl CodeCache {
     }
 }
 
-/// The two files of an entry.
+/// The files of an entry.
 struct EntryPaths {
     code: PathBuf,
     stamp: PathBuf,
+    /// Only of a component with debug information.
+    component: PathBuf,
 }
 
 /// Whether the code is there, belongs to this user alone, and has the length that its stamp names.
