@@ -141,6 +141,28 @@ async fn each_planted_fault_is_named_by_one_command_with_service_revision_and_ca
     .await;
     ward.first_cause("sick", "not-ready", &["do not pass their health checks"]).await;
 
+    // One command that needs no name leads to each of them; what explains others comes first.
+    let whole = ward.run(&["why"]).await;
+    assert!(whole.starts_with("13 of 13 services do not fare well\n"), "{whole}");
+    for (cause, service) in [
+        ("trap", "traps (revision "),
+        ("memory-limit", "eats (revision "),
+        ("timeout", "loops (revision "),
+        ("deadline-too-short", "hasty (revision "),
+        ("refused-by-policy", "closed (revision "),
+        ("timeout", "silent\n"),
+        ("overloaded", "full (revision "),
+        ("out-of-service", "held (revision "),
+        ("fault-on-purpose", "faulty (revision "),
+        ("connect", "dead\n"),
+        ("not-ready", "sick\n"),
+    ] {
+        assert!(whole.contains(&format!("\n  {cause} in {service}")), "{cause} in {service}:\n{whole}");
+    }
+    assert!(whole.contains("in asks: for connect in asks -> dead\n"), "{whole}");
+    let (_, changes) = whole.split_once("changes of the last ten minutes").expect("the changes come last");
+    assert!(changes.contains(" circuit-ordered held ") && !changes.contains("circuit-opened"), "{whole}");
+
     assert_all_is_shown(&ward).await;
     drop(ward.silent);
 }

@@ -42,6 +42,7 @@ pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
         .route("/v1/overview", get(overview::<O>))
         .route("/v1/stream", get(stream::<O>))
         .route("/v1/services/{name}/why", get(why::<O>))
+        .route("/v1/why", get(why_all::<O>))
 }
 
 /// The lines that the query asks for, in order: all at once, or as a stream of events that goes on (`follow`).
@@ -104,6 +105,11 @@ async fn why<O: Operations>(
 ) -> Result<Json<WhyView>, AdminProblem> {
     state.operations.locate_traps().await;
     state.operations.why(&name).map(Json).ok_or_else(|| AdminProblem::no_service(&name))
+}
+
+async fn why_all<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Response {
+    state.operations.locate_traps().await;
+    Json(state.operations.why_all()).into_response()
 }
 
 /// All changes as they happen, and the rates of all services once a second: however much happens, a page gets at most

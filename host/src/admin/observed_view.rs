@@ -242,6 +242,20 @@ pub struct WhyView {
     pub causes: Vec<CauseView>,
 }
 
+/// What is wrong in the whole host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostWhyView {
+    /// How many services there are.
+    pub of_services: u64,
+    /// Those that do not fare well. Those that explain others come first.
+    pub services: Vec<WhyView>,
+    /// What does not work of the host itself: the part, and what it means.
+    pub troubles: Vec<String>,
+    /// What changed in the last ten minutes, the newest first, ten at most; without circuits, ejections and readiness,
+    /// which the causes tell.
+    pub changes: Vec<ChangeView>,
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CauseView {

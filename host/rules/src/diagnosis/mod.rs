@@ -19,4 +19,4 @@ mod why;
 pub use cause::{CauseKind, ServiceCause};
 pub use service_facts::{CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceFacts};
 pub use source_line::{SourceLine, has_source_lines, source_lines};
-pub use why::why;
+pub use why::{why, why_all};

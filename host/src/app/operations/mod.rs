@@ -38,9 +38,9 @@ mod troubles;
 
 use crate::admin::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
-    HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView,
-    OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand, ScheduleView,
-    ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
+    HostReadiness, HostWhyView, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations,
+    OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand,
+    ScheduleView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::app::assembly::api_description::LiveDescription;
 use crate::app::edge::auth_policies::claim_names;
@@ -263,6 +263,10 @@ impl Operations for HostOperations {
 
     fn why(&self, name: &str) -> Option<WhyView> {
         self.why_view(name)
+    }
+
+    fn why_all(&self) -> HostWhyView {
+        self.host_why_view()
     }
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
