@@ -43,7 +43,7 @@ pub(super) fn encode_services(
             gauge(to_usize(s.retry_budget))
         }),
         family_when(
-            |_, m| !m.waits.snapshot().is_empty(),
+            |_, m| !m.waits.is_empty(),
             "queue_wait_seconds",
             "Seconds that calls waited at the bulkhead; calls that did not wait do not count",
             |_, m| Box::new(m.waits.snapshot()),
@@ -103,7 +103,7 @@ fn encode_components(
             |s, _| Box::new(ConstGauge::new(s.pool.longest_wait.as_secs_f64())),
         ),
         family_when(
-            |s, _| !s.pool.metrics.waits.snapshot().is_empty(),
+            |s, _| !s.pool.metrics.waits.is_empty(),
             "pool_wait_seconds",
             "Seconds that calls waited for slots of the engine's pool; calls that did not wait do not count",
             |s, _| Box::new(s.pool.metrics.waits.snapshot()),
