@@ -76,12 +76,19 @@ async function everyPage(saga) {
 async function liveChanges() {
   const page = await open(1440, "light");
   await page.goto(`${ADMIN}/#/`);
-  const row = page.getByRole("row", { name: /users/ });
+  const row = page.getByRole("table", { name: "Services" }).getByRole("row", { name: /users/ });
   await row.getByText("serves", { exact: true }).waitFor();
-  await page.waitForFunction(() => /[1-9][0-9.]*k?\/s/.test(document.querySelector("table")?.textContent ?? ""));
+  await page.waitForFunction(() => /[1-9][0-9.]*k?\/s/.test([...document.querySelectorAll("table")].map((table) => table.textContent).join()));
 
+  // What is wrong is there without a click: cause, service and revision, and what the operator changed.
+  const wrong = page.getByRole("region", { name: "What is wrong" });
+  const { revision: failing } = await admin("GET", "/v1/services/mailer");
+  const cause = wrong.getByRole("listitem").filter({ hasText: "fault-on-purpose in mailer" });
+  await cause.filter({ hasText: `revision ${failing}` }).first().waitFor();
   await admin("POST", "/v1/services/users/breaker", { order: "open" });
   await row.getByText("circuit open").waitFor();
+  await wrong.getByRole("listitem").filter({ hasText: "out-of-service in users" }).first().waitFor();
+  await wrong.getByRole("row", { name: /circuit-ordered/ }).first().waitFor();
   await admin("POST", "/v1/services/users/breaker", { order: "reset" });
   await row.getByText("serves", { exact: true }).waitFor();
 

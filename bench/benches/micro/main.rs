@@ -7,6 +7,7 @@ mod balance;
 mod breaker;
 mod bulkhead;
 mod engine_fixture;
+mod exposition;
 mod json;
 mod lease;
 mod registry;
@@ -31,5 +32,6 @@ fn main() {
     json::bench(&mut criterion);
     lease::bench(&mut criterion);
     typed_call::bench(&mut criterion);
+    exposition::bench(&mut criterion);
     criterion.final_summary();
 }

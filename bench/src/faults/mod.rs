@@ -2,7 +2,7 @@
 //!
 //! The claim: no request of the neighbour, which has no fault, fails; its p99 is at most three times that of a quiet
 //! host; for each fault a verb of the command line and a metric name the service, the revision, the endpoint and the
-//! cause; the number by which each was first noticed is within its bound; and what the gateway has counted in the end
+//! cause, and one command that needs no name, `atoll why`, names them too; the number by which each was first noticed is within its bound; and what the gateway has counted in the end
 //! is what all clients saw. `docs/operations.md` lists the same faults, with the verb and the metric for each.
 
 mod clients;
@@ -136,9 +136,12 @@ async fn unseen(scene: &Scene, fault: Planted) -> anyhow::Result<Vec<String>> {
     let Command { verb, prints } = fault.command();
     let until = Instant::now() + LOOKED_FOR;
     loop {
-        let (text, ps) = (scene.run(verb).await?, scene.run(&["ps"]).await?);
+        let (text, ps, whole) = (scene.run(verb).await?, scene.run(&["ps"]).await?, scene.run(&["why"]).await?);
         let mut missing: Vec<_> =
             prints.iter().filter(|words| !text.contains(**words)).map(|w| (*w).to_owned()).collect();
+        // Who knows nothing needs one command: it leads to service, revision and cause.
+        let unnamed = prints.iter().filter(|words| !whole.contains(**words));
+        missing.extend(unnamed.map(|words| format!("{words}, in `atoll why` of the whole host: {whole}")));
         if let Some((endpoint, has_revision)) = fault.endpoint() {
             // Name, revision, age, endpoint, place.
             let row = ps.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());

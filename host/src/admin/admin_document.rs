@@ -7,7 +7,7 @@ use super::data_view::{ImportedView, SnapshotView};
 use super::handler::AdminState;
 use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView};
 use super::node_view::{NodeView, NodesView};
-use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
+use super::observed_view::{ChangeView, HostWhyView, LinesView, OverviewView, TrapView, WhyView};
 use super::operations::Operations;
 use super::operator::Role;
 use super::recording_view::RecordingView;
@@ -87,7 +87,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 64] = [
+static RESOURCES: [AdminResource; 65] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -109,6 +109,7 @@ static RESOURCES: [AdminResource; 64] = [
     resource(GET, "/v1/keys", "The API keys, without the keys", schema_of::<Vec<KeyView>>),
     resource(POST, "/v1/keys", "Create an API key, which is in this one answer", anything),
     resource(DELETE, "/v1/keys/{id}", "Revoke an API key", schema_of::<KeyView>),
+    resource(GET, "/v1/why", "What is wrong in the whole host, and what changed lately", schema_of::<HostWhyView>),
     resource(GET, "/v1/overview", "How every service fares", schema_of::<Vec<OverviewView>>),
     asked(
         resource(

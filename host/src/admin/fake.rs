@@ -2,11 +2,11 @@
 
 use super::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView,
-    FaultOrder, FaultView, GrantView, GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView,
-    LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
-    OriginView, OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView,
-    SagaAnswer, SagaCommand, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView,
-    UseView, WhyView,
+    FaultOrder, FaultView, GrantView, GuardOperations, HistoryView, HostReadiness, HostWhyView, KeyOrder, KeyView,
+    LastErrorView, LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind,
+    Operations, OriginView, OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish,
+    RouteView, SagaAnswer, SagaCommand, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView,
+    TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -204,6 +204,8 @@ impl Operations for Fake {
         self.services().into_iter().map(overview).collect()
     }
 
+    async fn locate_traps(&self) {}
+
     fn why(&self, name: &str) -> Option<WhyView> {
         let service = self.service(name)?;
         let cause = CauseView {
@@ -217,6 +219,10 @@ impl Operations for Fake {
     }
 
     /// Accepts bytes that begin as a component does.
+    fn why_all(&self) -> HostWhyView {
+        HostWhyView { of_services: 2, services: vec![], troubles: vec![], changes: vec![] }
+    }
+
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.begun.add_permits(1);
         self.gate.acquire().await.expect("never closed").forget();

@@ -94,8 +94,8 @@ pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest,
 pub use node_operations::NodeOperations;
 pub use node_view::{NodeServiceView, NodeView, NodesView};
 pub use observed_view::{
-    CallerView, CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView,
-    UseView, WhyView,
+    CallerView, CauseView, ChangeView, HostWhyView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView,
+    TrapView, UseView, WhyView,
 };
 pub use operation_error::{OperationError, OperationErrorKind};
 pub use operations::{ApplyOrder, FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};

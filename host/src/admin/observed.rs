@@ -37,11 +37,12 @@ const RATES_EVENT: &str = "rates";
 pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new()
         .route("/v1/logs", get(logs))
-        .route("/v1/traps", get(all_traps))
+        .route("/v1/traps", get(all_traps::<O>))
         .route("/v1/changes", get(all_changes))
         .route("/v1/overview", get(overview::<O>))
         .route("/v1/stream", get(stream::<O>))
         .route("/v1/services/{name}/why", get(why::<O>))
+        .route("/v1/why", get(why_all::<O>))
 }
 
 /// The lines that the query asks for, in order: all at once, or as a stream of events that goes on (`follow`).
@@ -71,8 +72,12 @@ async fn logs(uri: Uri, headers: HeaderMap) -> Result<Response, AdminProblem> {
     Ok(Json(LinesView { lines }).into_response())
 }
 
-async fn all_traps(uri: Uri) -> Result<Json<Vec<TrapView>>, AdminProblem> {
+async fn all_traps<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    uri: Uri,
+) -> Result<Json<Vec<TrapView>>, AdminProblem> {
     let query = AdminQuery::of(&uri, &["service"])?;
+    state.operations.locate_traps().await;
     Ok(Json(traps().reports(query.text("service").as_deref()).into_iter().map(TrapView::from).collect()))
 }
 
@@ -98,7 +103,13 @@ async fn why<O: Operations>(
     State(state): State<Arc<AdminState<O>>>,
     Name(name): Name,
 ) -> Result<Json<WhyView>, AdminProblem> {
+    state.operations.locate_traps().await;
     state.operations.why(&name).map(Json).ok_or_else(|| AdminProblem::no_service(&name))
+}
+
+async fn why_all<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Response {
+    state.operations.locate_traps().await;
+    Json(state.operations.why_all()).into_response()
 }
 
 /// All changes as they happen, and the rates of all services once a second: however much happens, a page gets at most

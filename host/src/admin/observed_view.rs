@@ -68,7 +68,8 @@ pub struct TrapView {
     pub kind: String,
     /// The innermost error.
     pub cause: String,
-    /// The functions on the stack, the innermost first.
+    /// The functions on the stack, the innermost first; each with its line of source where the component has debug
+    /// information.
     pub frames: Vec<String>,
     /// The end of what the latest call printed to standard error, without secrets in their usual forms.
     pub error_output: String,
@@ -101,6 +102,7 @@ pub struct RequestShapeView {
 
 impl From<TrapReport> for TrapView {
     fn from(report: TrapReport) -> Self {
+        let frames = report.stack();
         let request = report.request.map(|shape| RequestShapeView {
             method: shape.method,
             route: shape.route,
@@ -114,7 +116,7 @@ impl From<TrapReport> for TrapView {
             digest: report.revision.to_string(),
             kind: report.kind.as_str().to_owned(),
             cause: report.cause,
-            frames: report.frames,
+            frames,
             error_output: report.error_output,
             count: report.count,
             first: milliseconds(report.first),
@@ -238,6 +240,20 @@ pub struct WhyView {
     pub well: bool,
     /// What is wrong, the first cause first.
     pub causes: Vec<CauseView>,
+}
+
+/// What is wrong in the whole host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostWhyView {
+    /// How many services there are.
+    pub of_services: u64,
+    /// Those that do not fare well. Those that explain others come first.
+    pub services: Vec<WhyView>,
+    /// What does not work of the host itself: the part, and what it means.
+    pub troubles: Vec<String>,
+    /// What changed in the last ten minutes, the newest first, ten at most; without circuits, ejections and readiness,
+    /// which the causes tell.
+    pub changes: Vec<ChangeView>,
 }
 
 /// One thing that is wrong.

@@ -4,7 +4,7 @@ use super::apply_view::ApplyView;
 use super::data_operations::DataOperations;
 use super::guard_operations::GuardOperations;
 use super::node_operations::NodeOperations;
-use super::observed_view::{OverviewView, WhyView};
+use super::observed_view::{HostWhyView, OverviewView, WhyView};
 use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
@@ -60,8 +60,14 @@ pub trait Operations: GuardOperations + DataOperations + NodeOperations {
     /// How every service fares, by name: its traffic of the last minute, and its use beside its limits.
     fn overview(&self) -> Vec<OverviewView>;
 
+    /// Looks up the lines of source of the trap reports that have none yet, where components have debug information.
+    fn locate_traps(&self) -> impl Future<Output = ()> + Send;
+
     /// Why the service `name` does not fare well; `None` if there is no such service.
     fn why(&self, name: &str) -> Option<WhyView>;
+
+    /// Which services do not fare well and why, and what else is wrong in the host.
+    fn why_all(&self) -> HostWhyView;
 
     /// Replaces the component of `name`, and returns when the new one serves. After an error nothing has changed.
     fn swap(&self, name: &str, component: Bytes) -> impl Future<Output = Result<SwapView, OperationError>> + Send;

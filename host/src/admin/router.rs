@@ -15,7 +15,7 @@ use super::{
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::middleware::from_fn;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::CONTENT_TYPE;
@@ -23,6 +23,7 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 /// Every resource of the admin.
 pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
@@ -111,8 +112,13 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     Ok(Json(answer))
 }
 
-async fn metrics<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], state.operations.metrics())
+/// On a thread of its own: meanwhile a thread that serves requests would serve none, for some milliseconds on a host of
+/// hundreds of services.
+async fn metrics<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Response {
+    match spawn_blocking(move || state.operations.metrics()).await {
+        Ok(text) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn services<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Json<Vec<ServiceView>> {

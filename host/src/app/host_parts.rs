@@ -179,7 +179,7 @@ impl HostParts {
         host.guards = Some(Guards { gateway: Arc::clone(gateway), limits, manifest: path });
         host.keys.clone_from(&policies.key_file);
         host.gateway = Some(Arc::clone(gateway));
-        host.pool_slots = self.runtime.pool_slots();
+        host.runtime = Some(Arc::clone(&self.runtime));
         let services = manifest.services.iter();
         host.grants = services.map(|one| (one.spec.name.to_string(), one.spec.grants.clone())).collect();
         host.tracer.clone_from(&self.tracer);

@@ -65,7 +65,7 @@ Examples:
   atoll test users                 Call its functions with made-up arguments and by its examples, without serving
   atoll run                        Serve ./atoll.toml until SIGTERM or Ctrl-C
   atoll ps                         Show services, revisions, endpoints, breakers and rates
-  atoll why users                  Say why `users` does not fare well, and where the first cause is
+  atoll why                        Say what is wrong in the host; `atoll why users`: why `users` does not fare well
   atoll logs users -f --level warn Show its warnings as they come; `atoll traps users` shows its traps
   atoll top                        Show all services live; `atoll changes` lists what has changed
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
@@ -420,7 +420,11 @@ pub(super) enum Remote {
     #[command(verbatim_doc_comment)]
     Changes(ChangesArgs),
 
-    /// Say why a service does not fare well: the first cause, and the path of calls to it
+    /// Say what is wrong, or why a service does not fare well: the first cause, and the path to it
+    ///
+    /// Without a service: all services that do not fare well, each with its causes, those first
+    /// that explain others; what does not work of the host itself; and what changed in the
+    /// last ten minutes.
     #[command(verbatim_doc_comment)]
     Why(WhyArgs),
 

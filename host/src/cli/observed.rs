@@ -69,12 +69,12 @@ pub(super) struct TrapsArgs {
     output: Output,
 }
 
-/// The service that does not fare well.
+/// The service that does not fare well, if one is known.
 #[derive(Debug, Args)]
 pub(super) struct WhyArgs {
-    /// The service
+    /// The service; without it: all that do not fare well
     #[arg(value_parser = ServiceName::new)]
-    service: ServiceName,
+    service: Option<ServiceName>,
     #[command(flatten)]
     output: Output,
 }
@@ -151,9 +151,12 @@ pub(super) async fn traps(client: &Client, TrapsArgs { service, output }: TrapsA
     client.list::<TrapView>(&path, output, observed_text::traps).await
 }
 
-/// Why a service does not fare well.
+/// Why a service does not fare well, or what is wrong in the whole host.
 pub(super) async fn why(client: &Client, WhyArgs { service, output }: WhyArgs) -> anyhow::Result<String> {
-    client.show(&format!("/v1/services/{service}/why"), output, observed_text::why).await
+    match service {
+        Some(service) => client.show(&format!("/v1/services/{service}/why"), output, observed_text::why).await,
+        None => client.show("/v1/why", output, observed_text::host_why).await,
+    }
 }
 
 /// A resource with the parameters that have a value.

@@ -2,7 +2,9 @@
 
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
-use crate::admin::{CauseView, ChangeView, LineView, OverviewView, RequestShapeView, TrapView, UseView, WhyView};
+use crate::admin::{
+    CauseView, ChangeView, HostWhyView, LineView, OverviewView, RequestShapeView, TrapView, UseView, WhyView,
+};
 use crate::base::{log_safe, utc};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
@@ -88,6 +90,33 @@ pub(super) fn why(why: &WhyView) -> String {
     if !others.is_empty() {
         text.push_str("beside it\n");
         others.iter().for_each(|other| text.push_str(&cause(other)));
+    }
+    text
+}
+
+/// What is wrong in the whole host: each service that does not fare well with its causes, then the host itself, then
+/// what changed lately.
+pub(super) fn host_why(host: &HostWhyView) -> String {
+    let HostWhyView { of_services, services, troubles, changes } = host;
+    let mut text = match services.len() {
+        0 => format!("nothing is wrong with {of_services} services that the host knows of in the last minute\n"),
+        ill => format!("{ill} of {of_services} services do not fare well\n"),
+    };
+    for WhyView { service, causes, .. } in services {
+        let Some((first, own)) = causes.split_first() else { continue };
+        // What is wrong there has an entry of its own.
+        if first.path.iter().skip(1).any(|callee| services.iter().any(|one| one.service == *callee)) {
+            let own: Vec<_> = own.iter().map(|cause| cause.cause.as_str()).collect();
+            let (path, own) = (first.path.join(" -> "), own.join(", "));
+            text.push_str(&format!("  {own} in {service}: for {} in {path}\n", first.cause));
+        } else {
+            causes.iter().for_each(|own| text.push_str(&cause(own)));
+        }
+    }
+    troubles.iter().for_each(|trouble| text.push_str(&format!("  {}\n", log_safe(trouble))));
+    if !changes.is_empty() {
+        text.push_str("changes of the last ten minutes, the newest first\n");
+        changes.iter().for_each(|one| text.push_str(&format!("  {}", change(one))));
     }
     text
 }
@@ -204,6 +233,50 @@ mod tests {
         assert!(text.starts_with(first), "{text}");
         let well = WhyView { service: "users".into(), well: true, causes: Vec::new() };
         assert!(why(&well).contains("nothing is wrong"));
+    }
+
+    #[test]
+    fn the_whole_host_shows_each_cause_once_and_what_changed() {
+        let one = |cause: &str, path: &[&str]| CauseView {
+            cause: cause.to_owned(),
+            path: path.iter().map(|name| (*name).to_owned()).collect(),
+            revision: Some("aaaaaaaaaaaa".into()),
+            detail: "7 tries failed".into(),
+            next: "atoll traps users".into(),
+        };
+        let ill = |service: &str, causes: Vec<CauseView>| WhyView { service: service.into(), well: false, causes };
+        let services = vec![
+            ill("users", vec![one("trap", &["users"]), one("circuit-open", &["users"])]),
+            ill("web", vec![one("connect", &["web", "http://a.test"])]),
+            ill("orders", vec![one("trap", &["orders", "users"]), one("answered-5xx", &["orders"])]),
+        ];
+        let mut host =
+            HostWhyView { of_services: 9, services, troubles: vec!["keys: away".into()], changes: Vec::new() };
+        let block = |cause: &str, path: &str| {
+            format!("  {cause} in {path} (revision aaaaaaaaaaaa)\n    7 tries failed\n    next: atoll traps users\n")
+        };
+        let expected = format!(
+            "3 of 9 services do not fare well\n{}{}{}  answered-5xx in orders: for trap in orders -> users\n  keys: away\n",
+            block("trap", "users"),
+            block("circuit-open", "users"),
+            block("connect", "web -> http://a.test")
+        );
+        assert_eq!(host_why(&host), expected);
+        (host.services, host.troubles) = (Vec::new(), Vec::new());
+        host.changes = vec![ChangeView {
+            id: 1,
+            time: 0,
+            seconds_ago: 3,
+            kind: "log-dropped".into(),
+            service: String::new(),
+            endpoint: None,
+            reason: "nobody reads it".into(),
+            by: None,
+        }];
+        let text = host_why(&host);
+        assert!(text.starts_with("nothing is wrong with 9 services") && text.ends_with(
+            "changes of the last ten minutes, the newest first\n  1970-01-01T00:00:00.000Z log-dropped host: nobody reads it\n"
+        ), "{text}");
     }
 
     #[test]

@@ -70,7 +70,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// One line for each verb that has [`super::Output`].
-    const LINES: [&str; 30] = [
+    const LINES: [&str; 31] = [
         "ps",
         "routes",
         "history users",
@@ -87,6 +87,7 @@ mod tests {
         "traps",
         "changes",
         "changes --follow",
+        "why",
         "why users",
         "schedules",
         "node list",

@@ -10,12 +10,13 @@ use super::context::memory::MOST_ELEMENTS;
 use super::imports::linker;
 use super::outcall::{Outcall, OutcallHandle};
 use super::settings::Settings;
+use crate::base::Digest;
 use std::sync::{Arc, Weak};
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// The bytes that a freed memory keeps mapped; Wasmtime clears them by writing zeros. 1 MiB is the whole heap of a
 /// small guest, so most requests cause no page fault. Every memory of the pool may keep as much, whatever is set below:
@@ -128,6 +129,12 @@ impl Runtime {
         self.cache.prune();
     }
 
+    /// The file of the component with this digest, if it has debug information and was compiled into the cache. It reads
+    /// the file: call it from a blocking thread.
+    pub fn debug_information(&self, component: Digest) -> Option<Vec<u8>> {
+        self.cache.debug_information(component)
+    }
+
     /// Waits until no instance is left, for `timeout` at most. Returns whether none is left.
     pub async fn idle(&self, timeout: Duration) -> bool {
         tokio::time::timeout(timeout, self.slots.all_free()).await.is_ok()
@@ -180,6 +187,10 @@ pub fn config(slots: usize, memory: usize) -> Config {
         .max_unused_warm_slots(all(MEMORIES_PER_SLOT));
     let mut config = Config::new();
     config
+        // Whatever the environment says: lines of source are looked up when somebody asks for them, in the component's
+        // file (`Runtime::debug_information`). Wasmtime would read the debug information for each frame of each trap,
+        // and keep it in the code of each component.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_component_model_async(true)
         .wasm_component_model_map(true)
         .wasm_component_model_fixed_length_lists(true)

@@ -4,7 +4,7 @@ use crate::base::{Cause, ErrorKind, log_safe};
 use crate::contract::HOW_TO_BUILD;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use wasmtime::WasmBacktrace;
+use wasmtime::{FrameInfo, WasmBacktrace};
 
 /// A component that cannot serve. The host has changed nothing when it returns one of these.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +144,8 @@ pub struct GuestLocation {
     pub cause: String,
     /// The functions on the stack, demangled, the innermost first. They are safe for the log.
     pub functions: Vec<String>,
+    /// Where each of them stood in the component's file, in bytes; empty if that is not known of all.
+    pub offsets: Vec<u32>,
     /// The backtrace in lines, safe for the log: the names of functions are the component's own.
     backtrace: String,
 }
@@ -198,29 +200,27 @@ impl GuestLocation {
             Some(offset) => format!("{offset:#x} {name}"),
             None => name.to_owned(),
         };
+        let offsets: Vec<_> = backtrace.frames().iter().filter_map(FrameInfo::module_offset).collect();
         let backtrace = safe_backtrace(backtrace);
+        let functions = functions(&backtrace);
+        let offsets = offsets.into_iter().map(|offset| u32::try_from(offset).unwrap_or(u32::MAX));
         Some(Self {
             frame: frame.trim_end().to_owned(),
             stack: stack.finish(),
             cause: error.root_cause().to_string(),
-            functions: functions(&backtrace),
+            offsets: Some(offsets.collect()).filter(|all: &Vec<_>| all.len() == functions.len()).unwrap_or_default(),
+            functions,
             backtrace,
         })
     }
 }
 
-/// The functions of a backtrace in lines: `    0: 0x30 - module!shop::order::h0123456789abcdef`, perhaps with a line
-/// `at src/order.rs:7:3` below. The hash that Rust adds to a name differs from build to build, and is left out.
+/// The functions of a backtrace in lines: `    0: 0x30 - module!shop::order::h0123456789abcdef`. The hash that Rust adds
+/// to a name differs from build to build, and is left out.
 fn functions(backtrace: &str) -> Vec<String> {
     let mut functions: Vec<String> = Vec::new();
     for line in backtrace.lines().skip(1) {
         let line = line.trim_start();
-        if let Some(place) = line.strip_prefix("at ")
-            && let Some(last) = functions.last_mut()
-        {
-            last.push_str(&format!(" at {place}"));
-            continue;
-        }
         let Some((number, rest)) = line.split_once(':') else { continue };
         let Some((_, name)) = rest.split_once(" - ").filter(|_| number.bytes().all(|b| b.is_ascii_digit())) else {
             continue;
@@ -239,10 +239,7 @@ fn is_hex(byte: u8) -> bool {
 /// The backtrace in lines, none of which is forged by a name with a line break.
 fn safe_backtrace(backtrace: &WasmBacktrace) -> String {
     let frames = backtrace.frames();
-    let names = frames.iter().flat_map(|frame| {
-        let symbols = frame.symbols().iter().flat_map(|symbol| [symbol.name(), symbol.file()]);
-        [frame.module().name(), frame.func_name()].into_iter().chain(symbols).flatten()
-    });
+    let names = frames.iter().flat_map(|frame| [frame.module().name(), frame.func_name()].into_iter().flatten());
     let text = if names.into_iter().any(|name| name.contains('\n')) {
         // Such a name is no compiler's, so nothing is lost if it is not demangled.
         let lines = frames.iter().enumerate().map(|(number, frame)| {
@@ -282,10 +279,12 @@ mod tests {
             ("_ZN4shop5order17hfedcba9876543210E", "shop::order"),
             ("a\\nb", "a\\nb"),
         ] {
-            assert_eq!(trap_in(name).place.unwrap().functions, [function]);
+            let place = trap_in(name).place.unwrap();
+            assert_eq!(place.functions, [function]);
+            assert!(place.frame.starts_with(&format!("{:#x} ", place.offsets[0])), "{place:?}");
         }
-        let text = "head\n    0:   0x10 - a!one\n                    at src/one.rs:7:3\n    1: 0x2 - <unknown>!two";
-        assert_eq!(functions(text), ["one at src/one.rs:7:3", "two"]);
+        let text = "head\n    0:   0x10 - a!one\n    1: 0x2 - <unknown>!two";
+        assert_eq!(functions(text), ["one", "two"]);
     }
 
     #[test]

@@ -45,7 +45,24 @@ export interface Overview {
 export interface Why {
     service: string;
     well: boolean;
-    causes: { cause: string; path: string[]; revision: string | null; detail: string; next: string }[];
+    causes: Cause[];
+}
+
+export interface Cause {
+    cause: string;
+    path: string[];
+    revision: string | null;
+    detail: string;
+    next: string;
+}
+
+/** What is wrong in the whole host. */
+export interface HostWhy {
+    of_services: number;
+    services: Why[];
+    troubles: string[];
+    /** Of the last ten minutes. */
+    changes: Change[];
 }
 
 export interface Service {

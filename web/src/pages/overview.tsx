@@ -1,11 +1,13 @@
 // Everything on one screen: what is ill comes first.
 
+import { CauseItem } from "../parts/cause";
 import { Badge, Phase, serviceState } from "../parts/badge";
 import { Empty, Table } from "../parts/table";
 import { Graph, type Edge, type Node } from "../parts/graph";
 import { Plot } from "../parts/plot";
 import { useResource } from "../parts/resource";
-import type { Overview as Rates, Route, Service } from "../api/types";
+import type { HostWhy, Overview as Rates, Route, Service } from "../api/types";
+import { ChangeRows } from "./changes";
 import { age, milliseconds, rate, share } from "../format";
 import { history, now, outside, rates, services } from "../live";
 import { link, location, refine } from "../routing";
@@ -13,6 +15,8 @@ import { link, location, refine } from "../routing";
 const ORDER = { bad: 0, warn: 1, plain: 2, good: 2 };
 /** How many services the graph shows: more of them, and nobody sees anything. */
 const DRAWN = 40;
+/** Of how many services that do not fare well the causes are listed. */
+const LISTED = 20;
 
 export function Overview() {
     const routes = useResource<Route[]>("/v1/routes");
@@ -28,6 +32,7 @@ export function Overview() {
     return (
         <>
             <h1>Overview</h1>
+            <WhatIsWrong />
             <Graph {...graph(drawn.slice(0, DRAWN), routes.value ?? [], [...rates.value.values()])} />
             {all.length > DRAWN && (
                 <p>
@@ -52,6 +57,40 @@ export function Overview() {
                 ))}
             </Table>
         </>
+    );
+}
+
+/** What is wrong in the whole host, so that nobody has to look for it: what explains the rest comes first. */
+function WhatIsWrong() {
+    const why = useResource<HostWhy>("/v1/why").value;
+    if (!why) return null;
+    const { services, troubles, changes } = why;
+    return (
+        <section aria-label="What is wrong">
+            {services.length + troubles.length > 0 && (
+                <>
+                    <h2>
+                        {services.length} of {why.of_services} services do not fare well
+                    </h2>
+                    <ol>
+                        {troubles.map((trouble) => (
+                            <li key={trouble}>{trouble}</li>
+                        ))}
+                        {services.slice(0, LISTED).flatMap(({ service, causes }) =>
+                            causes.map((cause) => (
+                                <CauseItem key={service + cause.path.join(" ") + cause.cause} cause={cause} />
+                            )),
+                        )}
+                    </ol>
+                    {services.length > LISTED && <p>These are {LISTED} of them; all are in the table.</p>}
+                </>
+            )}
+            {changes.length > 0 && (
+                <Table caption="Changed in the last ten minutes" head={["When", "What", "Where", "Why", "By"]}>
+                    <ChangeRows changes={changes} />
+                </Table>
+            )}
+        </section>
     );
 }
 

@@ -3,6 +3,7 @@
 import { order, send } from "../api/client";
 import type { Change, Endpoint, Service, TrapReport, Use, Why } from "../api/types";
 import { Badge, Circuit, Phase, endpointState, serviceState } from "../parts/badge";
+import { CauseItem } from "../parts/cause";
 import { ask } from "../parts/dialog";
 import { Plot } from "../parts/plot";
 import { useResource } from "../parts/resource";
@@ -91,9 +92,7 @@ function Causes({ name }: { name: string }) {
             <h2>Why</h2>
             <ol>
                 {why.value.causes.map((cause) => (
-                    <li key={cause.path.join(" ") + cause.cause}>
-                        <strong>{cause.path.join(" → ")}</strong>: {cause.detail} Next: <code>{cause.next}</code>
-                    </li>
+                    <CauseItem key={cause.path.join(" ") + cause.cause} cause={cause} />
                 ))}
             </ol>
         </section>

@@ -186,3 +186,35 @@ fn a_host_outside_that_fails_is_named_and_one_that_has_recovered_is_not() {
     let users = ServiceFacts { outside: vec![host(CircuitFacts::Closed, 500)], ..facts("users") };
     assert_eq!(why("users", &[users]), Some(Vec::new()));
 }
+
+#[test]
+fn of_all_services_those_that_explain_the_others_come_first() {
+    let failed = |kind: &str| ServiceFacts { failed: counts(&[(kind, 7)]), ..facts("") };
+    let named = |name: &str, calls: &[&str], facts: ServiceFacts| ServiceFacts {
+        name: name.into(),
+        calls: calls.iter().map(|callee| (*callee).to_owned()).collect(),
+        ..facts
+    };
+    let all = [
+        named("cart", &["orders"], failed("answered-5xx")),
+        named("orders", &["users", "stock", "cart"], failed("function-error")),
+        named("users", &["store"], facts("")),
+        named("stock", &[], facts("")),
+        named("store", &["users"], failed("trap")),
+        named("mail", &[], ServiceFacts { left_out_lines: 3, ..facts("") }),
+        named("held", &["store"], ServiceFacts { faults: vec!["10% errors".into()], ..facts("") }),
+    ];
+    let found = why_all(&all);
+    let first: Vec<_> =
+        found.iter().map(|(name, causes)| (&**name, causes[0].kind.as_str(), causes[0].path.join(" -> "))).collect();
+    let expected = [
+        ("held", "fault-on-purpose", "held"),
+        ("store", "trap", "store"),
+        ("mail", "lines-left-out", "mail"),
+        ("cart", "trap", "cart -> orders -> users -> store"),
+        ("orders", "trap", "orders -> users -> store"),
+    ];
+    assert_eq!(first, expected.map(|(name, kind, path)| (name, kind, path.to_owned())));
+    assert_eq!(found[4].1[1].kind, CauseKind::FunctionError, "what is wrong in itself comes after that");
+    assert_eq!(why_all(&[facts("users")]), []);
+}

@@ -27,25 +27,67 @@ pub fn why(name: &str, all: &[ServiceFacts]) -> Option<Vec<ServiceCause>> {
     Some(causes)
 }
 
+/// What is wrong with each service that does not fare well. Those that explain the others come first; of a service that
+/// calls one of these, over others perhaps, the first cause is the one there. It follows each call once, so it takes no
+/// longer where many ways lead to one service.
+pub fn why_all(all: &[ServiceFacts]) -> Vec<(String, Vec<ServiceCause>)> {
+    let own = |facts: &ServiceFacts| {
+        let mut causes = causes_of(facts, all, std::slice::from_ref(&facts.name));
+        causes.sort_by_key(|cause| cause.kind);
+        (facts.name.clone(), causes)
+    };
+    let own: BTreeMap<String, Vec<ServiceCause>> = all.iter().map(own).filter(|(_, own)| !own.is_empty()).collect();
+    let whole = own.iter().map(|(name, causes)| {
+        let decided = matches!(causes[0].kind, CauseKind::FaultOnPurpose | CauseKind::OutOfService);
+        let elsewhere = path_to_last(name, all, &own).filter(|_| !decided);
+        let elsewhere = elsewhere.map(|path| {
+            let first = path.last().and_then(|callee| own.get(callee)).and_then(|causes| causes.first());
+            let first = first.expect("the path leads to a service with causes");
+            // The cause itself may lie in a host outside, beyond that service.
+            let path = path.iter().chain(&first.path[1..]).cloned().collect();
+            ServiceCause { path, ..first.clone() }
+        });
+        let explained = elsewhere.is_some();
+        (explained, name.clone(), elsewhere.into_iter().chain(causes.iter().cloned()).collect::<Vec<_>>())
+    });
+    let mut whole: Vec<_> = whole.collect();
+    whole.sort_by_key(|(explained, _, causes)| (*explained, causes[0].kind));
+    whole.into_iter().map(|(_, name, causes)| (name, causes)).collect()
+}
+
+/// The shortest way by calls from a service to the one of `ill` that is farthest from it; `None` if it calls none.
+fn path_to_last(name: &str, all: &[ServiceFacts], ill: &BTreeMap<String, Vec<ServiceCause>>) -> Option<Vec<String>> {
+    let mut seen = vec![(name, 0)];
+    let (mut next, mut last) = (0, None);
+    while let Some(&(caller, _)) = seen.get(next) {
+        for callee in find(caller, all).into_iter().flat_map(|facts| &facts.calls) {
+            if !seen.iter().any(|(name, _)| name == callee) {
+                if ill.contains_key(callee) {
+                    last = Some(seen.len());
+                }
+                seen.push((callee, next));
+            }
+        }
+        next += 1;
+    }
+    let mut path = Vec::new();
+    let mut at = last?;
+    while at > 0 {
+        path.push(seen[at].0.to_owned());
+        at = seen[at].1;
+    }
+    path.push(name.to_owned());
+    path.reverse();
+    Some(path)
+}
+
 fn find<'a>(name: &str, all: &'a [ServiceFacts]) -> Option<&'a ServiceFacts> {
     all.iter().find(|facts| facts.name == name)
 }
 
 /// Adds what is wrong with the service at the end of `path`, and with those that it calls.
 fn visit(facts: &ServiceFacts, all: &[ServiceFacts], path: &mut Vec<String>, causes: &mut Vec<ServiceCause>) {
-    for (kind, detail, next) in own_causes(facts, all) {
-        // After a swap or a rollback, what failed may not be what serves.
-        let failed = facts.last_of(kind.as_str()).and_then(|last| last.revision.clone());
-        let revision = failed.or_else(|| facts.revision.clone());
-        causes.push(ServiceCause { kind, path: path.clone(), revision, detail, next });
-    }
-    for outside in &facts.outside {
-        if let Some((kind, detail)) = outside_cause(outside) {
-            let path = path.iter().cloned().chain([outside.id.clone()]).collect();
-            let next = format!("atoll logs {} --level warn", facts.name);
-            causes.push(ServiceCause { kind, path, revision: None, detail, next });
-        }
-    }
+    causes.extend(causes_of(facts, all, path));
     for callee in &facts.calls {
         if path.len() < DEEPEST
             && !path.contains(callee)
@@ -56,6 +98,23 @@ fn visit(facts: &ServiceFacts, all: &[ServiceFacts], path: &mut Vec<String>, cau
             path.pop();
         }
     }
+}
+
+/// What is wrong with the service at the end of `path`, and with the hosts outside that it uses.
+fn causes_of(facts: &ServiceFacts, all: &[ServiceFacts], path: &[String]) -> Vec<ServiceCause> {
+    let own = own_causes(facts, all).into_iter().map(|(kind, detail, next)| {
+        // After a swap or a rollback, what failed may not be what serves.
+        let failed = facts.last_of(kind.as_str()).and_then(|last| last.revision.clone());
+        let revision = failed.or_else(|| facts.revision.clone());
+        ServiceCause { kind, path: path.to_vec(), revision, detail, next }
+    });
+    let outside = facts.outside.iter().filter_map(|outside| {
+        let (kind, detail) = outside_cause(outside)?;
+        let path = path.iter().cloned().chain([outside.id.clone()]).collect();
+        let next = format!("atoll logs {} --level warn", facts.name);
+        Some(ServiceCause { kind, path, revision: None, detail, next })
+    });
+    own.chain(outside).collect()
 }
 
 type OwnCause = (CauseKind, String, String);

@@ -42,6 +42,11 @@ impl<const N: usize> Histogram<N> {
         self.nanos.fetch_add(nanos, Relaxed);
     }
 
+    /// Whether no duration was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts().all(|count| count == 0)
+    }
+
     /// How many durations are in each bucket alone, those beyond the last bound at the end.
     pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
         self.counts.iter().chain([&self.beyond]).map(|count| count.load(Relaxed))
@@ -129,11 +134,12 @@ mod tests {
     #[test]
     fn a_duration_counts_in_the_first_bucket_that_holds_it() {
         let histogram = Histogram::new(&[1_000, 2_500]);
-        assert!(histogram.snapshot().is_empty());
+        assert!(histogram.is_empty() && histogram.snapshot().is_empty());
         for micros in [0, 1_000, 1_001, 2_500, 2_501, 4_000_000] {
             histogram.observe(Duration::from_micros(micros));
         }
         histogram.observe(Duration::from_nanos(2_500_001));
+        assert!(!histogram.is_empty());
         let HistogramSnapshot { sum, count, buckets } = histogram.snapshot();
         assert_eq!((count, buckets), (7, vec![(0.001, 2), (0.0025, 2), (f64::INFINITY, 3)]));
         assert!((sum - 4.009_502_001).abs() < 1e-9, "{sum}");

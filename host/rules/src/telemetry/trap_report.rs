@@ -32,6 +32,8 @@ pub struct GuestFailure<'a> {
     pub cause: &'a str,
     /// The functions on its stack, demangled, the innermost first; empty if none was running.
     pub frames: &'a [String],
+    /// Where each of these functions stood in the component's file, in bytes; empty if that is not known.
+    pub offsets: &'a [u32],
     /// The end of what the call printed to standard error.
     pub error_output: &'a str,
     /// The request at the gateway that it worked for.
@@ -53,6 +55,11 @@ pub struct TrapReport {
     pub cause: String,
     /// The functions on the stack, the innermost first.
     pub frames: Vec<String>,
+    /// Where each of them stood in the component's file, in bytes; empty if that is not known.
+    pub offsets: Vec<u32>,
+    /// The same stack with lines of source: of each frame the functions that were inlined there, and itself. `None`
+    /// before anybody has looked for the lines.
+    located: Option<Vec<Vec<String>>>,
     /// The end of what the latest call printed to standard error.
     pub error_output: String,
     /// The request of the latest failure.
@@ -124,6 +131,8 @@ impl TrapMemory {
                 kind: failure.kind,
                 cause: String::new(),
                 frames: Vec::new(),
+                offsets: Vec::new(),
+                located: None,
                 error_output: String::new(),
                 request_id: String::new(),
                 request: None,
@@ -135,7 +144,12 @@ impl TrapMemory {
         report.count += 1;
         report.last = now;
         report.cause = mask_secrets(&log_safe(failure.cause)).into_owned();
+        let offsets = &failure.offsets[..failure.offsets.len().min(MOST_FRAMES)];
+        if report.offsets != offsets || report.frames != frames {
+            report.located = None;
+        }
         report.frames = frames;
+        report.offsets = offsets.to_vec();
         report.error_output = safe_lines(failure.error_output);
         report.request_id.clone_from(&failure.request_id);
         if report.request.is_none() && !awaited.iter().any(|(id, _)| *id == failure.request_id) {
@@ -163,6 +177,23 @@ impl TrapMemory {
         self.awaited.store(awaited.len(), Relaxed);
     }
 
+    /// The reports for whose lines of source nobody has looked yet.
+    pub fn unlocated(&self) -> Vec<TrapReport> {
+        let state = self.lock();
+        let unlocated = |report: &&TrapReport| report.located.is_none() && !report.offsets.is_empty();
+        state.groups.values().filter(unlocated).cloned().collect()
+    }
+
+    /// Adds to a report what [`TrapMemory::unlocated`] gave the lines of source of its frames, for each frame some texts.
+    /// A failure that came meanwhile and has another stack keeps its own.
+    pub fn locate(&self, unlocated: &TrapReport, stack: Vec<Vec<String>>) {
+        let mut state = self.lock();
+        let mut reports = state.groups.values_mut();
+        if let Some(report) = reports.find(|report| report.id == unlocated.id && report.offsets == unlocated.offsets) {
+            report.located = Some(stack);
+        }
+    }
+
     /// All reports, or those of one service; the one that was seen last comes first.
     pub fn reports(&self, service: Option<&str>) -> Vec<TrapReport> {
         let state = self.lock();
@@ -181,6 +212,9 @@ impl TrapMemory {
 /// How the functions begin by which a language ends a program: in Rust the three innermost ones are always among them.
 const RUNTIME: [&str; 9] = ["abort", "std[", "std::", "core[", "core::", "alloc[", "alloc::", "__rust", "rust_"];
 
+/// Where the sources of Rust's own libraries are, as its compiler writes it.
+const RUNTIME_SOURCES: &str = " at /rustc/";
+
 /// The frames from the innermost one on that is the component's own; all of them if none is.
 fn own_frames(frames: &[String]) -> &[String] {
     let is_runtime = |frame: &String| RUNTIME.iter().any(|prefix| frame.starts_with(prefix));
@@ -189,9 +223,17 @@ fn own_frames(frames: &[String]) -> &[String] {
 }
 
 impl TrapReport {
-    /// The innermost function that is the component's own.
+    /// The innermost function that is the component's own, with its line of source if that was found.
     pub fn place(&self) -> Option<&str> {
-        own_frames(&self.frames).first().map(String::as_str)
+        let own = own_frames(&self.frames);
+        let located = self.located.as_ref().and_then(|located| located.get(self.frames.len() - own.len()));
+        let texts = located.map_or(&own[..own.len().min(1)], Vec::as_slice);
+        texts.iter().find(|text| !text.contains(RUNTIME_SOURCES)).or(texts.first()).map(String::as_str)
+    }
+
+    /// The stack, the innermost function first: with lines of source, if they were found.
+    pub fn stack(&self) -> Vec<String> {
+        self.located.as_ref().map_or_else(|| self.frames.clone(), |located| located.concat())
     }
 }
 
@@ -218,6 +260,7 @@ mod tests {
             kind: ErrorKind::Trap,
             cause: "unreachable",
             frames,
+            offsets: &[],
             error_output: "thread 'main' panicked\npassword=hunter2 \u{1b}[2J\n",
             request_id: request.to_owned(),
         }
@@ -253,6 +296,32 @@ mod tests {
         let users = &memory.reports(Some("users"))[0];
         assert_eq!(users.error_output, "thread 'main' panicked\npassword=*** \\u{1b}[2J");
         assert_eq!(memory.reports(None).len(), 3);
+    }
+
+    #[test]
+    fn a_report_is_located_once_and_again_when_its_stack_is_another() {
+        let (memory, stack) = (TrapMemory::default(), frames(&["abort", "get", "serve"]));
+        let fail = |offsets: &[u32]| memory.record(&GuestFailure { offsets, ..failure("users", &stack, "r1") });
+        fail(&[]);
+        assert!(memory.unlocated().is_empty(), "without offsets there is nothing to look for");
+        fail(&[10, 20, 30]);
+        let [one] = &memory.unlocated()[..] else { panic!("one report is not located") };
+        assert_eq!((one.place(), one.stack()), (Some("get"), stack.clone()));
+        let lines = [
+            &["abort at /rustc/a.rs:1"][..],
+            &["max at /rustc/b.rs:2", "check at c.rs:3", "get at d.rs:4"],
+            &["serve"],
+        ];
+        let located: Vec<_> = lines.iter().map(|texts| frames(texts)).collect();
+        fail(&[10, 21, 30]);
+        memory.locate(one, located.clone());
+        assert_eq!(memory.unlocated().len(), 1, "these are the lines of the stack before");
+        memory.locate(&memory.unlocated()[0], located.clone());
+        fail(&[10, 21, 30]);
+        assert!(memory.unlocated().is_empty(), "the same stack is not looked for again");
+        let report = &memory.reports(None)[0];
+        assert_eq!((report.count, report.place()), (4, Some("check at c.rs:3")));
+        assert_eq!(report.stack(), located.concat());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use crate::admin::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
-    HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView,
-    RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
-    WhyView,
+    HostReadiness, HostWhyView, KeyOrder, KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView,
+    PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView,
+    TrialView, WhyView,
 };
 use crate::admin::{OperationErrorKind, SagaAnswer, SagaCommand, ScheduleView, TopicAnswer, TopicOrder};
 use crate::audit::{AuditLine, AuditQuery, AuditRecord, AuditTrail};
@@ -107,8 +107,16 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.overview()
     }
 
+    async fn locate_traps(&self) {
+        self.inner.locate_traps().await;
+    }
+
     fn why(&self, name: &str) -> Option<WhyView> {
         self.inner.why(name)
+    }
+
+    fn why_all(&self) -> HostWhyView {
+        self.inner.why_all()
     }
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {

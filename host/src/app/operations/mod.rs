@@ -33,13 +33,14 @@ mod spooled_data;
 mod swap_refusal;
 pub(super) mod topic_operations;
 mod trace_views;
+mod trap_lines;
 mod troubles;
 
 use crate::admin::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
-    HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView,
-    OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand, ScheduleView,
-    ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
+    HostReadiness, HostWhyView, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations,
+    OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand,
+    ScheduleView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::app::assembly::api_description::LiveDescription;
 use crate::app::edge::auth_policies::claim_names;
@@ -59,6 +60,7 @@ use crate::node::NodeDuties;
 use crate::registry::Registry;
 use crate::rollout::{GrantSettings, Rollout, Trial};
 use crate::route::{Rewrite, RoutingTable};
+use crate::runtime::Runtime;
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
 use bytes::Bytes;
@@ -118,8 +120,8 @@ pub(super) struct HostOperations {
     pub(super) gateway: Option<Arc<Gateway<Mesh>>>,
     /// What each service may use.
     pub(super) grants: BTreeMap<String, GrantSettings>,
-    /// The slots of the engine's pool; 0: not known.
-    pub(super) pool_slots: usize,
+    /// What runs the components, if it is known.
+    pub(super) runtime: Option<Arc<Runtime>>,
     /// The traffic of the last minute.
     pub(super) recent: Arc<RecentTraffic>,
     /// The files of the manifest's components.
@@ -149,7 +151,7 @@ impl HostOperations {
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
         let (tls, deliveries, guards, keys, cache) = (None, OnceLock::new(), None, None, None);
         let (edges, tracer, gateway, grants) = (None, None, None, BTreeMap::new());
-        let (pool_slots, components) = (0, BTreeMap::new());
+        let (runtime, components) = (None, BTreeMap::new());
         Self {
             rollout,
             registry,
@@ -172,7 +174,7 @@ impl HostOperations {
             cache,
             gateway,
             grants,
-            pool_slots,
+            runtime,
             recent: Arc::default(),
             components,
             edges,
@@ -255,8 +257,16 @@ impl Operations for HostOperations {
         self.overview_views()
     }
 
+    async fn locate_traps(&self) {
+        self.find_source_lines().await;
+    }
+
     fn why(&self, name: &str) -> Option<WhyView> {
         self.why_view(name)
+    }
+
+    fn why_all(&self) -> HostWhyView {
+        self.host_why_view()
     }
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
@@ -311,7 +321,7 @@ impl Operations for HostOperations {
         action: BreakerAction,
     ) -> Result<ServiceView, OperationError> {
         let entry = self.entry(service)?;
-        let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.stats.id == endpoint);
+        let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| *own.stats.id == *endpoint);
         let meant: Vec<_> = entry.endpoints().filter(meant).collect();
         if let (Some(endpoint), true) = (endpoint, meant.is_empty()) {
             let message = format!("service `{service}` has no endpoint `{endpoint}`");
@@ -323,9 +333,9 @@ impl Operations for HostOperations {
             BreakerAction::Reset => mesh::BreakerOrder::Reset,
         };
         for endpoint in meant {
-            tracing::warn!(service, endpoint = endpoint.stats.id, ?order, "an operator changes a circuit");
+            tracing::warn!(service, endpoint = &*endpoint.stats.id, ?order, "an operator changes a circuit");
             endpoint.stats.order(order);
-            let (id, reason) = (Some(endpoint.stats.id.as_str()), format!("{order:?}").to_lowercase());
+            let (id, reason) = (Some(&*endpoint.stats.id), format!("{order:?}").to_lowercase());
             note_change(ChangeKind::CircuitOrdered, service, id, &reason);
         }
         Ok(self.view(&entry))

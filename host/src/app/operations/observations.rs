@@ -1,9 +1,13 @@
 //! What operators see of the host over time: the traffic of the last minute, and why a service does not fare well.
 
 use super::HostOperations;
-use crate::admin::{CallerView, CauseView, ChangeView, LastErrorView, OverviewView, UseView, WhyView};
+use crate::admin::{
+    CallerView, CauseView, ChangeView, HostWhyView, LastErrorView, Operations, OverviewView, UseView, WhyView,
+};
 use crate::breaker::{Forced, State};
-use crate::diagnosis::{CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceCause, ServiceFacts, why};
+use crate::diagnosis::{
+    CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceCause, ServiceFacts, why, why_all,
+};
 use crate::mesh::{BulkheadCounts, EndpointStats, Service};
 use crate::telemetry::{
     ChangeKind, HostChange, LastFailure, TrafficCounts, TrafficWindow, changes, lines, log_counts, note_change, traps,
@@ -15,6 +19,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// The time from one sample to the next: a twelfth of the window.
 const SAMPLE: Duration = Duration::from_secs(5);
+
+/// How long a change is said beside what is wrong, and how many of them.
+const LATELY: Duration = Duration::from_secs(600);
+const MOST_CHANGES: usize = 10;
 
 /// The counts of the last minute of one service, and how long that minute was so far.
 type RecentCounts = BTreeMap<String, (Duration, TrafficCounts)>;
@@ -79,7 +87,7 @@ impl HostOperations {
             service.group.endpoints.iter().map(move |endpoint| (service.group.name.to_string(), &endpoint.stats))
         });
         let out = endpoints.filter(|(_, stats)| stats.state(now).ejected);
-        let out: BTreeSet<_> = out.map(|(service, stats)| (service, stats.id.clone())).collect();
+        let out: BTreeSet<_> = out.map(|(service, stats)| (service, stats.id.to_string())).collect();
         for (service, id) in out.difference(known) {
             tracing::warn!(service, endpoint = id, "ejected: it fails more often than the others, and gets no calls");
             note_change(ChangeKind::Ejected, service, Some(id), "it fails more often than the others");
@@ -162,7 +170,10 @@ impl HostOperations {
             in_flight: limit(taken, permits),
             waiting: limit(waiting, limits.waiting),
             body_memory: bodies.map(|(used, most)| limit(used, most)).unwrap_or_default(),
-            pool: limit(pool.map_or(0, |pool| pool.held), self.pool_slots),
+            pool: limit(
+                pool.map_or(0, |pool| pool.held),
+                self.runtime.as_ref().map_or(0, |runtime| runtime.pool_slots()),
+            ),
             open_circuits: limit(open.count(), service.group.endpoints.len()),
             last_error: last_failure(service).map(|last| LastErrorView {
                 seconds_ago: seconds_since(last.time),
@@ -176,6 +187,26 @@ impl HostOperations {
 
     /// Why the service `name` does not fare well.
     pub(super) fn why_view(&self, name: &str) -> Option<WhyView> {
+        let causes: Vec<_> = why(name, &self.all_facts())?;
+        Some(why_view(name, causes))
+    }
+
+    /// Which services do not fare well, and what else is wrong.
+    pub(super) fn host_why_view(&self) -> HostWhyView {
+        let facts = self.all_facts();
+        let since = SystemTime::now().checked_sub(LATELY).unwrap_or(SystemTime::UNIX_EPOCH);
+        let changes =
+            changes().newest(MOST_CHANGES, |change: &HostChange| change.kind.is_deed() && change.time >= since);
+        HostWhyView {
+            of_services: facts.len() as u64,
+            services: why_all(&facts).into_iter().map(|(name, causes)| why_view(&name, causes)).collect(),
+            troubles: self.troubles().into_iter().map(|(part, meaning)| format!("{part}: {meaning}")).collect(),
+            changes: changes.entries.iter().rev().map(|(number, change)| ChangeView::of(*number, change)).collect(),
+        }
+    }
+
+    /// What is known of all services, also of those that are left out.
+    fn all_facts(&self) -> Vec<ServiceFacts> {
         let recent = self.recent_counts();
         let table = self.registry.snapshot();
         let mut facts: Vec<_> = table.iter().map(|(_, service)| self.facts(service, &recent)).collect();
@@ -189,8 +220,7 @@ impl HostOperations {
                 }
             }
         }
-        let causes: Vec<_> = why(name, &facts)?.into_iter().map(|cause| cause_view(cause, lines().is_on())).collect();
-        Some(WhyView { service: name.to_owned(), well: causes.is_empty(), causes })
+        facts
     }
 
     fn facts(&self, service: &Service, recent: &RecentCounts) -> ServiceFacts {
@@ -245,6 +275,11 @@ impl HostOperations {
             name,
         }
     }
+}
+
+fn why_view(name: &str, causes: Vec<ServiceCause>) -> WhyView {
+    let causes: Vec<_> = causes.into_iter().map(|cause| cause_view(cause, lines().is_on())).collect();
+    WhyView { service: name.to_owned(), well: causes.is_empty(), causes }
 }
 
 fn endpoint_facts(id: &str, stats: &EndpointStats, now: Instant) -> EndpointFacts {

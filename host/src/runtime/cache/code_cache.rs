@@ -4,13 +4,16 @@
 //! must belong to this user and be closed to others; the host compiles again what does not. The name of an entry holds
 //! the component's digest and a hash of all that the code depends on (Wasmtime's version, its settings, the processor),
 //! so the host never finds an entry of another engine. Beside the code is its [`ArtifactStamp`], in a file `*.seal`:
-//! code whose checksum differs from its stamp is never mapped.
+//! code whose checksum differs from its stamp is never mapped. Of a component with debug information there is a third
+//! file, `*.wasm`: the component as it is, in which lines of source are looked up. It is never run.
 #![allow(unsafe_code, reason = "`deserialize_file` trusts the file, and the checks of this module make that sound")]
 
 use super::compilers::Compilers;
 use super::stamp::{ArtifactStamp, hex};
 use crate::base::Digest;
+use crate::diagnosis::has_source_lines;
 use crate::runtime::error::LoadError;
+use crate::telemetry::code_metrics;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -94,7 +97,9 @@ impl CodeCache {
             .compilers
             .run(|| engine.precompile_component(bytes))
             .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        tracing::debug!(digest = %digest.short(), ms = started.elapsed().as_millis(), "compiled");
+        let took = started.elapsed();
+        code_metrics().compiled(took);
+        tracing::debug!(digest = %digest.short(), ms = took.as_millis(), "compiled");
         if let Some(paths) = self.paths(digest) {
             let stamp = ArtifactStamp {
                 length: artifact.len() as u64,
@@ -103,9 +108,14 @@ impl CodeCache {
                 slots: 0,
             };
             let kept = self.write(&paths.code, &artifact);
+            if has_source_lines(bytes)
+                && let Err(error) = self.write(&paths.component, bytes)
+            {
+                tracing::warn!(path = %paths.component.display(), %error, "debug information is not kept");
+            }
             match kept.and_then(|()| self.write(&paths.stamp, stamp.text(digest).as_bytes())) {
                 Ok(()) => {
-                    if let Some(code) = self.get(engine, digest) {
+                    if let Some(code) = self.read(engine, digest) {
                         return Ok(code);
                     }
                 }
@@ -124,6 +134,10 @@ impl CodeCache {
     /// The code of a component, mapped into memory. `None` if it is missing, is not private, does not fit its stamp, or
     /// comes from an engine that is not compatible.
     pub(crate) fn get(&self, engine: &Engine, digest: Digest) -> Option<Code> {
+        self.read(engine, digest).inspect(|_| code_metrics().loaded())
+    }
+
+    fn read(&self, engine: &Engine, digest: Digest) -> Option<Code> {
         let paths = self.paths(digest)?;
         if !paths.code.try_exists().unwrap_or(true) {
             return None;
@@ -141,6 +155,12 @@ impl CodeCache {
             unsafe { Code::deserialize_file(engine, &paths.code) }.map_err(io::Error::other)
         });
         code.inspect_err(|error| tracing::warn!(path = %paths.code.display(), %error, "compiled code is rebuilt")).ok()
+    }
+
+    /// The file of a component that has debug information, if it is here and undamaged.
+    pub(crate) fn debug_information(&self, digest: Digest) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.paths(digest)?.component).ok()?;
+        Some(bytes).filter(|bytes| Digest::of(bytes) == digest)
     }
 
     /// Records that the component's code, if it is here, links on this host, and how many slots an instance takes.
@@ -163,7 +183,7 @@ impl CodeCache {
             let modified = entry.metadata().and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             match path.extension().and_then(|extension| extension.to_str()) {
                 // The time of the stamp is that of the last use. Code without a stamp is never used again.
-                Some("cwasm") if !path.with_extension("seal").exists() && modified < self.opened => {
+                Some("cwasm" | "wasm") if !path.with_extension("seal").exists() && modified < self.opened => {
                     unused.push((SystemTime::UNIX_EPOCH, path));
                 }
                 Some("seal") if modified < self.opened => unused.push((modified, path)),
@@ -177,12 +197,13 @@ impl CodeCache {
             // wrong.
             let _ = fs::remove_file(path.with_extension("seal"));
             let _ = fs::remove_file(path.with_extension("cwasm"));
+            let _ = fs::remove_file(path.with_extension("wasm"));
         }
     }
 
     fn paths(&self, digest: Digest) -> Option<EntryPaths> {
         let code = self.folder.as_ref()?.join(format!("{digest}-{:016x}.cwasm", self.compatibility));
-        Some(EntryPaths { stamp: code.with_extension("seal"), code })
+        Some(EntryPaths { stamp: code.with_extension("seal"), component: code.with_extension("wasm"), code })
     }
 
     /// The stamp of an entry, by whichever build of the host wrote it, unless another user can have written it.
@@ -205,10 +226,12 @@ impl CodeCache {
     }
 }
 
-/// The two files of an entry.
+/// The files of an entry.
 struct EntryPaths {
     code: PathBuf,
     stamp: PathBuf,
+    /// Only of a component with debug information.
+    component: PathBuf,
 }
 
 /// Whether the code is there, belongs to this user alone, and has the length that its stamp names.

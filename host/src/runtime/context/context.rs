@@ -161,6 +161,7 @@ impl Context {
             kind: error.kind,
             cause: place.map_or(&*error.detail, |place| &*place.cause),
             frames: place.map_or(&[], |place| &place.functions),
+            offsets: place.map_or(&[], |place| &place.offsets),
             error_output: &printed.concat(),
             request_id: request.to_string(),
         });

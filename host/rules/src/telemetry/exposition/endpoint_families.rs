@@ -74,7 +74,7 @@ pub(super) fn encode_outside(
             Box::new(m.failures.clone())
         }),
         family_when(
-            |_, m| !m.latency.snapshot().is_empty(),
+            |_, m| !m.latency.is_empty(),
             "outside_latency_seconds",
             "Seconds from sending a request to the head of the outside host's answer or to its failure",
             |_, m| Box::new(m.latency.snapshot()),

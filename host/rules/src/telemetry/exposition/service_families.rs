@@ -43,7 +43,7 @@ pub(super) fn encode_services(
             gauge(to_usize(s.retry_budget))
         }),
         family_when(
-            |_, m| !m.waits.snapshot().is_empty(),
+            |_, m| !m.waits.is_empty(),
             "queue_wait_seconds",
             "Seconds that calls waited at the bulkhead; calls that did not wait do not count",
             |_, m| Box::new(m.waits.snapshot()),
@@ -66,12 +66,17 @@ fn has_component(sample: &ServiceSample, _: &ServiceMetrics) -> bool {
     !sample.revision.is_empty()
 }
 
+/// Whether a call got an instance that was there already.
+fn reuses_instances(sample: &ServiceSample, _: &ServiceMetrics) -> bool {
+    sample.pool.metrics.instances().1 > 0
+}
+
 /// What only a service with a component can have: swaps, and a part of the engine's pool.
 fn encode_components(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 10] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 12] = [
         family_when(
             has_component,
             "swaps",
@@ -103,7 +108,7 @@ fn encode_components(
             |s, _| Box::new(ConstGauge::new(s.pool.longest_wait.as_secs_f64())),
         ),
         family_when(
-            |s, _| !s.pool.metrics.waits.snapshot().is_empty(),
+            |s, _| !s.pool.metrics.waits.is_empty(),
             "pool_wait_seconds",
             "Seconds that calls waited for slots of the engine's pool; calls that did not wait do not count",
             |s, _| Box::new(s.pool.metrics.waits.snapshot()),
@@ -119,6 +124,19 @@ fn encode_components(
             "guest_seconds",
             "Seconds that instances worked on calls, until the head of the answer; without the wait for the instance",
             |s, _| Box::new(ConstCounter::new(s.pool.metrics.work().as_secs_f64())),
+        ),
+        // Without reuse each call makes one instance, and `requests` says how many.
+        family_when(
+            reuses_instances,
+            "instances_made",
+            "Instances that were made; only where some are reused",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().0)),
+        ),
+        family_when(
+            reuses_instances,
+            "instances_reused",
+            "Calls that got an instance which was there already",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().1)),
         ),
         family_when(
             has_component,

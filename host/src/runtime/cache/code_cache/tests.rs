@@ -125,6 +125,26 @@ fn a_folder_or_a_file_that_other_users_can_write_is_not_used() {
 }
 
 #[test]
+fn a_component_with_debug_information_is_kept_beside_its_code_and_goes_with_it() {
+    let (engine, home) = (Engine::default(), folder());
+    let cache = CodeCache::open(home.path(), &engine);
+    // A component with one empty module, which has a section `.debug_line` of one byte.
+    let module = b"\0asm\x01\0\0\0\0\x0d\x0b.debug_line\0";
+    let mut lined = EMPTY.to_vec();
+    lined.extend([1, u8::try_from(module.len()).unwrap()]);
+    lined.extend(module);
+    let digest = Digest::of(&lined);
+    cache.get_or_compile(&engine, digest, &lined).unwrap();
+    assert_eq!(cache.debug_information(digest).unwrap(), lined);
+    cache.get_or_compile(&engine, Digest::of(EMPTY), EMPTY).unwrap();
+    assert_eq!(cache.debug_information(Digest::of(EMPTY)), None, "it has none");
+    let path = cache.paths(digest).unwrap().component;
+    fs::write(&path, EMPTY).unwrap();
+    assert_eq!(cache.debug_information(digest), None, "the file is damaged");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn prune_removes_old_drafts_and_the_oldest_unused_entries() {
     let (engine, home) = (Engine::default(), folder());
     let (_, paths) = cache_with_entry(&home, &engine);
@@ -139,7 +159,8 @@ fn prune_removes_old_drafts_and_the_oldest_unused_entries() {
     let bare = file("bare.cwasm", 60);
     let unused: Vec<_> = (0..MOST_UNUSED + 3)
         .map(|number| {
-            [format!("{number}.cwasm"), format!("{number}.seal")].map(|name| file(&name, 100 + number as u64))
+            [format!("{number}.cwasm"), format!("{number}.wasm"), format!("{number}.seal")]
+                .map(|name| file(&name, 100 + number as u64))
         })
         .collect();
     File::options().write(true).open(&paths.stamp).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
