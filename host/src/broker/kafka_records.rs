@@ -181,14 +181,14 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 static TABLE: [u32; 256] = {
     let mut table = [0; 256];
-    let mut n = 0;
+    let mut n: u32 = 0;
     while n < 256 {
-        let (mut crc, mut bit) = (n as u32, 0);
+        let (mut crc, mut bit) = (n, 0);
         while bit < 8 {
             crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
             bit += 1;
         }
-        table[n] = crc;
+        table[n as usize] = crc;
         n += 1;
     }
     table

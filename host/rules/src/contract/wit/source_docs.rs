@@ -57,6 +57,7 @@ pub(crate) struct SourceInterface {
 }
 
 /// What WIT sources describe of a component.
+#[derive(Debug)]
 pub(crate) struct Sources {
     /// The interfaces that it exports.
     pub interfaces: Vec<SourceInterface>,
