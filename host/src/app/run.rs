@@ -278,7 +278,7 @@ async fn reload_on_hangup(mut hangup: Signal, applier: Arc<Applier>, trail: Opti
 async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<(EdgeTls, Option<CertificateKeeper>)> {
     let tls = EdgeTls::load(&draft.manifest, announce);
     if tls.is_err() {
-        check_all(draft).await?;
+        check_all(draft, &KnownComponents::All).await?;
     }
     let tls = tls?;
     let keeper = tls.keeper(&draft.manifest)?;

@@ -243,7 +243,7 @@ fn link(
             {
                 findings.component(name, &error);
             }
-            let described = known.describe(manifest, service, &component, (findings, doubtful));
+            let described = known.describe(manifest, service, &component, (&mut *findings, &mut *doubtful));
             for text in &service.spec.idempotent {
                 if let Err(error) = contract.lookup(text) {
                     let (key, help) = (LateFindingKey::Idempotent, error.help(""));
