@@ -51,6 +51,7 @@ async fn callers_calls_and_the_work_of_guests_are_counted_apart() {
         ("atoll_guest_seconds_total{service=\"orders\"}", 1e-6),
         // A page of WebAssembly.
         ("atoll_instance_memory_peak_bytes{service=\"orders\"}", 65536.0),
+        ("atoll_components_loaded_total", 1.0),
         ("atoll_host_cpu_seconds_total", 1e-3),
         ("atoll_host_memory_bytes", 1e6),
         ("atoll_host_uptime_seconds", 1e-3),
@@ -63,6 +64,26 @@ async fn callers_calls_and_the_work_of_guests_are_counted_apart() {
     assert!(host.metric("atoll_calls_failed_total{service=\"users\",caller=\"orders\"}").await < 0.5);
     let build = format!("atoll_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert!((host.metric(&build).await - 1.0).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn instances_that_are_made_and_those_that_serve_again_are_counted() {
+    let manifest = "[service.kept]\ncomponent = \"{component:fixture-hello}\"\nisolation = \"reuse\"\n\
+                    [[route]]\nprefix = \"/\"\nservice = \"kept\"\n";
+    let host = TracedHost::start(manifest).await;
+    let counts = async || {
+        let made = host.metric("atoll_instances_made_total{service=\"kept\"}").await;
+        (made, host.metric("atoll_instances_reused_total{service=\"kept\"}").await)
+    };
+    for _ in 0..2 {
+        assert_eq!(host.http.get(&host.url("/")).await.status, 200);
+    }
+    // One after the other: the second request finds the instance of the first.
+    let (made, reused) = counts().await;
+    assert!(made >= 1.0 && reused >= 1.0, "{made} made, {reused} reused");
+    assert_eq!(host.http.get(&host.url("/")).await.status, 200);
+    let (made_then, reused_then) = counts().await;
+    assert!((made_then - made).abs() < 0.5 && (reused_then - reused - 1.0).abs() < 0.5, "{made_then}, {reused_then}");
 }
 
 /// A manifest of so many services, each with one address and one route.

@@ -1,5 +1,6 @@
 //! The metrics of the host's own process.
 
+use super::code_metrics::code_metrics;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -27,6 +28,7 @@ impl Collector for HostCollector {
             let bytes = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
             bytes.encode(encoder.encode_descriptor("host_memory_bytes", help, None, MetricType::Gauge)?)?;
         }
+        code_metrics().encode(&mut encoder)?;
         let uptime = ConstGauge::new(self.since.elapsed().as_secs_f64());
         let help = "Seconds since the host was started";
         uptime.encode(encoder.encode_descriptor("host_uptime_seconds", help, None, MetricType::Gauge)?)?;

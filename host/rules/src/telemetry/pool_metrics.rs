@@ -12,11 +12,16 @@ pub struct PoolMetrics {
     worked: AtomicU64,
     /// The most bytes of memory that one instance has had.
     memory_peak: AtomicU64,
+    /// Instances that were made.
+    made: AtomicU64,
+    /// Calls that got an instance which was there already.
+    reused: AtomicU64,
 }
 
 impl Default for PoolMetrics {
     fn default() -> Self {
-        Self { waits: Histogram::new(&WAIT), worked: AtomicU64::new(0), memory_peak: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Self { waits: Histogram::new(&WAIT), worked: zero(), memory_peak: zero(), made: zero(), reused: zero() }
     }
 }
 
@@ -30,6 +35,21 @@ impl PoolMetrics {
     /// An instance has worked on a call for so long, until the head of the answer.
     pub fn worked(&self, time: Duration) {
         self.worked.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// An instance is made.
+    pub fn made(&self) {
+        self.made.fetch_add(1, Relaxed);
+    }
+
+    /// A call gets an instance which is there already.
+    pub fn reused(&self) {
+        self.reused.fetch_add(1, Relaxed);
+    }
+
+    /// How many instances were made so far, and how many calls got one which was there already.
+    pub(super) fn instances(&self) -> (u64, u64) {
+        (self.made.load(Relaxed), self.reused.load(Relaxed))
     }
 
     /// An instance has so many bytes of memory now.

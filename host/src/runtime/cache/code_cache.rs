@@ -13,6 +13,7 @@ use super::stamp::{ArtifactStamp, hex};
 use crate::base::Digest;
 use crate::diagnosis::has_source_lines;
 use crate::runtime::error::LoadError;
+use crate::telemetry::code_metrics;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -96,7 +97,9 @@ impl CodeCache {
             .compilers
             .run(|| engine.precompile_component(bytes))
             .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        tracing::debug!(digest = %digest.short(), ms = started.elapsed().as_millis(), "compiled");
+        let took = started.elapsed();
+        code_metrics().compiled(took);
+        tracing::debug!(digest = %digest.short(), ms = took.as_millis(), "compiled");
         if let Some(paths) = self.paths(digest) {
             let stamp = ArtifactStamp {
                 length: artifact.len() as u64,
@@ -112,7 +115,7 @@ impl CodeCache {
             }
             match kept.and_then(|()| self.write(&paths.stamp, stamp.text(digest).as_bytes())) {
                 Ok(()) => {
-                    if let Some(code) = self.get(engine, digest) {
+                    if let Some(code) = self.read(engine, digest) {
                         return Ok(code);
                     }
                 }
@@ -131,6 +134,10 @@ impl CodeCache {
     /// The code of a component, mapped into memory. `None` if it is missing, is not private, does not fit its stamp, or
     /// comes from an engine that is not compatible.
     pub(crate) fn get(&self, engine: &Engine, digest: Digest) -> Option<Code> {
+        self.read(engine, digest).inspect(|_| code_metrics().loaded())
+    }
+
+    fn read(&self, engine: &Engine, digest: Digest) -> Option<Code> {
         let paths = self.paths(digest)?;
         if !paths.code.try_exists().unwrap_or(true) {
             return None;

@@ -311,7 +311,10 @@ impl InstancePool {
             }
         };
         let call = match kept.submit(job, after_each_poll) {
-            Ok(call) => call,
+            Ok(call) => {
+                self.slots.metrics().reused();
+                call
+            }
             Err(job) => {
                 // Boxed, as everything rare in this file is: a call's future is moved, and it is as large as its
                 // largest state.
@@ -347,7 +350,10 @@ impl InstancePool {
             let mut has_room = pin!(kept.has_room());
             has_room.as_mut().enable();
             job = match kept.submit(job, after_each_poll) {
-                Ok(call) => return Ok(call),
+                Ok(call) => {
+                    self.slots.metrics().reused();
+                    return Ok(call);
+                }
                 Err(back) => back,
             };
             tokio::select! {
@@ -382,6 +388,7 @@ impl InstancePool {
     fn spec(&self, lease: Lease, context: &CallContext, tape: CallTape) -> InstanceSpec<'_> {
         let (runtime, revision, limits, cpu) = (&self.runtime, &self.revision, &self.limits, &self.cpu);
         let metrics = if tape.is_played() { &self.unseen } else { self.slots.metrics() };
+        metrics.made();
         InstanceSpec { runtime, revision, limits, cpu, metrics, identity: self.identity(context, tape), lease }
     }
 

@@ -66,12 +66,17 @@ fn has_component(sample: &ServiceSample, _: &ServiceMetrics) -> bool {
     !sample.revision.is_empty()
 }
 
+/// Whether a call got an instance that was there already.
+fn reuses_instances(sample: &ServiceSample, _: &ServiceMetrics) -> bool {
+    sample.pool.metrics.instances().1 > 0
+}
+
 /// What only a service with a component can have: swaps, and a part of the engine's pool.
 fn encode_components(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 10] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 12] = [
         family_when(
             has_component,
             "swaps",
@@ -119,6 +124,19 @@ fn encode_components(
             "guest_seconds",
             "Seconds that instances worked on calls, until the head of the answer; without the wait for the instance",
             |s, _| Box::new(ConstCounter::new(s.pool.metrics.work().as_secs_f64())),
+        ),
+        // Without reuse each call makes one instance, and `requests` says how many.
+        family_when(
+            reuses_instances,
+            "instances_made",
+            "Instances that were made; only where some are reused",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().0)),
+        ),
+        family_when(
+            reuses_instances,
+            "instances_reused",
+            "Calls that got an instance which was there already",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().1)),
         ),
         family_when(
             has_component,
