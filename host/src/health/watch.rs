@@ -53,7 +53,7 @@ async fn check<P: Invoke>(service: &ServiceName, endpoint: &Endpoint<P>, setting
     let now = Instant::now().into_std();
     let context = CallContext::new(RequestId::from_random(rand::random()), now, settings.schedule.timeout);
     let outcome = endpoint.check(&settings.probe, &context).await;
-    let id = &endpoint.stats.id;
+    let id = &*endpoint.stats.id;
     if let Err(reason) = &outcome {
         tracing::debug!(%service, endpoint = id, reason, "a health check failed");
     }

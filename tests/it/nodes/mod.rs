@@ -185,7 +185,7 @@ impl Node {
         let entry = snapshot.get(service).unwrap();
         let count = |stats: &host::mesh::EndpointStats| {
             let state = stats.state(Instant::now());
-            (stats.id.clone(), state.requests, state.in_flight)
+            (stats.id.to_string(), state.requests, state.in_flight)
         };
         entry.endpoints().map(|endpoint| count(&endpoint.stats)).collect()
     }

@@ -321,7 +321,7 @@ impl Operations for HostOperations {
         action: BreakerAction,
     ) -> Result<ServiceView, OperationError> {
         let entry = self.entry(service)?;
-        let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.stats.id == endpoint);
+        let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| *own.stats.id == *endpoint);
         let meant: Vec<_> = entry.endpoints().filter(meant).collect();
         if let (Some(endpoint), true) = (endpoint, meant.is_empty()) {
             let message = format!("service `{service}` has no endpoint `{endpoint}`");
@@ -333,9 +333,9 @@ impl Operations for HostOperations {
             BreakerAction::Reset => mesh::BreakerOrder::Reset,
         };
         for endpoint in meant {
-            tracing::warn!(service, endpoint = endpoint.stats.id, ?order, "an operator changes a circuit");
+            tracing::warn!(service, endpoint = &*endpoint.stats.id, ?order, "an operator changes a circuit");
             endpoint.stats.order(order);
-            let (id, reason) = (Some(endpoint.stats.id.as_str()), format!("{order:?}").to_lowercase());
+            let (id, reason) = (Some(&*endpoint.stats.id), format!("{order:?}").to_lowercase());
             note_change(ChangeKind::CircuitOrdered, service, id, &reason);
         }
         Ok(self.view(&entry))

@@ -87,7 +87,7 @@ impl HostOperations {
             service.group.endpoints.iter().map(move |endpoint| (service.group.name.to_string(), &endpoint.stats))
         });
         let out = endpoints.filter(|(_, stats)| stats.state(now).ejected);
-        let out: BTreeSet<_> = out.map(|(service, stats)| (service, stats.id.clone())).collect();
+        let out: BTreeSet<_> = out.map(|(service, stats)| (service, stats.id.to_string())).collect();
         for (service, id) in out.difference(known) {
             tracing::warn!(service, endpoint = id, "ejected: it fails more often than the others, and gets no calls");
             note_change(ChangeKind::Ejected, service, Some(id), "it fails more often than the others");

@@ -62,7 +62,7 @@ fn pool_view(PoolShare { held, waiting, longest_wait }: PoolShare) -> PoolView {
 pub(super) fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
     let state = endpoint.stats.state(now);
     EndpointView {
-        id: endpoint.stats.id.clone(),
+        id: endpoint.stats.id.to_string(),
         place: endpoint.target.to_string(),
         breaker: breaker_view(state.breaker.state),
         forced: state.breaker.forced.is_some(),

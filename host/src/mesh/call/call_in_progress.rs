@@ -157,7 +157,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         let Some(report) = &self.context.report else { return };
         report.write(|report| {
             report.tries = self.tried;
-            report.endpoint = Some(endpoint.stats.id.clone());
+            report.endpoint = Some(endpoint.stats.id.to_string());
             report.revision = endpoint.target.digest().map(|digest| digest.short());
         });
     }

@@ -35,7 +35,7 @@ pub(super) trait CallPolicy: Send {
     ) -> impl Future<Output = Result<Self::Reply, TryError>> + Send;
 
     /// Writes into the span of a try what `message` is.
-    fn describe(&self, span: &mut OpenSpan, message: &Self::Message);
+    fn describe(&self, span: &mut OpenSpan, message: &Self::Message, traffic: &Traffic);
 
     /// Logs a try that has ended; `failed` is the kind of its failure.
     fn log(&self, _service: &ServiceName, _context: &CallContext, _failed: Option<ErrorKind>) {}
@@ -99,7 +99,7 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
             Err(refusal) => return previous.unwrap_or(Err(refusal)),
         };
         if let Some(span) = guard.span() {
-            policy.describe(span, &message);
+            policy.describe(span, &message, &call.group.traffic);
         }
         // An answer of the try before is given up only now that another endpoint will answer; its failure may still be
         // the call's.

@@ -113,7 +113,7 @@ impl CallPolicy for HttpCall {
         Some(request)
     }
 
-    fn describe(&self, span: &mut OpenSpan, request: &Request<Body>) {
+    fn describe(&self, span: &mut OpenSpan, request: &Request<Body>, _: &Traffic) {
         span.attribute("http.request.method", known_method(request.method()));
     }
 

@@ -229,7 +229,7 @@ impl TryGuard {
 
     /// Logs and remembers that an outcome has changed the state of the endpoint's circuit.
     fn note_circuit(&self, state: State, is_probe: bool, verdict: Verdict) {
-        let (service, endpoint, kind) = (&self.service, self.stats.id.as_str(), self.failure);
+        let (service, endpoint, kind) = (&self.service, &*self.stats.id, self.failure);
         match state {
             State::Closed => {
                 tracing::info!(target: "circuit", %service, endpoint, %state, "the circuit is closed: calls pass");

@@ -2,6 +2,7 @@
 
 use crate::base::{CallContext, ErrorKind, OpenSpan, ServiceName, SpanId, SpanKind, TraceMark};
 use crate::mesh::clock;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The words of one call's spans.
@@ -14,11 +15,17 @@ pub(super) struct CallTrace<'a> {
 impl CallTrace<'_> {
     /// Begins the span of a try at `endpoint`, the one after `tried` others, of which `last` was the last. Boxed, and
     /// on a path of its own: most hosts trace nothing.
-    pub(super) fn begin_try(&self, endpoint: &str, tried: u32, last: Option<SpanId>, now: Instant) -> Option<OpenSpan> {
+    pub(super) fn begin_try(
+        &self,
+        endpoint: &Arc<str>,
+        tried: u32,
+        last: Option<SpanId>,
+        now: Instant,
+    ) -> Option<OpenSpan> {
         let scope = self.context.trace.as_ref()?;
         let mut span = scope.open(SpanKind::Client, self.service.shared(), now)?;
         span.reserve(4);
-        span.attribute("atoll.endpoint", endpoint.to_owned());
+        span.attribute("atoll.endpoint", Arc::clone(endpoint));
         if tried > 0 {
             span.attribute("http.request.resend_count", i64::from(tried));
         }

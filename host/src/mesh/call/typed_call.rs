@@ -92,9 +92,9 @@ impl CallPolicy for TypedCall<'_> {
         Some(arguments)
     }
 
-    fn describe(&self, span: &mut OpenSpan, _: &DetachedValues) {
+    fn describe(&self, span: &mut OpenSpan, _: &DetachedValues, traffic: &Traffic) {
         span.attribute("rpc.system.name", "wit");
-        span.attribute("rpc.method", self.function.to_string());
+        span.attribute("rpc.method", traffic.texts.of(self.function));
     }
 
     fn send<P: Invoke>(

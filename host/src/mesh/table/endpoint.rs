@@ -21,7 +21,7 @@ pub struct Endpoint<P = EndpointTarget> {
 /// How one endpoint fares, as far as calls and health checks have shown it.
 pub struct EndpointStats {
     /// The endpoint's name within the host: `users-0`, `users-1`, …
-    pub id: String,
+    pub id: Arc<str>,
     /// Whether it has started, and health checks let calls go to it.
     pub readiness: Readiness,
     pub(crate) breaker: Arc<Breaker>,
@@ -91,7 +91,7 @@ impl<P: Invoke> Endpoint<P> {
             breaker.force(forced);
         }
         let stats = EndpointStats {
-            id,
+            id: id.into(),
             readiness: Readiness::default(),
             breaker: Arc::new(breaker),
             load: Load::new(weight, now),

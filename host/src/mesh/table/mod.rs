@@ -8,6 +8,7 @@ pub(super) mod check;
 pub(super) mod distance;
 pub(super) mod endpoint;
 pub(super) mod endpoint_group;
+mod function_texts;
 pub(super) mod outside;
 pub(super) mod peer_target;
 pub(super) mod readiness;

@@ -23,7 +23,7 @@ impl MetricsSource for Discovered {
             let state = endpoint.stats.state(now);
             let sample = EndpointSample {
                 service: service.group.name.to_string(),
-                endpoint: endpoint.stats.id.clone(),
+                endpoint: endpoint.stats.id.to_string(),
                 breaker: level(state.breaker.state),
                 forced: state.breaker.forced.is_some(),
                 ready: state.ready,

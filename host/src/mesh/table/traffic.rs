@@ -2,6 +2,7 @@
 //! its revisions.
 
 use super::bulkhead::{Bulkhead, BulkheadSettings};
+use super::function_texts::FunctionTexts;
 use crate::balance::{self, Balancer};
 use crate::base::{CallContext, ErrorKind};
 use crate::fault::{ActiveFault, ActiveFaults, InjectedFailure};
@@ -57,6 +58,8 @@ pub struct Traffic {
     pub faults: ActiveFaults,
     /// What is counted for the service.
     pub metrics: Arc<ServiceMetrics>,
+    /// The names of its functions in spans.
+    pub(crate) texts: FunctionTexts,
 }
 
 impl Traffic {
@@ -86,6 +89,7 @@ impl Traffic {
             retry: Retry::new(settings.retry),
             faults: ActiveFaults::default(),
             metrics,
+            texts: FunctionTexts::default(),
         }
     }
 

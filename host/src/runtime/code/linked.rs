@@ -24,6 +24,8 @@ pub(super) struct LinkedCode {
 
 /// A function that other services may call.
 pub(crate) struct Export {
+    /// Its name, which the spans of its calls share.
+    pub(crate) name: Arc<str>,
     pub(crate) index: ComponentExportIndex,
     pub(crate) function: Function,
     /// Whether a stream or a future is among its arguments or results.
@@ -92,7 +94,10 @@ fn exports(code: &Code, contract: &Contract) -> HashMap<FunctionName, Arc<Export
             let name = FunctionName { interface: interface.clone(), function: function.name.clone() };
             let mut types = function.params.iter().map(|param| &param.ty).chain(&function.result);
             let streams = types.any(Type::has_streams);
-            exports.insert(name, Arc::new(Export { index, function: function.clone(), streams }));
+            exports.insert(
+                name,
+                Arc::new(Export { name: function.name.as_str().into(), index, function: function.clone(), streams }),
+            );
         }
     }
     exports

@@ -20,12 +20,12 @@ struct TracedWork {
 
 impl GuestSpan {
     /// Begins the span of the work for the call with this context, which is `owner`'s. Returns the context of the work:
-    /// what the guest calls is below this span.
-    pub(super) fn begin(context: &CallContext, owner: &Arc<SpanOwner>) -> (CallContext, Self) {
+    /// what the guest calls is below this span. It has arrived at `arrived`, and begins when an instance is there.
+    pub(super) fn begin(context: &CallContext, owner: &Arc<SpanOwner>, arrived: Instant) -> (CallContext, Self) {
         let mut context = context.clone();
         let Some(above) = context.trace.take() else { return (context, Self(None)) };
         let owned = above.owned_by(owner);
-        let Some(span) = owned.open(SpanKind::Server, "handle", Instant::now().into_std()) else {
+        let Some(span) = owned.open(SpanKind::Server, "handle", arrived.into_std()) else {
             context.trace = Some(owned);
             return (context, Self(None));
         };

@@ -189,7 +189,7 @@ impl InstancePool {
         self.revision.ready(&self.runtime, context.deadline).await?;
         let unread = UnreadContent::follows(&request);
         let (work, answer) = Work::request(for_guest(request, &self.revision.grants.service));
-        let (context, span) = GuestSpan::begin(context, &self.owner);
+        let (context, span) = GuestSpan::begin(context, &self.owner, arrived);
         let job = (Job { context, work }, span, tape);
         let AnsweredJob { answer, guard, fault, span } = self.run_job(job, answer, self.kept.as_ref(), arrived).await?;
         answer.map(|response| {
@@ -241,9 +241,9 @@ impl InstancePool {
         let export = self.export(function)?;
         // A stream outlives its call, and would hold up later calls on a kept instance.
         let kept = self.kept.as_ref().filter(|_| !export.streams);
+        let (context, mut span) = GuestSpan::begin(context, &self.owner, arrived);
+        span.describe(|| Arc::clone(&export.name).into());
         let (work, answer) = Work::call(export, arguments);
-        let (context, mut span) = GuestSpan::begin(context, &self.owner);
-        span.describe(|| function.function.clone().into());
         let mut answered = self.run_job((Job { context, work }, span, tape), answer, kept, arrived).await?;
         answered.guard.release();
         Ok(answered.answer)
