@@ -78,7 +78,10 @@ async function liveChanges() {
   await page.goto(`${ADMIN}/#/`);
   const row = page.getByRole("table", { name: "Services" }).getByRole("row", { name: /users/ });
   await row.getByText("serves", { exact: true }).waitFor();
-  await page.waitForFunction(() => /[1-9][0-9.]*k?\/s/.test([...document.querySelectorAll("table")].map((table) => table.textContent).join()));
+  await page.waitForFunction(() => {
+    const tables = [...document.querySelectorAll("table")].map((table) => table.textContent);
+    return /[1-9][0-9.]*k?\/s/.test(tables.join());
+  });
 
   // What is wrong is there without a click: cause, service and revision, and what the operator changed.
   const wrong = page.getByRole("region", { name: "What is wrong" });

@@ -65,6 +65,7 @@ mod terminal;
 mod tls;
 mod topics;
 mod traces;
+mod trap_lines;
 mod tutorial;
 mod typed;
 mod url_services;

@@ -108,6 +108,7 @@ const WINGS: [(&str, Levels<'static>); 8] = [
                 "trace_collector",
             ],
             &[
+                "code_metrics",
                 "endpoint_metrics",
                 "gateway_metrics",
                 "kept_line",

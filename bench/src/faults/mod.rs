@@ -2,8 +2,9 @@
 //!
 //! The claim: no request of the neighbour, which has no fault, fails; its p99 is at most three times that of a quiet
 //! host; for each fault a verb of the command line and a metric name the service, the revision, the endpoint and the
-//! cause, and one command that needs no name, `atoll why`, names them too; the number by which each was first noticed is within its bound; and what the gateway has counted in the end
-//! is what all clients saw. `docs/operations.md` lists the same faults, with the verb and the metric for each.
+//! cause, and one command that needs no name, `atoll why`, names them too; the number by which each was first noticed
+//! is within its bound; and what the gateway has counted in the end is what all clients saw. `docs/operations.md` lists
+//! the same faults, with the verb and the metric for each.
 
 mod clients;
 mod ledger;

@@ -256,7 +256,8 @@ mod tests {
             format!("  {cause} in {path} (revision aaaaaaaaaaaa)\n    7 tries failed\n    next: atoll traps users\n")
         };
         let expected = format!(
-            "3 of 9 services do not fare well\n{}{}{}  answered-5xx in orders: for trap in orders -> users\n  keys: away\n",
+            "3 of 9 services do not fare well\n{}{}{}  answered-5xx in orders: for trap in orders -> users\n  keys: \
+             away\n",
             block("trap", "users"),
             block("circuit-open", "users"),
             block("connect", "web -> http://a.test")
@@ -274,9 +275,9 @@ mod tests {
             by: None,
         }];
         let text = host_why(&host);
-        assert!(text.starts_with("nothing is wrong with 9 services") && text.ends_with(
-            "changes of the last ten minutes, the newest first\n  1970-01-01T00:00:00.000Z log-dropped host: nobody reads it\n"
-        ), "{text}");
+        assert!(text.starts_with("nothing is wrong with 9 services"), "{text}");
+        let changes = "minutes, the newest first\n  1970-01-01T00:00:00.000Z log-dropped host: nobody reads it\n";
+        assert!(text.ends_with(changes), "{text}");
     }
 
     #[test]

@@ -129,8 +129,8 @@ impl Runtime {
         self.cache.prune();
     }
 
-    /// The file of the component with this digest, if it has debug information and was compiled into the cache. It reads
-    /// the file: call it from a blocking thread.
+    /// The file of the component with this digest, if it has debug information and was compiled into the cache. It
+    /// reads the file: call it from a blocking thread.
     pub fn debug_information(&self, component: Digest) -> Option<Vec<u8>> {
         self.cache.debug_information(component)
     }

@@ -215,8 +215,8 @@ impl GuestLocation {
     }
 }
 
-/// The functions of a backtrace in lines: `    0: 0x30 - module!shop::order::h0123456789abcdef`. The hash that Rust adds
-/// to a name differs from build to build, and is left out.
+/// The functions of a backtrace in lines: `    0: 0x30 - module!shop::order::h0123456789abcdef`. The hash that Rust
+/// adds to a name differs from build to build, and is left out.
 fn functions(backtrace: &str) -> Vec<String> {
     let mut functions: Vec<String> = Vec::new();
     for line in backtrace.lines().skip(1) {

@@ -1,7 +1,7 @@
 //! Where in the source a guest's code comes from, by the debug information (DWARF) in the file of its component.
 //!
-//! It is looked up when somebody asks, and never while a guest fails: Wasmtime can do it for each backtrace, but then it
-//! keeps the debug information in memory with the code, and reads it once for each frame of each failure.
+//! It is looked up when somebody asks, and never while a guest fails: Wasmtime can do it for each backtrace, but then
+//! it keeps the debug information in memory with the code, and reads it once for each frame of each failure.
 
 use crate::base::log_safe;
 use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};

@@ -144,8 +144,8 @@ impl Metrics {
         self
     }
 
-    /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`]. For hundreds of services it computes
-    /// for milliseconds: call it from a blocking thread.
+    /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`]. For hundreds of services it
+    /// computes for milliseconds: call it from a blocking thread.
     pub fn encode(&self) -> String {
         let mut out = String::with_capacity(self.longest.load(Relaxed) + MARGIN);
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

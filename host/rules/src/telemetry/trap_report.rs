@@ -184,8 +184,8 @@ impl TrapMemory {
         state.groups.values().filter(unlocated).cloned().collect()
     }
 
-    /// Adds to a report what [`TrapMemory::unlocated`] gave the lines of source of its frames, for each frame some texts.
-    /// A failure that came meanwhile and has another stack keeps its own.
+    /// Adds the lines of source to a report that [`TrapMemory::unlocated`] gave: for each frame some texts.
+    /// If a failure came meanwhile that has another stack, they are not its own.
     pub fn locate(&self, unlocated: &TrapReport, stack: Vec<Vec<String>>) {
         let mut state = self.lock();
         let mut reports = state.groups.values_mut();

@@ -58,12 +58,36 @@ pub(super) fn encode_services(
     ];
     encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])?;
     encode_components(encoder, services)?;
+    encode_instances(encoder, services)?;
     encode_service_kinds(encoder, services)
 }
 
 /// Whether the service has a component; the others are plain HTTP addresses.
 fn has_component(sample: &ServiceSample, _: &ServiceMetrics) -> bool {
     !sample.revision.is_empty()
+}
+
+/// How instances are made and reused.
+fn encode_instances(
+    encoder: &mut DescriptorEncoder,
+    services: &[(ServiceSample, Arc<ServiceMetrics>)],
+) -> Result<(), fmt::Error> {
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 2] = [
+        // Without reuse each call makes one instance, and `requests` says how many.
+        family_when(
+            reuses_instances,
+            "instances_made",
+            "Instances that were made; only where some are reused",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().0)),
+        ),
+        family_when(
+            reuses_instances,
+            "instances_reused",
+            "Calls that got an instance which was there already",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().1)),
+        ),
+    ];
+    encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])
 }
 
 /// Whether a call got an instance that was there already.
@@ -76,7 +100,7 @@ fn encode_components(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 12] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 10] = [
         family_when(
             has_component,
             "swaps",
@@ -124,19 +148,6 @@ fn encode_components(
             "guest_seconds",
             "Seconds that instances worked on calls, until the head of the answer; without the wait for the instance",
             |s, _| Box::new(ConstCounter::new(s.pool.metrics.work().as_secs_f64())),
-        ),
-        // Without reuse each call makes one instance, and `requests` says how many.
-        family_when(
-            reuses_instances,
-            "instances_made",
-            "Instances that were made; only where some are reused",
-            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().0)),
-        ),
-        family_when(
-            reuses_instances,
-            "instances_reused",
-            "Calls that got an instance which was there already",
-            |s, _| Box::new(ConstCounter::new(s.pool.metrics.instances().1)),
         ),
         family_when(
             has_component,
