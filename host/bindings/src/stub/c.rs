@@ -7,16 +7,17 @@ use wit_bindgen_core::wit_parser::{Function, InterfaceId, Resolve, TypeDefKind};
 /// What Zig has for itself: its keywords, and its own types and values, which nothing may be called like. Those with a
 /// number of bits are not among them.
 #[rustfmt::skip]
-const ZIG_WORDS: [&str; 61] = [
+const ZIG_WORDS: [&str; 73] = [
     "addrspace", "align", "allowzero", "and", "anyerror", "anyframe", "anyopaque", "anytype", "asm", "async", "await",
-    "bool", "break", "callconv", "catch", "comptime", "const", "continue", "defer", "else", "enum", "errdefer",
-    "error", "export", "extern", "false", "fn", "for", "if", "inline", "isize", "linksection", "noalias", "noinline",
-    "noreturn", "nosuspend", "null", "opaque", "or", "orelse", "packed", "pub", "resume", "return", "struct",
-    "suspend", "switch", "test", "threadlocal", "true", "try", "type", "undefined", "union", "unreachable",
-    "usingnamespace", "usize", "var", "void", "volatile", "while",
+    "bool", "break", "c_char", "c_int", "c_long", "c_longdouble", "c_longlong", "c_short", "c_uint", "c_ulong",
+    "c_ulonglong", "c_ushort", "callconv", "catch", "comptime", "comptime_float", "comptime_int", "const", "continue",
+    "defer", "else", "enum", "errdefer", "error", "export", "extern", "false", "fn", "for", "if", "inline", "isize",
+    "linksection", "noalias", "noinline", "noreturn", "nosuspend", "null", "opaque", "or", "orelse", "packed", "pub",
+    "resume", "return", "struct", "suspend", "switch", "test", "threadlocal", "true", "try", "type", "undefined",
+    "union", "unreachable", "usingnamespace", "usize", "var", "void", "volatile", "while",
 ];
 
-/// What a stub in C calls.
+/// What a stub in C calls. The stream that it writes to, `stderr`, is escaped in the header already.
 const C_CALLED: [&str; 2] = ["abort", "fputs"];
 /// What a stub in Zig has of its own.
 const ZIG_OWN: [&str; 2] = ["contract", "given"];

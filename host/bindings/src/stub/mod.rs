@@ -7,7 +7,7 @@ mod python;
 mod rust;
 mod type_script;
 
-use crate::binding_gap::excess;
+use crate::binding_gap::{binding_gap, excess};
 use crate::view::{self, ComponentTool};
 use crate::world::{BindingLanguage, BindingsError, ContractWorld, written};
 use crate::world_part::WorldPart;
@@ -35,6 +35,18 @@ pub enum StubLanguage {
     Zig,
     /// Go, for the bindings that are made here.
     Go,
+}
+
+impl StubLanguage {
+    /// The bindings that are made here and that a service in this language is built with. Those of the other languages
+    /// come from their own tools.
+    fn bound(self) -> Option<BindingLanguage> {
+        match self {
+            Self::C | Self::Zig => Some(BindingLanguage::C),
+            Self::Go => Some(BindingLanguage::Go),
+            Self::Rust | Self::JavaScript | Self::TypeScript | Self::Python => None,
+        }
+    }
 }
 
 /// What a new service begins with.
@@ -75,7 +87,13 @@ impl ServiceStub {
         world += "}\n";
         let main = resolve.push_source(&format!("{name}.wit"), &world).map_err(wit)?;
         let selected = resolve.select_world(&[main], Some("service")).map_err(wit)?;
-        if let Some(reason) = excess(&resolve, &WorldPart::all(&resolve, selected)) {
+        let gap = match language.bound() {
+            Some(bound) => {
+                binding_gap(&resolve, selected, bound).map(|gap| format!("the bindings for {bound:?} {gap}"))
+            }
+            None => excess(&resolve, &WorldPart::all(&resolve, selected)),
+        };
+        if let Some(reason) = gap {
             return Err(lacks(reason));
         }
         let printed = view::view(&resolve, selected, ComponentTool::ComponentizePy).map_err(lacks)?;
