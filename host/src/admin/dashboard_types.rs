@@ -2,7 +2,7 @@
 //! be `undefined` on a page, and nobody would hear of it.
 
 use super::answer_schema::schema_of;
-use super::observed_view::{ChangeView, LineView, OverviewView, TrapView, UseView, WhyView};
+use super::observed_view::{CauseView, ChangeView, LineView, OverviewView, TrapView, UseView, WhyView};
 use super::recording_view::ShadowView;
 use super::rollout_view::{CanaryView, HistoryView, RolloutView, SideView};
 use super::schedule_view::ScheduleView;
@@ -24,6 +24,7 @@ fn wire_types() -> Vec<(&'static str, Value)> {
         ("Use", schema_of::<UseView>()),
         ("Overview", schema_of::<OverviewView>()),
         ("Why", schema_of::<WhyView>()),
+        ("Cause", schema_of::<CauseView>()),
         ("Service", schema_of::<ServiceView>()),
         ("Fault", schema_of::<FaultView>()),
         ("Outside", schema_of::<OutsideView>()),

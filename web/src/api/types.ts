@@ -45,7 +45,17 @@ export interface Overview {
 export interface Why {
     service: string;
     well: boolean;
-    causes: { cause: string; path: string[]; revision: string | null; detail: string; next: string }[];
+    causes: Cause[];
+}
+
+/** One thing that is wrong: `next` is a command, `needs` what it does not find on this host. */
+export interface Cause {
+    cause: string;
+    path: string[];
+    revision: string | null;
+    detail: string;
+    next: string;
+    needs: string | null;
 }
 
 export interface Service {

@@ -93,6 +93,7 @@ function Causes({ name }: { name: string }) {
                 {why.value.causes.map((cause) => (
                     <li key={cause.path.join(" ") + cause.cause}>
                         <strong>{cause.path.join(" → ")}</strong>: {cause.detail} Next: <code>{cause.next}</code>
+                        {cause.needs !== null && `, which needs ${cause.needs}`}
                     </li>
                 ))}
             </ol>

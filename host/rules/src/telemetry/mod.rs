@@ -73,7 +73,7 @@ pub use cluster_metrics::{ClusterSample, ClusterSource};
 pub use delivery_metrics::{DeliverySample, DeliverySource, OutboxSample};
 pub use discovery_metrics::{DiscoverySample, DiscoverySource};
 pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
-pub use endpoint_metrics::{EndpointMetrics, LastFailure, RequestCounts};
+pub use endpoint_metrics::{EndpointMetrics, FAILED, LastFailure, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use gateway_metrics::{CountScope, DurationExemplar, GatewayMetrics, OpenSocket};
 pub use guest_metrics::{
