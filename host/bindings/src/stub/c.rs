@@ -1,8 +1,8 @@
 //! Stubs in C and Zig, by the prototypes that the bindings for C declare.
 
-use super::{definition, free, named, unavailable};
+use super::{behind, definition, free, named, snake, unavailable};
 use std::fmt::Write;
-use wit_bindgen_core::wit_parser::{Function, InterfaceId, Resolve, TypeDefKind};
+use wit_bindgen_core::wit_parser::{Function, InterfaceId, Resolve, TypeDefKind, TypeId};
 
 /// What Zig has for itself: its keywords, and its own types and values, which nothing may be called like. Those with a
 /// number of bits are not among them.
@@ -81,11 +81,8 @@ fn prototypes<'a>(
 }
 
 /// The tag of the case `unavailable`: of the error, or of the one that it is another name of.
-fn case_of(resolve: &Resolve, header: &str, error: wit_bindgen_core::wit_parser::TypeId) -> Option<String> {
-    let mut id = error;
-    while let TypeDefKind::Type(wit_bindgen_core::wit_parser::Type::Id(used)) = resolve.types[id].kind {
-        id = used;
-    }
+fn case_of(resolve: &Resolve, header: &str, error: TypeId) -> Option<String> {
+    let id = behind(resolve, error);
     let interface = super::owner(resolve, id).ok()?;
     let (_, interface, package) = named(resolve, interface).ok()?;
     let error = snake(resolve.types[id].name.as_deref()?);
@@ -198,8 +195,4 @@ fn zig_type(ty: &str) -> String {
         named => return format!("contract.{named}"),
     }
     .to_owned()
-}
-
-fn snake(name: &str) -> String {
-    name.to_lowercase().replace('-', "_")
 }
