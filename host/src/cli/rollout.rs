@@ -93,7 +93,7 @@ fn step(text: &str) -> Result<Duration, String> {
     step.ok_or_else(|| "write 1s to 1d, a whole number with its unit: 30s, 2m".into())
 }
 
-/// Parses the first digits of a digest, as the history is asked for them. Some print a digest that is cut short with `…`.
+/// Parses the first digits of a digest, as the history is asked for them. Some print one that is cut short with `…`.
 pub(super) fn revision(text: &str) -> Result<String, String> {
     let digits = text.trim_end_matches('…');
     if (6..=64).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {

@@ -126,11 +126,11 @@ fn the_causes_of_failed_tries_are_called_as_the_failures_are_counted() {
 
 #[test]
 fn one_thing_has_the_words_of_one_and_several_those_of_several() {
-    let endpoints = |number: usize, change: fn(&mut EndpointFacts)| -> Vec<_> {
-        (0..number).flat_map(|_| endpoint(change)).collect()
-    };
+    type Fill = fn(u64, ServiceFacts) -> ServiceFacts;
+    type Change = fn(&mut EndpointFacts);
+    let endpoints = |number: usize, change: Change| -> Vec<_> { (0..number).flat_map(|_| endpoint(change)).collect() };
     let base = |number| ServiceFacts { endpoints: endpoints(number, |_| {}), ..facts("users") };
-    let table: [(fn(u64, ServiceFacts) -> ServiceFacts, &str, &str); 8] = [
+    let table: [(Fill, &str, &str); 8] = [
         (|sum, users| ServiceFacts { left_out_lines: sum, ..users }, "1 line about", "2 lines about"),
         (|sum, users| ServiceFacts { left_out_lines: sum, ..users }, "is only counted", "are only counted"),
         (
@@ -166,7 +166,7 @@ fn one_thing_has_the_words_of_one_and_several_those_of_several() {
             assert!(cause.detail.contains(words), "{words}: {cause:?}");
         }
     }
-    let states: [(fn(&mut EndpointFacts), &str, &str); 5] = [
+    let states: [(Change, &str, &str); 5] = [
         (|one| one.starting = true, "1 of 1 endpoints waits", "2 of 2 endpoints wait"),
         (|one| one.circuit = CircuitFacts::HeldOpen, "the circuit of users-0", "the circuits of users-0, users-0"),
         (|one| one.unready = true, "1 of 1 endpoints does not pass its health checks", "2 of 2 endpoints do not pass"),

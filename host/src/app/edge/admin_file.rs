@@ -82,8 +82,8 @@ pub fn known_admin(manifest: &Path) -> Option<KnownAdmin> {
     Some(KnownAdmin { address: reachable(address), secure, source })
 }
 
-/// Where the admin of this process listens, once it serves this manifest. The file may be another host's, or that of one
-/// that was killed and whose number a process has again.
+/// Where the admin of this process listens, once it serves this manifest. The file may be another host's, or that of
+/// one that was killed and whose number a process has again.
 pub fn own_admin(manifest: &Path) -> Option<KnownAdmin> {
     let file = path(manifest);
     let (address, secure) = left_by(&file, |pid| pid == rustix::process::getpid())?;

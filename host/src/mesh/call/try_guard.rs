@@ -155,8 +155,8 @@ impl TryGuard {
         self.record_at(self.verdict_if_whole, now);
     }
 
-    /// The answer is whole, and itself reports who is at fault. `what`: which function did, and how; it is asked only if
-    /// the service is at fault, since most errors of functions are answers like others.
+    /// The answer is whole, and itself reports who is at fault. `what`: which function did, and how; it is asked only
+    /// if the service is at fault, since most errors of functions are answers like others.
     pub(super) fn reported(&mut self, verdict: Verdict, what: impl FnOnce() -> String) {
         self.failure = "function-error";
         if verdict != Verdict::Neutral {
