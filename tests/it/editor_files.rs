@@ -51,7 +51,8 @@ async fn the_doctor_names_what_is_missing_and_how_to_mend_it() {
     let text = looked(&home).await;
     assert!(text.contains(unbuilt) && !text.contains("WRONG  atoll.toml"), "{text}");
     // What is wrong beside it is.
-    let tls = "[gateway.tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"no.pem\"\nkey = \"no.key\"\n";
+    let pair = "{ cert = \"no.pem\", key = \"no.key\" }";
+    let tls = format!("[gateway.tls]\nlisten = \"127.0.0.1:0\"\ncertificates = [{pair}]\n");
     home.write(&format!("[service.shop]\ncomponent = \"shop/shop.wasm\"\nbuild = \"true\"\n{tls}"));
     let text = looked(&home).await;
     assert!(text.contains("WRONG  atoll.toml: is wrong") && !text.contains("not built yet"), "{text}");
