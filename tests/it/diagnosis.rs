@@ -139,7 +139,7 @@ async fn each_planted_fault_is_named_by_one_command_with_service_revision_and_ca
         ward.run(&["changes", "--kind", "unready"]).await.contains("sick").then_some(())
     })
     .await;
-    ward.first_cause("sick", "not-ready", &["do not pass their health checks"]).await;
+    ward.first_cause("sick", "not-ready", &["1 of 1 endpoints does not pass its health checks"]).await;
 
     assert_the_whole_host_names_all(&ward).await;
     assert_all_is_shown(&ward).await;
@@ -438,6 +438,50 @@ async fn the_manifest_chooses_the_format_of_the_log_and_of_the_access_log() {
 }
 
 #[tokio::test]
+async fn a_function_that_reports_an_error_of_its_own_is_named() {
+    let home = Home::new(
+        "[service.types]\ncomponent = \"{component:fixture-types}\"\nretry = { tries = 0 }\n[[route]]\n\
+         method = \"GET\"\npath = \"/refuse\"\ncall = \"types/faults#refuse\"\n",
+    );
+    let (atoll, http) = (home.start().await, Http::default());
+    assert_eq!(http.get(&format!("{}/refuse", atoll.gateway)).await.status, 500);
+    let output = home.output(&["why", "types"]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("function-error in types") && text.contains("/faults#refuse reported `internal`"), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_or_a_kind_that_is_not_there_is_said_so() {
+    let home = Home::new(
+        "[telemetry]\nsample = 1.0\n[telemetry.logs]\nkeep = \"1MiB\"\n[service.hello]\n\
+         component = \"{component:fixture-hello}\"\n",
+    );
+    let _atoll = home.start().await;
+    for arguments in [
+        &["changes", "--service", "helo"][..],
+        &["changes", "--service", "helo", "--follow"],
+        &["traps", "helo"],
+        &["logs", "helo"],
+        &["logs", "helo", "--follow"],
+        &["trace", "--service", "helo"],
+        &["why", "helo"],
+    ] {
+        let output = home.output(arguments).await;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert!(text.contains("there is no service `helo`") && text.contains("`atoll ps` lists"), "{text}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+    for arguments in [&["changes", "--service", "hello"][..], &["traps", "hello"], &["trace", "--service", "hello"]] {
+        assert_eq!(home.output(arguments).await.status.code(), Some(0), "{arguments:?}");
+    }
+    let kind = home.output(&["changes", "--kind", "swaped"]).await;
+    let text = String::from_utf8_lossy(&kind.stderr).into_owned();
+    assert_eq!(kind.status.code(), Some(1));
+    assert!(text.contains("`kind` is one of host-started, ") && text.contains(", swapped, "), "{text}");
+}
+
+#[tokio::test]
 async fn after_a_rollback_the_revision_that_failed_is_named_and_not_the_one_that_serves() {
     let home = Home::new(
         "[service.guest]\ncomponent = \"{component:fixture-hello}\"\nretry = { tries = 0 }\n[[route]]\n\
@@ -459,9 +503,10 @@ async fn after_a_rollback_the_revision_that_failed_is_named_and_not_the_one_that
     assert_eq!(http.get(&format!("{}/guest/status/500", atoll.gateway)).await.status, 500);
     // This host keeps no lines of its log, so `atoll logs` alone shows nothing more.
     let text = run(&["why", "guest"]).await;
-    let next =
-        "next: the host's log; `atoll logs guest --level warn --since 5m` shows it if [telemetry.logs] has `keep`";
+    let next = "next: atoll logs guest --level warn --since 5m\n    which needs `keep` in [telemetry.logs], which this";
     assert!(text.contains(next), "{text}");
+    let view: Value = serde_json::from_str(&run(&["why", "guest", "--json"]).await).unwrap();
+    assert_eq!(view["causes"][0]["next"], "atoll logs guest --level warn --since 5m");
     assert_eq!(http.get(&format!("{}/guest/panic", atoll.gateway)).await.status, 502);
     run(&["rollback", "guest"]).await;
     assert_eq!(revision().await, good);

@@ -44,8 +44,18 @@ async fn the_doctor_names_what_is_missing_and_how_to_mend_it() {
     let unbuilt = "note   atoll.toml: not built yet: shop\n       help: `atoll build shop` makes what is missing\n";
     assert!(text.contains("note   cargo: missing") && text.contains(unbuilt), "{text}");
     home.write("[service.shop]\ncomponent = \"shop/shop.wasm\"\nbuild = \"true\"\n");
-    let unbuilt = home.command(&["doctor"]).output().await.unwrap();
-    assert!(unbuilt.status.success(), "{unbuilt:?}");
+    let looked = async |home: &Home| {
+        let output = home.command(&["doctor"]).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = looked(&home).await;
+    assert!(text.contains(unbuilt) && !text.contains("WRONG  atoll.toml"), "{text}");
+    // What is wrong beside it is.
+    let pair = "{ cert = \"no.pem\", key = \"no.key\" }";
+    let tls = format!("[gateway.tls]\nlisten = \"127.0.0.1:0\"\ncertificates = [{pair}]\n");
+    home.write(&format!("[service.shop]\ncomponent = \"shop/shop.wasm\"\nbuild = \"true\"\n{tls}"));
+    let text = looked(&home).await;
+    assert!(text.contains("WRONG  atoll.toml: is wrong") && !text.contains("not built yet"), "{text}");
     home.write("[service.shop]\ncomponent = \"shop/shop.wasm\"\n");
     let wrong = home.command(&["doctor"]).output().await.unwrap();
     assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");

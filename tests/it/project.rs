@@ -1,12 +1,13 @@
 //! `atoll new`, `atoll build` and `atoll dev` through the binary. The builds here copy components that exist: what the
 //! tools of each language do is not the host's.
 
-use super::atoll::{Home, Http, eventually};
+use super::atoll::{Home, Http, TIMEOUT, eventually};
 use super::components::{component, workspace};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 
 /// A service whose build copies the component that `source` names.
 const MANIFEST: &str = r#"
@@ -187,6 +188,12 @@ async fn a_build_makes_what_is_missing_and_leaves_what_is_up_to_date() {
     assert!(home.output(&["check"]).await.status.success());
     let again = home.output(&["build", "hello"]).await;
     assert!(String::from_utf8_lossy(&again.stderr).contains("hello: up to date"), "{again:?}");
+    let blank = home.manifest().with_file_name("my shop.toml");
+    let text = fs::read_to_string(home.manifest()).unwrap();
+    fs::write(&blank, text.replace("hello/hello.wasm", "hello/other.wasm")).unwrap();
+    let refused = home.output(&["check", "my shop.toml"]).await;
+    let quoted = "`atoll build hello --manifest 'my shop.toml'` makes it";
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(quoted), "{refused:?}");
     // A tool that is missing is named, with the line that installs it.
     let text = fs::read_to_string(home.manifest()).unwrap();
     fs::write(home.manifest(), text.replace("build = \"", "build = \"npm --version && ")).unwrap();
@@ -230,6 +237,46 @@ async fn a_change_is_built_and_swapped_in_and_a_failed_build_changes_nothing() {
 
     fs::write(&source, component("fixture-hostile").to_str().unwrap()).unwrap();
     told("serves, swapped in").await;
+    let status = eventually("the other component answers", async || {
+        Some(http.get(&format!("{gateway}/status/418")).await.status).filter(|status| status.as_u16() == 418)
+    });
+    assert_eq!(status.await, 418);
+    dev.kill().await.unwrap();
+}
+
+/// The first build itself changes a source, once it has made the component: that is seen while the host starts, and no
+/// other change follows.
+#[tokio::test]
+async fn what_changes_while_the_host_starts_is_swapped_in_when_it_serves() {
+    let home = home(&component("fixture-hello"));
+    let next = home.manifest().parent().unwrap().join("hello/next");
+    fs::write(&next, component("fixture-hostile").to_str().unwrap()).unwrap();
+    let text = fs::read_to_string(home.manifest()).unwrap();
+    let build = r#"build = "cp \"$(cat source)\" hello.wasm; if [ -e next ]; then cat next > source; rm next; fi""#;
+    let text = text.replace(r#"build = "cp \"$(cat source)\" hello.wasm""#, build);
+    assert!(text.contains("cat next > source"), "{text}");
+    fs::write(home.manifest(), text).unwrap();
+    let mut command = home.command(&["dev"]);
+    let mut dev = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+    let mut notes = BufReader::new(dev.stderr.take().unwrap()).lines();
+    let swapped = async {
+        while let Some(line) = notes.next_line().await.unwrap() {
+            assert!(!line.contains("is not swapped"), "{line}");
+            if line.contains("serves, swapped in") {
+                return;
+            }
+        }
+        panic!("it is never swapped in");
+    };
+    timeout(TIMEOUT, swapped).await.unwrap();
+    let gateway = loop {
+        let line = lines.next_line().await.unwrap().expect("it serves");
+        if let Some(address) = line.strip_prefix("gateway listening on ") {
+            break address.to_owned();
+        }
+    };
+    let http = Http::default();
     let status = eventually("the other component answers", async || {
         Some(http.get(&format!("{gateway}/status/418")).await.status).filter(|status| status.as_u16() == 418)
     });

@@ -18,10 +18,10 @@ const MOST_LEVELS: usize = 100;
 /// The first thing in a world that the bindings of a language do not have, where it stands, and what to write instead.
 pub(crate) fn binding_gap(resolve: &Resolve, world: WorldId, language: BindingLanguage) -> Option<String> {
     let parts = WorldPart::all(resolve, world);
-    let mut search = TypeSearch::new(resolve);
+    let mut search = TypeSearch::new(resolve, |ty| unknown_type(resolve, ty, language));
     for part in &parts {
         for (place, ty) in part.values().into_iter().chain(part.own_types()) {
-            if let Some((kinds, mend)) = search.first(ty, |ty| unknown_type(resolve, ty, language)) {
+            if let Some((kinds, mend)) = search.first(ty) {
                 return Some(format!("have no {kinds}: {place} has one; {mend}"));
             }
         }

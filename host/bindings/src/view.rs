@@ -142,14 +142,14 @@ fn referred(resolve: &Resolve, world: WorldId, main: PackageId) -> BTreeSet<Pack
 
 /// The first function of a service's contract that has a 64-bit integer, and where.
 pub(crate) fn wide_integer(resolve: &Resolve, world: WorldId) -> Option<String> {
-    let mut search = TypeSearch::new(resolve);
+    let mut search = TypeSearch::new(resolve, |ty| match ty {
+        Type::U64 => Some("u64"),
+        Type::S64 => Some("s64"),
+        _ => None,
+    });
     let parts = WorldPart::all(resolve, world).into_iter().filter(|part| !counts_what_is_small(resolve, part));
     parts.flat_map(|part| part.values()).find_map(|(place, ty)| {
-        let wide = search.first(ty, |ty| match ty {
-            Type::U64 => Some("u64"),
-            Type::S64 => Some("s64"),
-            _ => None,
-        })?;
+        let wide = search.first(ty)?;
         Some(format!("{place} has a {wide}"))
     })
 }

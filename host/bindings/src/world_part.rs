@@ -60,22 +60,23 @@ impl<'a> WorldPart<'a> {
     }
 }
 
-/// A search in types for what there may be in one, which looks at each type once.
-pub(crate) struct TypeSearch<'a> {
+/// A search in types for what there may be in one, which looks at each type once: it has one question.
+pub(crate) struct TypeSearch<'a, F> {
     resolve: &'a Resolve,
+    find: F,
     seen: BTreeSet<TypeId>,
 }
 
-impl<'a> TypeSearch<'a> {
-    pub(crate) fn new(resolve: &'a Resolve) -> Self {
-        Self { resolve, seen: BTreeSet::new() }
+impl<'a, T, F: Fn(Type) -> Option<T>> TypeSearch<'a, F> {
+    pub(crate) fn new(resolve: &'a Resolve, find: F) -> Self {
+        Self { resolve, find, seen: BTreeSet::new() }
     }
 
-    /// What `find` finds first, of this type and all that it consists of.
-    pub(crate) fn first<T>(&mut self, ty: Type, find: impl Fn(Type) -> Option<T>) -> Option<T> {
+    /// What is found first, of this type and all that it consists of, and was not looked at before.
+    pub(crate) fn first(&mut self, ty: Type) -> Option<T> {
         let mut open = vec![ty];
         while let Some(ty) = open.pop() {
-            if let Some(found) = find(ty) {
+            if let Some(found) = (self.find)(ty) {
                 return Some(found);
             }
             if let Type::Id(id) = ty

@@ -214,6 +214,7 @@ impl Operations for Fake {
             revision: None,
             detail: "3 of 3 tries of `legacy` in the last minute failed by connect".into(),
             next: "atoll logs legacy --level warn".into(),
+            needs: None,
         };
         Some(WhyView { service: service.name, well: false, causes: vec![cause] })
     }

@@ -8,7 +8,7 @@ use super::observed_view::{ChangeView, LineView, LinesView, TrapView, WhyView};
 use super::operations::Operations;
 use super::problem::AdminProblem;
 use super::query::AdminQuery;
-use crate::telemetry::{HostChange, KeptLine, LineFilter, NumberedRing, RingPage, changes, lines, traps};
+use crate::telemetry::{ChangeKind, HostChange, KeptLine, LineFilter, NumberedRing, RingPage, changes, lines, traps};
 use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -36,9 +36,9 @@ const RATES_EVENT: &str = "rates";
 /// The routes.
 pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new()
-        .route("/v1/logs", get(logs))
+        .route("/v1/logs", get(logs::<O>))
         .route("/v1/traps", get(all_traps::<O>))
-        .route("/v1/changes", get(all_changes))
+        .route("/v1/changes", get(all_changes::<O>))
         .route("/v1/overview", get(overview::<O>))
         .route("/v1/stream", get(stream::<O>))
         .route("/v1/services/{name}/why", get(why::<O>))
@@ -46,7 +46,11 @@ pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
 }
 
 /// The lines that the query asks for, in order: all at once, or as a stream of events that goes on (`follow`).
-async fn logs(uri: Uri, headers: HeaderMap) -> Result<Response, AdminProblem> {
+async fn logs<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, AdminProblem> {
     let query = AdminQuery::of(&uri, &["service", "level", "since", "trace", "limit", "follow"])?;
     if !lines().is_on() {
         let detail = "the host keeps no lines of its log: set `keep` in [telemetry.logs] of the manifest, such as \
@@ -54,8 +58,9 @@ async fn logs(uri: Uri, headers: HeaderMap) -> Result<Response, AdminProblem> {
         return Err(AdminProblem::new(StatusCode::NOT_FOUND, "logs-not-kept", detail));
     }
     let level = |word: &str| word.parse::<Level>().map_err(|_| "one of trace, debug, info, warn, error".to_owned());
+    let service = query.text("service");
     let filter = LineFilter {
-        service: query.text("service"),
+        service: service.clone(),
         level: query.parsed("level", level)?,
         since: query.since("since")?,
         trace: query.text("trace"),
@@ -63,11 +68,13 @@ async fn logs(uri: Uri, headers: HeaderMap) -> Result<Response, AdminProblem> {
     let limit = query.parsed("limit", limit)?.unwrap_or(USUAL);
     let is_meant = move |line: &KeptLine| filter.admits(line);
     if query.is_set("follow") {
+        find(&*state.operations, service.as_deref(), || lines().newest(1, &is_meant).entries.is_empty())?;
         let reader = RingReader::begin(lines(), is_meant, resumed(&headers), limit);
         return Ok(Sse::new(reader.events(|number, line| to_event(number, "line", &LineView::of(number, line))))
             .into_response());
     }
     let page = lines().newest(limit, is_meant);
+    find(&*state.operations, service.as_deref(), || page.entries.is_empty())?;
     let lines = page.entries.iter().map(|(number, line)| LineView::of(*number, line)).collect();
     Ok(Json(LinesView { lines }).into_response())
 }
@@ -76,23 +83,46 @@ async fn all_traps<O: Operations>(
     State(state): State<Arc<AdminState<O>>>,
     uri: Uri,
 ) -> Result<Json<Vec<TrapView>>, AdminProblem> {
-    let query = AdminQuery::of(&uri, &["service"])?;
+    let service = AdminQuery::of(&uri, &["service"])?.text("service");
     state.operations.locate_traps().await;
-    Ok(Json(traps().reports(query.text("service").as_deref()).into_iter().map(TrapView::from).collect()))
+    let reports = traps().reports(service.as_deref());
+    find(&*state.operations, service.as_deref(), || reports.is_empty())?;
+    Ok(Json(reports.into_iter().map(TrapView::from).collect()))
 }
 
 /// The changes that the query asks for, the newest first.
-async fn all_changes(uri: Uri) -> Result<Json<Vec<ChangeView>>, AdminProblem> {
+async fn all_changes<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    uri: Uri,
+) -> Result<Json<Vec<ChangeView>>, AdminProblem> {
     let query = AdminQuery::of(&uri, &["service", "kind", "since", "limit"])?;
-    let (service, kind, since) = (query.text("service"), query.text("kind"), query.since("since")?);
+    let kind = |word: &str| {
+        let named = ChangeKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        named.ok_or_else(|| format!("one of {}", ChangeKind::ALL.map(ChangeKind::as_str).join(", ")))
+    };
+    let (service, kind, since) = (query.text("service"), query.parsed("kind", kind)?, query.since("since")?);
     let is_meant = |change: &HostChange| {
         service.as_ref().is_none_or(|service| change.service == *service)
-            && kind.as_ref().is_none_or(|kind| change.kind.as_str() == kind)
+            && kind.is_none_or(|kind| change.kind == kind)
             && since.is_none_or(|since| change.time >= since)
     };
     let limit = query.parsed("limit", limit)?.unwrap_or(USUAL);
     let page = changes().newest(limit, is_meant);
+    find(&*state.operations, service.as_deref(), || page.entries.is_empty())?;
     Ok(Json(page.entries.iter().rev().map(|(number, change)| ChangeView::of(*number, change)).collect()))
+}
+
+/// Refuses a name of which there is no service, where nothing would be shown: a typing error would look as if all were
+/// well. What is remembered of a service that an apply has taken away is shown.
+pub(super) fn find<O: Operations>(
+    operations: &O,
+    service: Option<&str>,
+    is_empty: impl FnOnce() -> bool,
+) -> Result<(), AdminProblem> {
+    let Some(name) = service else { return Ok(()) };
+    // A service that is left out has no entry, and `why` knows it.
+    let is_known = || operations.service(name).is_some() || operations.why(name).is_some();
+    if !is_empty() || is_known() { Ok(()) } else { Err(AdminProblem::no_service(name)) }
 }
 
 async fn overview<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Response {

@@ -269,6 +269,8 @@ pub struct CauseView {
     pub detail: String,
     /// What to look at or to do next: a command.
     pub next: String,
+    /// What that command needs of the host and does not find there, in words; `None`: nothing.
+    pub needs: Option<String>,
 }
 
 /// The milliseconds since 1970; 0 before it.

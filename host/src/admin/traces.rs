@@ -1,6 +1,7 @@
 //! The resources of traces.
 
 use super::handler::AdminState;
+use super::observed::find;
 use super::operations::Operations;
 use super::problem::AdminProblem;
 use super::trace_view::{TraceSummaryView, TraceView};
@@ -25,7 +26,9 @@ async fn traces<O: Operations>(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Vec<TraceSummaryView>>, AdminProblem> {
     let query = parse(query.as_deref().unwrap_or_default())?;
-    state.operations.traces(&query).map(Json).ok_or_else(untraced)
+    let found = state.operations.traces(&query).ok_or_else(untraced)?;
+    find(&*state.operations, query.service.as_deref(), || found.is_empty())?;
+    Ok(Json(found))
 }
 
 async fn trace<O: Operations>(

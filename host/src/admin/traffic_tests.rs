@@ -4,6 +4,7 @@ use super::fake::FAULTS;
 use super::tests::{Answer, LOOPBACK, admin, get, read, request, send, streamed};
 use super::*;
 use crate::base::{Body, full_body};
+use crate::telemetry::{ChangeKind, note_change};
 use bytes::Bytes;
 use http::StatusCode;
 use std::task::Poll;
@@ -211,6 +212,24 @@ async fn an_order_of_a_foreign_page_or_without_the_token_changes_nothing() {
         assert_eq!(send(&guarded, "GET", "/v1/outside", &headers).await.problem(), kind);
     }
     assert!(fake.circuits.lock().expect("free").is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_no_filter_unless_something_is_remembered_of_it() {
+    let (admin, fake) = admin(LOOPBACK, None);
+    *fake.traces.lock().expect("free") = Some(Vec::new());
+    for resource in ["/v1/changes", "/v1/traps", "/v1/traces"] {
+        assert_eq!(get(&admin, &format!("{resource}?service=users")).await.status, StatusCode::OK, "{resource}");
+        let unknown = get(&admin, &format!("{resource}?service=usres")).await;
+        assert_eq!(problem(&unknown), (404, "no-such-service".to_owned()), "{resource}");
+    }
+    // One that an apply has taken away.
+    note_change(ChangeKind::Swapped, "gone-by-an-apply", None, "of this test");
+    let changes = get(&admin, "/v1/changes?service=gone-by-an-apply").await;
+    assert!(changes.status == StatusCode::OK && changes.text.contains("of this test"), "{}", changes.text);
+    let kind = get(&admin, "/v1/changes?kind=swaped").await;
+    assert_eq!(problem(&kind), (400, "wrong-query".to_owned()));
+    assert!(kind.text.contains("one of host-started, ") && kind.text.contains(", rolled-back, "), "{}", kind.text);
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ mod shutdown;
 mod start_end;
 mod verbs;
 
-pub use edge::admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
+pub use edge::admin_file::{AdminSource, KnownAdmin, development_authority, known_admin, own_admin};
 pub use edge::peer_edge::PeerEdge;
 pub use operations::grant_views::{grant_views, manifest_grants};
 pub use operations::node_operations::cluster_servers;

@@ -160,9 +160,7 @@ impl Client {
         service: Option<&ServiceName>,
         random: bool,
     ) -> Result<Vec<u8>, CliError> {
-        // What is no id is no path either, and certainly no recording.
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-        let id: String = id.chars().map(|c| if legal(c) { c } else { '_' }).collect();
+        let id = percent_encoded(id);
         let service = service.map(|service| format!("&service={service}")).unwrap_or_default();
         Ok(self.get(&format!("/v1/recordings/{id}?random={random}{service}")).await?.to_vec())
     }
@@ -182,9 +180,7 @@ impl Client {
 
     /// Returns `service` to the revision before, or to the one whose digest begins with `revision`.
     pub(super) async fn rollback(&self, service: &ServiceName, revision: Option<&str>) -> Result<SwapView, CliError> {
-        // What is no digest is no path either.
-        let clean = |text: &str| text.chars().map(|c| if c.is_ascii_hexdigit() { c } else { '_' }).collect::<String>();
-        let revision = revision.map(|revision| format!("/{}", clean(revision))).unwrap_or_default();
+        let revision = revision.map(|revision| format!("/{}", percent_encoded(revision))).unwrap_or_default();
         let path = format!("/v1/services/{service}/rollback{revision}");
         let answer = self.send(Method::POST, &path, None, CHANGE).await?;
         self.read(&answer)
@@ -215,9 +211,7 @@ impl Client {
 
     /// Revokes the API key `id`.
     pub(super) async fn revoke_key(&self, id: &str) -> Result<KeyView, CliError> {
-        // What is no id is no path either, and certainly no key.
-        let id: String = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-        let answer = self.send(Method::DELETE, &format!("/v1/keys/{id}"), None, READ).await?;
+        let answer = self.send(Method::DELETE, &format!("/v1/keys/{}", percent_encoded(id)), None, READ).await?;
         self.read(&answer)
     }
 

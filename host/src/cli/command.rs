@@ -15,7 +15,7 @@ use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
 use super::output::Output;
 use super::replay::ReplayArgs;
-use super::rollout::{RolloutArgs, SwapArgs};
+use super::rollout::{self, RolloutArgs, SwapArgs};
 use super::saga::SagaVerb;
 use super::state::StateVerb;
 use super::test::TestArgs;
@@ -336,7 +336,8 @@ pub(super) enum Remote {
         /// The service
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// The first digits of a revision's digest, as `atoll history` shows them
+        /// The first digits of a revision's digest, six or more, as `atoll history` shows them
+        #[arg(value_parser = rollout::revision)]
         revision: Option<String>,
     },
 

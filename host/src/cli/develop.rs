@@ -5,7 +5,7 @@ use super::client::Client;
 use super::doctor;
 use super::failure::CliError;
 use super::terminal;
-use crate::app::{self, AdminSource, KnownAdmin};
+use crate::app::{self, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
 use crate::project::{self, BuildStep, Language, ServiceFace};
@@ -107,35 +107,42 @@ pub(super) fn dev(manifest: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
     served
 }
 
-/// Swaps in what changes, for as long as the host runs.
+/// Swaps in what changes, for as long as the host runs. What is built before it serves waits until then: the host may
+/// have read the component that was there before.
 async fn watch(mut steps: Vec<BuildStep>, manifest: PathBuf, ca: Option<PathBuf>) {
+    let mut waiting = vec![false; steps.len()];
     loop {
         sleep(LOOK).await;
-        for step in &mut steps {
-            let Some(changed) = step.look() else { continue };
-            terminal::note(&format!("{}: {} changed", step.service, changed.display()));
-            // A build takes a thread for seconds. If the task is gone, the host ends.
-            let mut building = step.clone();
-            let Ok((built, good)) = spawn_blocking(move || {
-                let good = run_one(&mut building);
-                (building, good)
-            })
-            .await
-            else {
-                return;
-            };
-            *step = built;
-            if good {
-                swap_in(step, &manifest, ca.as_deref()).await;
+        for (step, waits) in steps.iter_mut().zip(&mut waiting) {
+            if let Some(changed) = step.look() {
+                terminal::note(&format!("{}: {} changed", step.service, changed.display()));
+                // A build takes a thread for seconds. If the task is gone, the host ends.
+                let mut building = step.clone();
+                let Ok((built, good)) = spawn_blocking(move || {
+                    let good = run_one(&mut building);
+                    (building, good)
+                })
+                .await
+                else {
+                    return;
+                };
+                (*step, *waits) = (built, good);
+                if good && app::own_admin(&manifest).is_none() {
+                    terminal::note(&format!("{}: it is swapped in when the host serves", step.service));
+                }
+            }
+            if *waits && let Some(admin) = app::own_admin(&manifest) {
+                *waits = false;
+                swap_in(step, admin, &manifest, ca.as_deref()).await;
             }
         }
     }
 }
 
 /// Swaps in what a build has made, and says what came of it.
-async fn swap_in(step: &BuildStep, manifest: &Path, ca: Option<&Path>) {
+async fn swap_in(step: &BuildStep, admin: KnownAdmin, manifest: &Path, ca: Option<&Path>) {
     let began = Instant::now();
-    match swap(step, manifest, ca).await {
+    match swap(step, admin, manifest, ca).await {
         Ok(revision) => {
             let took = began.elapsed().as_secs_f64();
             terminal::note(&format!("{}: {revision} serves, swapped in {took:.1} s", step.service));
@@ -147,14 +154,12 @@ async fn swap_in(step: &BuildStep, manifest: &Path, ca: Option<&Path>) {
     }
 }
 
-async fn swap(step: &BuildStep, manifest: &Path, ca: Option<&Path>) -> Result<String, CliError> {
-    let known = app::known_admin(manifest).filter(|known| matches!(known.source, AdminSource::Running(_)));
-    let Some(KnownAdmin { address, secure, .. }) = known else {
-        return Err(CliError::Unreachable {
-            admin: manifest.display().to_string(),
-            reason: "the host does not serve yet; the next change is swapped in".into(),
-        });
-    };
+async fn swap(
+    step: &BuildStep,
+    KnownAdmin { address, secure, .. }: KnownAdmin,
+    manifest: &Path,
+    ca: Option<&Path>,
+) -> Result<String, CliError> {
     let token = environment("ATOLL_ADMIN_TOKEN").filter(|token| !token.is_empty());
     let development = app::development_authority(manifest);
     let client = Client::new(AdminAddress::on(address, secure), token.as_deref(), ca.or(development.as_deref()))?;

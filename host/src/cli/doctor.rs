@@ -4,7 +4,7 @@ use super::output::Output;
 use super::terminal;
 use crate::app::{self, AdminSource};
 use crate::base::counted;
-use crate::config::BuildConfig;
+use crate::config::{BuildConfig, ManifestErrors, quoted};
 use crate::project::BuildStep;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
@@ -185,16 +185,20 @@ fn there(manifest: &Path) -> Vec<Diagnosis> {
     }
     let checked = runtime::Builder::new_multi_thread().enable_all().build();
     let checked = checked.map_err(Into::into).and_then(|runtime| runtime.block_on(app::check(manifest)));
-    let mut looked = vec![match (checked, BuildStep::missing(manifest).as_slice()) {
-        (Ok(summary), _) => {
-            Diagnosis::well(&name, format!("right, {}", counted(summary.services, "service", "services")))
-        }
-        (Err(_), []) => Diagnosis::to_mend(&name, "is wrong", format!("`atoll check {name}` says what"), true),
-        (Err(_), missing) => {
+    let mut looked = vec![match checked {
+        Ok(summary) => Diagnosis::well(&name, format!("right, {}", counted(summary.services, "service", "services"))),
+        Err(error) => {
+            let missing = BuildStep::missing(manifest);
             let missing: Vec<_> = missing.iter().map(|service| service.as_str()).collect();
-            let found = format!("not built yet: {}", missing.join(", "));
-            let mend = format!("`{}` makes what is missing", BuildConfig::verb(&missing.join(" "), &name));
-            Diagnosis::to_mend(&name, found, mend, false)
+            // A component that is missing is one finding, and what cannot be known without it is none.
+            let told = error.downcast_ref::<ManifestErrors>().map_or(0, |errors| errors.findings().len());
+            if missing.is_empty() || told != missing.len() {
+                Diagnosis::to_mend(&name, "is wrong", format!("`atoll check {}` says what", quoted(&name)), true)
+            } else {
+                let found = format!("not built yet: {}", missing.join(", "));
+                let mend = format!("`{}` makes what is missing", BuildConfig::verb(&missing, &name));
+                Diagnosis::to_mend(&name, found, mend, false)
+            }
         }
     }];
     if let Some(known) = app::known_admin(manifest).filter(|known| matches!(known.source, AdminSource::Running(_))) {

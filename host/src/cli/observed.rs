@@ -1,7 +1,7 @@
 //! The verbs that show what happens in a running host: its log, the traps of its guests, its changes, and why a service
 //! does not fare well.
 
-use super::client::Client;
+use super::client::{Client, percent_encoded};
 use super::output::Output;
 use super::{observed_text, terminal};
 use crate::admin::{ChangeView, LineView, LinesView, TrapView};
@@ -9,7 +9,6 @@ use crate::base::ServiceName;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt::Write;
 use std::time::Duration;
 
 /// How long a broken stream rests before it is opened again.
@@ -168,14 +167,7 @@ fn resource(path: &str, parameters: &[(&str, Option<String>)]) -> String {
         text.push(separator);
         text.push_str(name);
         text.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-                text.push(char::from(byte));
-            } else {
-                // A string takes everything.
-                let _ = write!(text, "%{byte:02X}");
-            }
-        }
+        text.push_str(&percent_encoded(value));
         separator = '&';
     }
     text

@@ -121,9 +121,10 @@ pub(super) fn host_why(host: &HostWhyView) -> String {
     text
 }
 
-fn cause(CauseView { cause, path, revision, detail, next }: &CauseView) -> String {
+fn cause(CauseView { cause, path, revision, detail, next, needs }: &CauseView) -> String {
     let revision = revision.as_ref().map_or_else(String::new, |revision| format!(" (revision {revision})"));
-    format!("  {cause} in {}{revision}\n    {detail}\n    next: {next}\n", path.join(" -> "))
+    let needs = needs.as_ref().map_or_else(String::new, |needs| format!("    which needs {needs}\n"));
+    format!("  {cause} in {}{revision}\n    {detail}\n    next: {next}\n{needs}", path.join(" -> "))
 }
 
 /// How all services fare, one in each row.
@@ -225,12 +226,17 @@ mod tests {
             revision: Some("aaaaaaaaaaaa".into()),
             detail: "7 tries failed".into(),
             next: "atoll traps users".into(),
+            needs: None,
+            needs: None,
         };
         let causes = vec![one("trap", &["orders", "users"]), one("circuit-open", &["orders"])];
         let text = why(&WhyView { service: "orders".into(), well: false, causes });
         let first = "orders: first cause\n  trap in orders -> users (revision aaaaaaaaaaaa)\n    7 tries failed\n    \
                      next: atoll traps users\nbeside it\n  circuit-open in orders";
         assert!(text.starts_with(first), "{text}");
+        let lacks = CauseView { needs: Some("`keep`".into()), ..one("timeout", &["users"]) };
+        let text = why(&WhyView { service: "users".into(), well: false, causes: vec![lacks] });
+        assert!(text.ends_with("    next: atoll traps users\n    which needs `keep`\n"), "{text}");
         let well = WhyView { service: "users".into(), well: true, causes: Vec::new() };
         assert!(why(&well).contains("nothing is wrong"));
     }
@@ -243,6 +249,7 @@ mod tests {
             revision: Some("aaaaaaaaaaaa".into()),
             detail: "7 tries failed".into(),
             next: "atoll traps users".into(),
+            needs: None,
         };
         let ill = |service: &str, causes: Vec<CauseView>| WhyView { service: service.into(), well: false, causes };
         let services = vec![

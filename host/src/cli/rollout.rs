@@ -93,6 +93,15 @@ fn step(text: &str) -> Result<Duration, String> {
     step.ok_or_else(|| "write 1s to 1d, a whole number with its unit: 30s, 2m".into())
 }
 
+/// Parses the first digits of a digest, as the history is asked for them. Some print one that is cut short with `…`.
+pub(super) fn revision(text: &str) -> Result<String, String> {
+    let digits = text.trim_end_matches('…');
+    if (6..=64).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(digits.to_owned());
+    }
+    Err("write 6 or more of the digits of its digest, 0-9 and a-f; `atoll history SERVICE` lists the digests".into())
+}
+
 /// Swaps a component in.
 pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<String> {
     let SwapArgs { service, file, now, canary, step, calls, shadow, fail_on_diff, no_way_back, hold, wait, why } = args;

@@ -1,6 +1,6 @@
 //! The verbs of sagas.
 
-use super::client::Client;
+use super::client::{Client, percent_encoded};
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
 use super::output::Output;
@@ -97,13 +97,9 @@ pub(super) async fn sagas(client: &Client, verb: SagaVerb) -> anyhow::Result<Str
     Ok(format!("{}: saga {id} is {}", status.saga, status.state))
 }
 
-/// The resource of a saga. What is no letter or digit is escaped: an id comes from the command line.
+/// The resource of a saga. An id comes from the command line.
 fn path(id: &str, rest: &str) -> String {
-    let escaped = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    format!("/v1/sagas/{}{rest}", id.bytes().map(escaped).collect::<String>())
+    format!("/v1/sagas/{}{rest}", percent_encoded(id))
 }
 
 fn standard_input() -> anyhow::Result<String> {

@@ -3,6 +3,7 @@
 use super::failure::CliError;
 use crate::config::{ManifestErrors, RenderStyle};
 use crate::telemetry;
+use bindings::BindingsError;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::thread;
@@ -166,7 +167,11 @@ fn error_text(error: &anyhow::Error, terminal: bool) -> String {
         // `config` renders its errors itself, with colours and marks in the manifest's text.
         return errors.render(if terminal { RenderStyle::Terminal } else { RenderStyle::Plain });
     }
-    let help = error.downcast_ref::<CliError>().and_then(CliError::help);
+    let help = match (error.downcast_ref::<CliError>(), error.downcast_ref::<BindingsError>()) {
+        (Some(error), _) => error.help(),
+        (None, Some(BindingsError::Worlds { .. })) => Some("name one of them with --world".to_owned()),
+        (None, _) => None,
+    };
     let help = help.map(|help| format!("  help: {help}\n")).unwrap_or_default();
     format!("error: {}\n{help}", without_control(&format!("{error:#}")))
 }
@@ -190,6 +195,9 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("ATOLL_ADMIN"), "{text}");
+        let several = BindingsError::Worlds { wit: "wit".into(), worlds: vec!["a".into(), "b".into()] };
+        let text = error_text(&several.into(), false);
+        assert_eq!(text, "error: wit has several worlds: a, b\n  help: name one of them with --world\n");
         let chained = anyhow::anyhow!("address in use").context("the gateway");
         assert_eq!(error_text(&chained, false), "error: the gateway: address in use\n");
     }

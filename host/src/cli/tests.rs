@@ -105,6 +105,8 @@ fn a_wrong_command_line_has_exit_code_2_and_says_why() {
         "atoll inspect a.wasm --manifest atoll.toml",
         "atoll swap Users new.wasm",
         "atoll rollback",
+        "atoll rollback users stable",
+        "atoll rollback users abc12",
         "atoll breaker",
         "atoll breaker open",
         "atoll breaker open Users",
@@ -129,10 +131,22 @@ fn a_wrong_command_line_has_exit_code_2_and_says_why() {
     }
     let name = parse("atoll swap Users new.wasm").expect_err("a capital letter").to_string();
     assert!(name.contains("is no service name"), "{name}");
+    let digest = parse("atoll rollback users my-revision").expect_err("no digest").to_string();
+    assert!(digest.contains("'my-revision'") && digest.contains("`atoll history SERVICE`"), "{digest}");
     let share = parse("atoll fault add users --error 10").expect_err("no percentage").to_string();
     assert!(share.contains("like \"10%\""), "{share}");
     let duration = parse("atoll fault add users --latency 200").expect_err("no unit").to_string();
     assert!(duration.contains("250ms, 5s, 1m or 2h"), "{duration}");
+}
+
+#[test]
+fn a_revision_is_named_by_the_first_digits_of_its_digest() {
+    for (written, digits) in [("3f9a0c", "3f9a0c"), ("3F9A0C51B2D4", "3F9A0C51B2D4"), ("3f9a0c51b2d4…", "3f9a0c51b2d4")]
+    {
+        let line = format!("atoll rollback users {written}");
+        let Verb::Remote(Remote::Rollback { revision, .. }) = parse(&line).expect(&line).verb else { panic!("{line}") };
+        assert_eq!(revision.as_deref(), Some(digits));
+    }
 }
 
 #[test]
@@ -313,6 +327,10 @@ async fn a_refusal_has_the_admins_reason_and_help() {
     let (unknown, help) = failure(host.send(rollback("nobody"), None).await);
     assert_eq!(unknown.to_string(), "there is no service `nobody`");
     assert!(help.contains("atoll ps"), "{help}");
+    // What was typed comes back as it was, whatever is in it.
+    let (unknown, help) = failure(host.send(remote("atoll key revoke my-key/../é?"), None).await);
+    assert_eq!(unknown.to_string(), "there is no key `my-key/../é?`");
+    assert!(help.contains("atoll key list"), "{help}");
     let (missing, _) = failure(host.send(swap(Path::new("no/such/file.wasm")), None).await);
     let missing = format!("{:#}", anyhow::Error::from(missing));
     assert!(missing.starts_with("cannot read no/such/file.wasm: "), "{missing}");

@@ -5,7 +5,7 @@ use super::terminal;
 use crate::base::ServiceName;
 use crate::project::{ContractCode, Language, ServiceFace};
 use anyhow::Context;
-use bindings::{BindingLanguage, BindingsError, ComponentTool, ContractWorld, ServiceStub, StubLanguage, VIEW_MARK};
+use bindings::{BindingLanguage, ComponentTool, ContractWorld, ServiceStub, StubLanguage, VIEW_MARK};
 use clap::{Args, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::fs;
@@ -125,10 +125,7 @@ impl From<ComponentToolArg> for ComponentTool {
 
 impl WorldArgs {
     fn read(&self) -> anyhow::Result<ContractWorld> {
-        ContractWorld::read(&self.wit, self.world.as_deref()).map_err(|error| match error {
-            BindingsError::Worlds { .. } => anyhow::anyhow!("{error}\nhelp: name one of them with --world"),
-            error => error.into(),
-        })
+        Ok(ContractWorld::read(&self.wit, self.world.as_deref())?)
     }
 }
 
@@ -190,7 +187,7 @@ pub(super) fn begin(path: &Path, name: &ServiceName, language: Language) -> anyh
     Ok(ServiceFace::Contract(ContractCode { files: wit.chain(packages).collect(), code, narrow: !wide }))
 }
 
-/// Refuses a folder that is none.
+/// Refuses `--out` if it is a file.
 fn refuse_file(out: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(!out.exists() || out.is_dir(), "{} is a file: name a folder with --out", out.display());
     Ok(())

@@ -20,12 +20,25 @@ pub struct BuildConfig {
 }
 
 impl BuildConfig {
-    /// The command that builds a service of the manifest with this name, as it is written in its reader's folder.
-    pub fn verb(service: &str, manifest: &str) -> String {
-        let verb = format!("atoll build {service}");
+    /// The command that builds services of the manifest with this name, as it is written in its reader's folder.
+    pub fn verb(services: &[&str], manifest: &str) -> String {
+        let verb = format!("atoll build {}", services.join(" "));
         // The manifest that the verb takes without being told.
-        if matches!(manifest, "atoll.toml" | "./atoll.toml") { verb } else { format!("{verb} --manifest {manifest}") }
+        if matches!(manifest, "atoll.toml" | "./atoll.toml") {
+            verb
+        } else {
+            format!("{verb} --manifest {}", quoted(manifest))
+        }
     }
+}
+
+/// A path as one word of a command line, as a shell reads it.
+pub fn quoted(path: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%=".contains(letter);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 static BUILD: ManifestKey<TextKind> = ManifestKey::without_default(
@@ -68,4 +81,22 @@ pub(super) fn read(
     let folder = folder.to_owned();
     let watch = watch.value.iter().map(|path| folder.join(path.get_ref())).collect();
     Some(BuildConfig { command: build.value, folder, component, watch })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_builds_is_one_that_a_shell_takes() {
+        for (manifest, rest) in [
+            ("atoll.toml", ""),
+            ("./atoll.toml", ""),
+            ("shop/atoll.toml", " --manifest shop/atoll.toml"),
+            ("my shop/atoll.toml", " --manifest 'my shop/atoll.toml'"),
+            ("$HOME/it's.toml", r" --manifest '$HOME/it'\''s.toml'"),
+        ] {
+            assert_eq!(BuildConfig::verb(&["users", "orders"], manifest), format!("atoll build users orders{rest}"));
+        }
+    }
 }

@@ -104,7 +104,7 @@ pub use auth::{AuthConfig, AuthProof};
 pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
 pub use bridge::BridgeConfig;
 pub use broker::BrokerConfig;
-pub use build::BuildConfig;
+pub use build::{BuildConfig, quoted};
 pub use cache_bounds::CacheDiskSettings;
 pub use change_class::ChangeClass;
 pub use cluster_calls::ClusterCalls;

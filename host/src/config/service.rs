@@ -371,7 +371,7 @@ fn look_for(
 ) -> Result<PathBuf, Option<Finding>> {
     COMPONENT_FILE.look_for(found, folder).map_err(|(message, help)| {
         let help =
-            if is_built { format!("`{}` makes it", BuildConfig::verb(service, &report.source.name)) } else { help };
+            if is_built { format!("`{}` makes it", BuildConfig::verb(&[service], &report.source.name)) } else { help };
         report.finding(found.origin.clone(), message, help)
     })
 }

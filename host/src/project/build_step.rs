@@ -65,7 +65,8 @@ impl BuildStep {
         }
     }
 
-    /// The services whose components are not built yet, if nothing else is wrong with the manifest at `path`.
+    /// The services whose components are not built yet, if nothing else is wrong with the text of the manifest at
+    /// `path`. What is found wrong with what it names is another matter.
     pub fn missing(path: &Path) -> Vec<ServiceName> {
         let Ok(draft) = Draft::load(path, &environment) else { return Vec::new() };
         let built: Vec<_> = Self::all(&draft.manifest).into_iter().map(|step| step.service).collect();

@@ -1,7 +1,9 @@
 //! A component, tried as the component of a service: everything that a swap would refuse, told at once.
 
 use super::spec::ServiceSpec;
-use super::wiring::{Clients, Importer, Need, Offers, WireError, ambiguous, breaks, misnamed, reroute, wire_each};
+use super::wiring::{
+    Clients, Importer, Need, Offers, WireError, ambiguous, breaks, misnamed, once, reroute, wire_each,
+};
 use crate::base::ServiceName;
 use crate::contract::{BoundFunction, Contract, DocsError, HeldTo};
 use crate::runtime::{Component, Link, LoadError};
@@ -65,9 +67,10 @@ impl TrialGround<'_> {
     /// What other services and routes would miss, each with its user.
     pub(super) fn misses(&self, contract: &Contract, clients: Clients) -> Result<Arc<[BoundFunction]>, Vec<String>> {
         let (name, needs) = (&self.spec.name, || self.needs.iter());
-        let mut breaks = breaks(name, contract, needs());
+        let broken = breaks(name, contract, needs());
         let routed = reroute(&self.routed, contract, clients);
-        breaks.extend(routed.as_ref().err().into_iter().flatten().cloned());
+        // An interface that is missing is missed by a route's need and by its binding.
+        let mut breaks = once(broken.into_iter().chain(routed.as_ref().err().into_iter().flatten().cloned()));
         // A function that is missing has no name either, and needs to be told once.
         if breaks.is_empty() {
             breaks = misnamed(name, contract, needs());

@@ -241,7 +241,7 @@ pub(super) fn breaks<'a>(
 
 /// Each text once, in its first place: a saga that goes on with its definition of before needs what the manifest's
 /// needs, under the same name.
-fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     texts.filter(|text| seen.insert(text.clone())).collect()
 }

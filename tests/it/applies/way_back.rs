@@ -59,12 +59,12 @@ async fn a_rollback_returns_no_right_that_the_manifest_has_taken_away() {
         http.send(request, "").await.status.as_u16()
     };
     assert_eq!(call().await, 200);
-    let calls = outside.connections();
+    let calls = outside.requests();
 
     // The manifest has another component, and `egress` no more.
     write(&home, &manifest_of(&component("fixture-hello"), ""));
     apply(&home).await;
     roll_back(&home).await;
     assert_eq!(call().await, 502);
-    assert_eq!(outside.connections(), calls);
+    assert_eq!(outside.requests(), calls);
 }

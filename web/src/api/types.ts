@@ -48,12 +48,14 @@ export interface Why {
     causes: Cause[];
 }
 
+/** One thing that is wrong: `next` is a command, `needs` what it does not find on this host. */
 export interface Cause {
     cause: string;
     path: string[];
     revision: string | null;
     detail: string;
     next: string;
+    needs: string | null;
 }
 
 /** What is wrong in the whole host. */

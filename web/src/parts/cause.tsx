@@ -19,6 +19,7 @@ export function CauseItem({ cause }: { cause: Cause }) {
                 </>
             )}
             : {cause.detail} Next: <code>{cause.next}</code>
+            {cause.needs !== null && `, which needs ${cause.needs}`}
         </li>
     );
 }

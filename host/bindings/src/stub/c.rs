@@ -1,22 +1,23 @@
 //! Stubs in C and Zig, by the prototypes that the bindings for C declare.
 
-use super::{definition, free, named, unavailable};
+use super::{behind, definition, free, named, snake, unavailable};
 use std::fmt::Write;
-use wit_bindgen_core::wit_parser::{Function, InterfaceId, Resolve, TypeDefKind};
+use wit_bindgen_core::wit_parser::{Function, InterfaceId, Resolve, TypeDefKind, TypeId};
 
 /// What Zig has for itself: its keywords, and its own types and values, which nothing may be called like. Those with a
 /// number of bits are not among them.
 #[rustfmt::skip]
-const ZIG_WORDS: [&str; 61] = [
+const ZIG_WORDS: [&str; 73] = [
     "addrspace", "align", "allowzero", "and", "anyerror", "anyframe", "anyopaque", "anytype", "asm", "async", "await",
-    "bool", "break", "callconv", "catch", "comptime", "const", "continue", "defer", "else", "enum", "errdefer",
-    "error", "export", "extern", "false", "fn", "for", "if", "inline", "isize", "linksection", "noalias", "noinline",
-    "noreturn", "nosuspend", "null", "opaque", "or", "orelse", "packed", "pub", "resume", "return", "struct",
-    "suspend", "switch", "test", "threadlocal", "true", "try", "type", "undefined", "union", "unreachable",
-    "usingnamespace", "usize", "var", "void", "volatile", "while",
+    "bool", "break", "c_char", "c_int", "c_long", "c_longdouble", "c_longlong", "c_short", "c_uint", "c_ulong",
+    "c_ulonglong", "c_ushort", "callconv", "catch", "comptime", "comptime_float", "comptime_int", "const", "continue",
+    "defer", "else", "enum", "errdefer", "error", "export", "extern", "false", "fn", "for", "if", "inline", "isize",
+    "linksection", "noalias", "noinline", "noreturn", "nosuspend", "null", "opaque", "or", "orelse", "packed", "pub",
+    "resume", "return", "struct", "suspend", "switch", "test", "threadlocal", "true", "try", "type", "undefined",
+    "union", "unreachable", "usingnamespace", "usize", "var", "void", "volatile", "while",
 ];
 
-/// What a stub in C calls.
+/// What a stub in C calls. The stream that it writes to, `stderr`, is escaped in the header already.
 const C_CALLED: [&str; 2] = ["abort", "fputs"];
 /// What a stub in Zig has of its own.
 const ZIG_OWN: [&str; 2] = ["contract", "given"];
@@ -80,11 +81,8 @@ fn prototypes<'a>(
 }
 
 /// The tag of the case `unavailable`: of the error, or of the one that it is another name of.
-fn case_of(resolve: &Resolve, header: &str, error: wit_bindgen_core::wit_parser::TypeId) -> Option<String> {
-    let mut id = error;
-    while let TypeDefKind::Type(wit_bindgen_core::wit_parser::Type::Id(used)) = resolve.types[id].kind {
-        id = used;
-    }
+fn case_of(resolve: &Resolve, header: &str, error: TypeId) -> Option<String> {
+    let id = behind(resolve, error);
     let interface = super::owner(resolve, id).ok()?;
     let (_, interface, package) = named(resolve, interface).ok()?;
     let error = snake(resolve.types[id].name.as_deref()?);
@@ -197,8 +195,4 @@ fn zig_type(ty: &str) -> String {
         named => return format!("contract.{named}"),
     }
     .to_owned()
-}
-
-fn snake(name: &str) -> String {
-    name.to_lowercase().replace('-', "_")
 }

@@ -1,40 +1,18 @@
 //! Stubs in Go, for the bindings of `atoll wit bindings`: a package for each interface.
 
-use super::{camel, free, named, pascal, unavailable};
+use super::type_names::TypeNames;
+use super::{camel, escaped, free, named, pascal, snake, unavailable};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use wit_bindgen_core::wit_parser::{InterfaceId, Resolve, Type, TypeDefKind, TypeId};
 
 /// What Go has for itself, and what a stub imports as.
+#[rustfmt::skip]
 const KEYWORDS: [&str; 27] = [
-    "break",
-    "case",
-    "chan",
-    "const",
-    "continue",
-    "contract",
-    "default",
-    "defer",
-    "else",
-    "fallthrough",
-    "for",
-    "func",
-    "go",
-    "goto",
-    "if",
-    "import",
-    "interface",
-    "map",
-    "package",
-    "range",
-    "return",
-    "select",
-    "struct",
-    "switch",
-    "type",
-    "types",
-    "var",
+    "break", "case", "chan", "const", "continue", "contract", "default", "defer", "else", "fallthrough", "for", "func",
+    "go", "goto", "if", "import", "interface", "map", "package", "range", "return", "select", "struct", "switch",
+    "type", "types", "var",
 ];
 
 /// The packages, by their paths in the folder of the service.
@@ -46,23 +24,24 @@ pub(super) fn go(resolve: &Resolve, interfaces: &[InterfaceId]) -> Result<BTreeM
         let mut code = String::new();
         for function in interface.functions.values() {
             free(function)?;
-            let printed = GoTypes { resolve };
+            let mut printed = GoTypes { resolve };
             let mut params = Vec::new();
             for param in &function.params {
-                params.push(format!("{} {}", variable(&param.name), printed.name(&param.ty)?));
+                params.push(format!("{} {}", variable(&param.name), printed.name(param.ty)?));
             }
             let (name, params) = (pascal(&function.name), params.join(", "));
             let answer = match &function.result {
-                Some(ty) => format!("{} ", printed.name(ty)?),
+                Some(ty) => format!("{} ", printed.name(*ty)?),
                 None => String::new(),
             };
             let text = format!("\"`{}` is not written yet\"", function.name);
             let body = match (unavailable(resolve, function), function.result) {
                 (Some(error), Some(Type::Id(id))) => {
                     let TypeDefKind::Result(result) = &resolve.types[id].kind else { unreachable!("it has an error") };
-                    let error = printed.of_id(error)?;
+                    let error = printed.of(error)?;
                     let make = error.replacen("contract.", "contract.Make", 1);
-                    format!("return types.Err[{}]({make}Unavailable({text}))", printed.optional(result.ok.as_ref())?)
+                    let ok = printed.optional(result.ok)?.unwrap_or_else(unit);
+                    format!("return types.Err[{ok}]({make}Unavailable({text}))")
                 }
                 _ => format!("panic({text})"),
             };
@@ -89,9 +68,13 @@ struct GoTypes<'a> {
     resolve: &'a Resolve,
 }
 
-impl GoTypes<'_> {
-    fn name(&self, ty: &Type) -> Result<String, String> {
-        Ok(match ty {
+impl<'a> TypeNames<'a> for GoTypes<'a> {
+    fn resolve(&self) -> &'a Resolve {
+        self.resolve
+    }
+
+    fn scalar(&self, ty: Type) -> Option<&'static str> {
+        Some(match ty {
             Type::Bool => "bool",
             Type::U8 => "uint8",
             Type::U16 => "uint16",
@@ -105,43 +88,37 @@ impl GoTypes<'_> {
             Type::F64 => "float64",
             Type::Char => "rune",
             Type::String => "string",
-            Type::ErrorContext => return Err("there is no stub with an error-context".to_owned()),
-            Type::Id(id) => return self.of_id(*id),
-        }
-        .to_owned())
-    }
-
-    fn optional(&self, ty: Option<&Type>) -> Result<String, String> {
-        ty.map_or_else(|| Ok("types.Unit".to_owned()), |ty| self.name(ty))
-    }
-
-    fn of_id(&self, id: TypeId) -> Result<String, String> {
-        let ty = &self.resolve.types[id];
-        if let Some(name) = &ty.name {
-            return Ok(format!("contract.{}", pascal(name)));
-        }
-        Ok(match &ty.kind {
-            TypeDefKind::Option(ty) => format!("types.Option[{}]", self.name(ty)?),
-            TypeDefKind::List(ty) => format!("[]{}", self.name(ty)?),
-            TypeDefKind::Result(result) => {
-                let (ok, error) = (self.optional(result.ok.as_ref())?, self.optional(result.err.as_ref())?);
-                format!("types.Result[{ok}, {error}]")
-            }
-            TypeDefKind::Tuple(tuple) => {
-                let types: Result<Vec<_>, _> = tuple.types.iter().map(|ty| self.name(ty)).collect();
-                format!("types.Tuple{}[{}]", tuple.types.len(), types?.join(", "))
-            }
-            TypeDefKind::Type(ty) => self.name(ty)?,
-            other => return Err(format!("there is no stub with a {}", other.as_str())),
+            Type::ErrorContext | Type::Id(_) => return None,
         })
+    }
+
+    fn by_name(&mut self, _: TypeId, name: &str) -> Result<Option<String>, String> {
+        Ok(Some(format!("contract.{}", pascal(name))))
+    }
+
+    fn option(&mut self, _: Type, name: &str) -> String {
+        format!("types.Option[{name}]")
+    }
+
+    fn list(&mut self, _: Type, name: &str) -> String {
+        format!("[]{name}")
+    }
+
+    fn tuple(&mut self, names: &[String]) -> String {
+        format!("types.Tuple{}[{}]", names.len(), names.join(", "))
+    }
+
+    fn result(&mut self, ok: Option<String>, error: Option<String>) -> String {
+        let [ok, error] = [ok, error].map(|name| name.unwrap_or_else(unit));
+        format!("types.Result[{ok}, {error}]")
     }
 }
 
-fn snake(name: &str) -> String {
-    name.to_lowercase().replace('-', "_")
+/// What stands for no type.
+fn unit() -> String {
+    "types.Unit".to_owned()
 }
 
 fn variable(name: &str) -> String {
-    let name = camel(name);
-    if KEYWORDS.contains(&name.as_str()) { name + "_" } else { name }
+    escaped(camel(name), &KEYWORDS)
 }

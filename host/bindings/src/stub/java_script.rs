@@ -1,58 +1,16 @@
 //! Stubs in JavaScript, as componentize-js and componentize-qjs both take it.
 
-use super::{camel, free, named, unavailable};
+use super::{camel, escaped, free, named, unavailable};
 use std::fmt::Write;
 use wit_bindgen_core::wit_parser::{InterfaceId, Resolve};
 
 /// What no variable of a module in JavaScript may be called, of what WIT takes for a name.
+#[rustfmt::skip]
 const RESERVED: [&str; 48] = [
-    "arguments",
-    "await",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "debugger",
-    "default",
-    "delete",
-    "do",
-    "else",
-    "enum",
-    "eval",
-    "export",
-    "extends",
-    "finally",
-    "for",
-    "function",
-    "if",
-    "implements",
-    "import",
-    "in",
-    "instanceof",
-    "interface",
-    "let",
-    "new",
-    "package",
-    "private",
-    "protected",
-    "public",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "try",
-    "typeof",
-    "var",
-    "void",
-    "while",
-    "with",
-    "yield",
-    "null",
-    "true",
+    "arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete",
+    "do", "else", "enum", "eval", "export", "extends", "finally", "for", "function", "if", "implements", "import",
+    "in", "instanceof", "interface", "let", "new", "package", "private", "protected", "public", "return", "static",
+    "super", "switch", "this", "throw", "try", "typeof", "var", "void", "while", "with", "yield", "null", "true",
     "false",
 ];
 
@@ -95,6 +53,5 @@ pub(super) fn exported(name: &str) -> (String, String) {
 
 /// The name of a parameter of JavaScript, where a word like `in` or `default` is none.
 pub(super) fn variable(name: &str) -> String {
-    let name = camel(name);
-    if RESERVED.contains(&name.as_str()) { name + "_" } else { name }
+    escaped(camel(name), &RESERVED)
 }

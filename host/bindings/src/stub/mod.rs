@@ -5,9 +5,10 @@ mod go;
 mod java_script;
 mod python;
 mod rust;
+mod type_names;
 mod type_script;
 
-use crate::binding_gap::excess;
+use crate::binding_gap::{binding_gap, excess};
 use crate::view::{self, ComponentTool};
 use crate::world::{BindingLanguage, BindingsError, ContractWorld, written};
 use crate::world_part::WorldPart;
@@ -35,6 +36,18 @@ pub enum StubLanguage {
     Zig,
     /// Go, for the bindings that are made here.
     Go,
+}
+
+impl StubLanguage {
+    /// The bindings that are made here and that a service in this language is built with. Those of the other languages
+    /// come from their own tools.
+    fn bound(self) -> Option<BindingLanguage> {
+        match self {
+            Self::C | Self::Zig => Some(BindingLanguage::C),
+            Self::Go => Some(BindingLanguage::Go),
+            Self::Rust | Self::JavaScript | Self::TypeScript | Self::Python => None,
+        }
+    }
 }
 
 /// What a new service begins with.
@@ -75,7 +88,13 @@ impl ServiceStub {
         world += "}\n";
         let main = resolve.push_source(&format!("{name}.wit"), &world).map_err(wit)?;
         let selected = resolve.select_world(&[main], Some("service")).map_err(wit)?;
-        if let Some(reason) = excess(&resolve, &WorldPart::all(&resolve, selected)) {
+        let gap = match language.bound() {
+            Some(bound) => {
+                binding_gap(&resolve, selected, bound).map(|gap| format!("the bindings for {bound:?} {gap}"))
+            }
+            None => excess(&resolve, &WorldPart::all(&resolve, selected)),
+        };
+        if let Some(reason) = gap {
             return Err(lacks(reason));
         }
         let printed = view::view(&resolve, selected, ComponentTool::ComponentizePy).map_err(lacks)?;
@@ -134,22 +153,23 @@ fn unavailable(resolve: &Resolve, function: &Function) -> Option<TypeId> {
     let Some(Type::Id(id)) = function.result else { return None };
     let TypeDefKind::Result(result) = &resolve.types[id].kind else { return None };
     let Some(Type::Id(error)) = result.err else { return None };
-    let mut definition = error;
-    while let TypeDefKind::Type(Type::Id(used)) = resolve.types[definition].kind {
-        definition = used;
-    }
-    let TypeDefKind::Variant(variant) = &resolve.types[definition].kind else { return None };
+    let TypeDefKind::Variant(variant) = &resolve.types[behind(resolve, error)].kind else { return None };
     let case = variant.cases.iter().find(|case| case.name == "unavailable")?;
     (case.ty == Some(Type::String)).then_some(error)
+}
+
+/// The type behind its other names, as far as these are names of types of a contract.
+fn behind(resolve: &Resolve, mut id: TypeId) -> TypeId {
+    while let TypeDefKind::Type(Type::Id(used)) = resolve.types[id].kind {
+        id = used;
+    }
+    id
 }
 
 /// What a type is, behind its other names.
 fn definition(resolve: &Resolve, ty: Type) -> Option<&TypeDefKind> {
     let Type::Id(id) = ty else { return None };
-    match &resolve.types[id].kind {
-        TypeDefKind::Type(used) => definition(resolve, *used),
-        kind => Some(kind),
-    }
+    Some(&resolve.types[behind(resolve, id)].kind)
 }
 
 /// The interface that has a type.
@@ -158,6 +178,15 @@ fn owner(resolve: &Resolve, id: TypeId) -> Result<InterfaceId, String> {
         TypeOwner::Interface(interface) => Ok(interface),
         _ => Err("a type is of no interface".to_owned()),
     }
+}
+
+/// A name, apart from the words that the language or the stub has.
+fn escaped(name: String, words: &[&str]) -> String {
+    if words.contains(&name.as_str()) { name + "_" } else { name }
+}
+
+fn snake(name: &str) -> String {
+    name.to_lowercase().replace('-', "_")
 }
 
 fn words(name: &str) -> impl Iterator<Item = &str> {

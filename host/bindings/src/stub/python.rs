@@ -1,6 +1,7 @@
 //! Stubs in Python, for the bindings of componentize-py 0.25.
 
-use super::{definition, free, named, owner, pascal, unavailable};
+use super::type_names::TypeNames;
+use super::{definition, escaped, free, named, owner, pascal, snake, unavailable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use wit_bindgen_core::wit_parser::{InterfaceId, Resolve, Type, TypeDefKind, TypeId};
@@ -24,24 +25,25 @@ pub(super) fn python(resolve: &Resolve, interfaces: &[InterfaceId]) -> Result<St
             let asynchronous = if free(function)? { "async " } else { "" };
             let mut params = vec!["self".to_owned()];
             for param in &function.params {
-                params.push(format!("{}: {}", parameter(&param.name), printed.name(&param.ty)?));
+                params.push(format!("{}: {}", parameter(&param.name), printed.name(param.ty)?));
             }
             let answer = match &function.result {
                 Some(Type::Id(id)) => match &resolve.types[*id].kind {
-                    TypeDefKind::Result(result) => printed.optional(result.ok.as_ref())?,
-                    _ => printed.of_id(*id)?,
+                    TypeDefKind::Result(result) => printed.optional(result.ok)?,
+                    _ => Some(printed.of(*id)?),
                 },
-                other => printed.optional(other.as_ref())?,
+                other => printed.optional(*other)?,
             };
+            let answer = answer.unwrap_or_else(none);
             let text = format!("`{}` is not written yet", function.name);
             let body = match unavailable(resolve, function) {
                 Some(error) => {
                     printed.tools.insert("Err");
-                    format!("raise Err({}_Unavailable(\"{text}\"))", printed.of_id(error)?)
+                    format!("raise Err({}_Unavailable(\"{text}\"))", printed.of(error)?)
                 }
                 None => format!("raise NotImplementedError(\"{text}\")"),
             };
-            let (name, params) = (snake(&function.name), params.join(", "));
+            let (name, params) = (word(&function.name), params.join(", "));
             methods.push(format!("    {asynchronous}def {name}({params}) -> {answer}:\n        {body}\n"));
         }
         code += &methods.join("\n");
@@ -72,66 +74,73 @@ struct PythonTypes<'a> {
     tools: BTreeSet<&'static str>,
 }
 
-impl PythonTypes<'_> {
-    fn name(&mut self, ty: &Type) -> Result<String, String> {
-        Ok(match ty {
+impl<'a> TypeNames<'a> for PythonTypes<'a> {
+    fn resolve(&self) -> &'a Resolve {
+        self.resolve
+    }
+
+    fn scalar(&self, ty: Type) -> Option<&'static str> {
+        Some(match ty {
             Type::Bool => "bool",
             Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::S8 | Type::S16 | Type::S32 | Type::S64 => "int",
             Type::F32 | Type::F64 => "float",
             Type::Char | Type::String => "str",
-            Type::ErrorContext => return Err("there is no stub with an error-context".to_owned()),
-            Type::Id(id) => return self.of_id(*id),
-        }
-        .to_owned())
-    }
-
-    fn optional(&mut self, ty: Option<&Type>) -> Result<String, String> {
-        ty.map_or_else(|| Ok("None".to_owned()), |ty| self.name(ty))
-    }
-
-    fn of_id(&mut self, id: TypeId) -> Result<String, String> {
-        let resolve = self.resolve;
-        let ty = &resolve.types[id];
-        Ok(match &ty.kind {
-            TypeDefKind::Type(ty) => self.name(ty)?,
-            TypeDefKind::Option(ty) => match definition(resolve, *ty) {
-                Some(TypeDefKind::Option(_)) => {
-                    self.tools.insert("Some");
-                    format!("Some[{}] | None", self.name(ty)?)
-                }
-                _ => format!("{} | None", self.name(ty)?),
-            },
-            TypeDefKind::List(Type::U8) => "bytes".to_owned(),
-            TypeDefKind::List(ty) => format!("list[{}]", self.name(ty)?),
-            TypeDefKind::Tuple(tuple) => {
-                let types: Result<Vec<_>, _> = tuple.types.iter().map(|ty| self.name(ty)).collect();
-                format!("tuple[{}]", types?.join(", "))
-            }
-            TypeDefKind::Result(result) => {
-                self.tools.insert("Result");
-                format!("Result[{}, {}]", self.optional(result.ok.as_ref())?, self.optional(result.err.as_ref())?)
-            }
-            TypeDefKind::Record(_) | TypeDefKind::Variant(_) | TypeDefKind::Enum(_) | TypeDefKind::Flags(_) => {
-                let interface = owner(resolve, id)?;
-                let (_, module, _) = named(resolve, interface)?;
-                let module = snake(module);
-                if *self.modules.entry(module.clone()).or_insert(interface) != interface {
-                    return Err(format!("two interfaces are called `{module}`, for which there is no stub"));
-                }
-                format!("{module}.{}", pascal(ty.name.as_deref().unwrap_or_default()))
-            }
-            other => return Err(format!("there is no stub with a {}", other.as_str())),
+            Type::ErrorContext | Type::Id(_) => return None,
         })
     }
+
+    /// Other names of a type, and names of lists and the like, are none in Python.
+    fn by_name(&mut self, id: TypeId, name: &str) -> Result<Option<String>, String> {
+        let resolve = self.resolve;
+        let (TypeDefKind::Record(_) | TypeDefKind::Variant(_) | TypeDefKind::Enum(_) | TypeDefKind::Flags(_)) =
+            &resolve.types[id].kind
+        else {
+            return Ok(None);
+        };
+        let interface = owner(resolve, id)?;
+        let (_, module, _) = named(resolve, interface)?;
+        let module = word(module);
+        if *self.modules.entry(module.clone()).or_insert(interface) != interface {
+            return Err(format!("two interfaces are called `{module}`, for which there is no stub"));
+        }
+        Ok(Some(format!("{module}.{}", pascal(name))))
+    }
+
+    fn option(&mut self, inner: Type, name: &str) -> String {
+        match definition(self.resolve, inner) {
+            Some(TypeDefKind::Option(_)) => {
+                self.tools.insert("Some");
+                format!("Some[{name}] | None")
+            }
+            _ => format!("{name} | None"),
+        }
+    }
+
+    fn list(&mut self, item: Type, name: &str) -> String {
+        if item == Type::U8 { "bytes".to_owned() } else { format!("list[{name}]") }
+    }
+
+    fn tuple(&mut self, names: &[String]) -> String {
+        format!("tuple[{}]", names.join(", "))
+    }
+
+    fn result(&mut self, ok: Option<String>, error: Option<String>) -> String {
+        self.tools.insert("Result");
+        let [ok, error] = [ok, error].map(|name| name.unwrap_or_else(none));
+        format!("Result[{ok}, {error}]")
+    }
+}
+
+/// What stands for no type.
+fn none() -> String {
+    "None".to_owned()
 }
 
 /// The name of a parameter, beside the object itself. Nobody calls these functions by the names of parameters.
 fn parameter(name: &str) -> String {
-    let name = snake(name);
-    if name == "self" { name + "_" } else { name }
+    escaped(word(name), &["self"])
 }
 
-fn snake(name: &str) -> String {
-    let name = name.to_lowercase().replace('-', "_");
-    if KEYWORDS.contains(&name.as_str()) { name + "_" } else { name }
+fn word(name: &str) -> String {
+    escaped(snake(name), &KEYWORDS)
 }

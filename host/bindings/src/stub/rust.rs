@@ -1,6 +1,7 @@
 //! Stubs in Rust, over `atoll-guest`.
 
-use super::{free, named, pascal, unavailable};
+use super::type_names::TypeNames;
+use super::{escaped, free, named, pascal, snake, unavailable};
 use std::fmt::Write;
 use wit_bindgen_core::wit_parser::{Handle, InterfaceId, Resolve, Type, TypeDefKind, TypeId};
 
@@ -17,28 +18,28 @@ pub(super) fn rust(resolve: &Resolve, interfaces: &[InterfaceId]) -> Result<Stri
     let (mut uses, mut code) = (String::new(), String::new());
     for id in interfaces {
         let (interface, name, package) = named(resolve, *id)?;
-        let module = snake(name);
+        let module = word(name);
         let _ =
-            writeln!(uses, "use bindings::exports::{}::{}::{module};", snake(&package.namespace), snake(&package.name));
+            writeln!(uses, "use bindings::exports::{}::{}::{module};", word(&package.namespace), word(&package.name));
         let _ = writeln!(code, "\nimpl {module}::Guest for Service {{");
         for function in interface.functions.values() {
             let asynchronous = if free(function)? { "async " } else { "" };
-            let printed = RustTypes { resolve, module: &module };
+            let mut printed = RustTypes { resolve, module: &module };
             let mut params = Vec::new();
             for param in &function.params {
-                params.push(format!("_{}: {}", snake(&param.name).trim_end_matches('_'), printed.name(&param.ty)?));
+                params.push(format!("_{}: {}", word(&param.name).trim_end_matches('_'), printed.name(param.ty)?));
             }
             let answer = match &function.result {
-                Some(ty) => format!(" -> {}", printed.name(ty)?),
+                Some(ty) => format!(" -> {}", printed.name(*ty)?),
                 None => String::new(),
             };
             let text = format!("`{}` is not written yet", function.name);
             let body = match unavailable(resolve, function) {
-                Some(error) => format!("Err({}::Unavailable(\"{text}\".to_owned()))", printed.of_id(error)?),
+                Some(error) => format!("Err({}::Unavailable(\"{text}\".to_owned()))", printed.of(error)?),
                 None => format!("panic!(\"{text}\")"),
             };
             let params = params.join(", ");
-            let name = snake(&function.name);
+            let name = word(&function.name);
             let _ = write!(code, "    {asynchronous}fn {name}({params}){answer} {{\n        {body}\n    }}\n\n");
         }
         code = code.trim_end().to_owned() + "\n}\n";
@@ -52,9 +53,13 @@ struct RustTypes<'a> {
     module: &'a str,
 }
 
-impl RustTypes<'_> {
-    fn name(&self, ty: &Type) -> Result<String, String> {
-        Ok(match ty {
+impl<'a> TypeNames<'a> for RustTypes<'a> {
+    fn resolve(&self) -> &'a Resolve {
+        self.resolve
+    }
+
+    fn scalar(&self, ty: Type) -> Option<&'static str> {
+        Some(match ty {
             Type::Bool => "bool",
             Type::U8 => "u8",
             Type::U16 => "u16",
@@ -68,37 +73,39 @@ impl RustTypes<'_> {
             Type::F64 => "f64",
             Type::Char => "char",
             Type::String => "String",
-            Type::ErrorContext => return Err("there is no stub with an error-context".to_owned()),
-            Type::Id(id) => return self.of_id(*id),
-        }
-        .to_owned())
+            Type::ErrorContext | Type::Id(_) => return None,
+        })
     }
 
-    fn of_id(&self, id: TypeId) -> Result<String, String> {
-        let ty = &self.resolve.types[id];
-        if let Some(name) = &ty.name {
-            // wit-bindgen has `Guest` for the functions.
-            let name = if name == "guest" { "Guest_".to_owned() } else { pascal(name) };
-            return Ok(format!("{}::{name}", self.module));
-        }
-        let optional = |ty: &Option<Type>| ty.as_ref().map_or_else(|| Ok("()".to_owned()), |ty| self.name(ty));
-        match &ty.kind {
-            TypeDefKind::Option(ty) => Ok(format!("Option<{}>", self.name(ty)?)),
-            TypeDefKind::List(ty) => Ok(format!("Vec<{}>", self.name(ty)?)),
-            TypeDefKind::Result(result) => Ok(format!("Result<{}, {}>", optional(&result.ok)?, optional(&result.err)?)),
-            TypeDefKind::Tuple(tuple) => {
-                let types: Result<Vec<_>, _> = tuple.types.iter().map(|ty| self.name(ty)).collect();
-                let types = types?;
-                Ok(if types.len() == 1 { format!("({},)", types[0]) } else { format!("({})", types.join(", ")) })
-            }
-            TypeDefKind::Handle(Handle::Own(id)) => self.of_id(*id),
-            TypeDefKind::Type(ty) => self.name(ty),
-            other => Err(format!("there is no stub with a {}", other.as_str())),
-        }
+    fn by_name(&mut self, _: TypeId, name: &str) -> Result<Option<String>, String> {
+        // wit-bindgen has `Guest` for the functions.
+        let name = if name == "guest" { "Guest_".to_owned() } else { pascal(name) };
+        Ok(Some(format!("{}::{name}", self.module)))
+    }
+
+    fn defined(&mut self, kind: &'a TypeDefKind) -> Option<Result<String, String>> {
+        let TypeDefKind::Handle(Handle::Own(resource)) = kind else { return None };
+        Some(self.of(*resource))
+    }
+
+    fn option(&mut self, _: Type, name: &str) -> String {
+        format!("Option<{name}>")
+    }
+
+    fn list(&mut self, _: Type, name: &str) -> String {
+        format!("Vec<{name}>")
+    }
+
+    fn tuple(&mut self, names: &[String]) -> String {
+        if let [name] = names { format!("({name},)") } else { format!("({})", names.join(", ")) }
+    }
+
+    fn result(&mut self, ok: Option<String>, error: Option<String>) -> String {
+        let [ok, error] = [ok, error].map(|name| name.unwrap_or_else(|| "()".to_owned()));
+        format!("Result<{ok}, {error}>")
     }
 }
 
-fn snake(name: &str) -> String {
-    let name = name.to_lowercase().replace('-', "_");
-    if KEYWORDS.contains(&name.as_str()) { name + "_" } else { name }
+fn word(name: &str) -> String {
+    escaped(snake(name), &KEYWORDS)
 }

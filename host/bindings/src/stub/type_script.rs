@@ -1,10 +1,11 @@
 //! Stubs in TypeScript: the types of the contract, and functions that have them.
 
 use super::java_script::{exported, variable};
+use super::type_names::TypeNames;
 use super::{camel, definition, free, named, owner, pascal, unavailable};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use wit_bindgen_core::wit_parser::{InterfaceId, Resolve, Type, TypeDefKind, TypeId};
+use wit_bindgen_core::wit_parser::{InterfaceId, Record, Resolve, Type, TypeDefKind, TypeId, Variant};
 
 /// The types of all interfaces that these refer to, and the functions of these. With `wide` the tool is
 /// componentize-js, else componentize-qjs: what they have for an option without a value differs.
@@ -20,20 +21,20 @@ pub(super) fn type_script(resolve: &Resolve, interfaces: &[InterfaceId], wide: b
             free(function)?;
             let mut params = Vec::new();
             for param in &function.params {
-                params.push(format!("{}: {}", variable(&param.name), printed.name(&param.ty)?));
+                params.push(format!("{}: {}", variable(&param.name), printed.name(param.ty)?));
             }
             let answer = match &function.result {
                 Some(Type::Id(id)) => match &resolve.types[*id].kind {
-                    TypeDefKind::Result(result) => result.ok.map_or(Ok("void".to_owned()), |ok| printed.name(&ok))?,
-                    _ => printed.of_id(*id)?,
+                    TypeDefKind::Result(result) => printed.optional(result.ok)?,
+                    _ => Some(printed.of(*id)?),
                 },
-                Some(ty) => printed.name(ty)?,
-                None => "void".to_owned(),
+                other => printed.optional(*other)?,
             };
+            let answer = answer.unwrap_or_else(|| "void".to_owned());
             let text = format!("`{}` is not written yet", function.name);
             let body = match unavailable(resolve, function) {
                 Some(error) => {
-                    format!("failed<{}>({{ tag: \"unavailable\", val: \"{text}\" }})", printed.of_id(error)?)
+                    format!("failed<{}>({{ tag: \"unavailable\", val: \"{text}\" }})", printed.of(error)?)
                 }
                 None => format!("throw new Error(\"{text}\")"),
             };
@@ -60,7 +61,7 @@ struct TypeScriptTypes<'a> {
     open: Vec<InterfaceId>,
 }
 
-impl TypeScriptTypes<'_> {
+impl<'a> TypeScriptTypes<'a> {
     /// Writes the namespace of an interface, if it is not there and has types.
     fn space(&mut self, id: InterfaceId) -> Result<(), String> {
         let (interface, name, _) = named(self.resolve, id)?;
@@ -72,7 +73,7 @@ impl TypeScriptTypes<'_> {
         self.spaces.insert(space.clone(), (id, String::new()));
         let mut text = format!("\n/** The types of `{name}`. */\ndeclare namespace {space} {{\n");
         for (name, ty) in &interface.types {
-            let _ = writeln!(text, "  type {} = {};", pascal(name), self.of_kind(*ty)?);
+            let _ = writeln!(text, "  type {} = {};", pascal(name), self.kind(*ty)?);
         }
         if !interface.types.is_empty() {
             self.spaces.insert(space, (id, text + "}\n"));
@@ -80,81 +81,93 @@ impl TypeScriptTypes<'_> {
         Ok(())
     }
 
-    fn name(&mut self, ty: &Type) -> Result<String, String> {
-        Ok(match ty {
+    fn record(&mut self, record: &'a Record) -> Result<String, String> {
+        let mut fields = Vec::new();
+        for field in &record.fields {
+            fields.push(format!("{}: {}", camel(&field.name), self.name(field.ty)?));
+        }
+        Ok(format!("{{ {} }}", fields.join("; ")))
+    }
+
+    fn variant(&mut self, variant: &'a Variant) -> Result<String, String> {
+        let mut cases = Vec::new();
+        for one in &variant.cases {
+            cases.push(case(&one.name, self.optional(one.ty)?));
+        }
+        Ok(cases.join(" | "))
+    }
+}
+
+impl<'a> TypeNames<'a> for TypeScriptTypes<'a> {
+    fn resolve(&self) -> &'a Resolve {
+        self.resolve
+    }
+
+    fn scalar(&self, ty: Type) -> Option<&'static str> {
+        Some(match ty {
             Type::Bool => "boolean",
             Type::U8 | Type::U16 | Type::U32 | Type::S8 | Type::S16 | Type::S32 | Type::F32 | Type::F64 => "number",
             // Only componentize-js takes them.
             Type::U64 | Type::S64 => "bigint",
             Type::Char | Type::String => "string",
-            Type::ErrorContext => return Err("there is no stub with an error-context".to_owned()),
-            Type::Id(id) => return self.of_id(*id),
-        }
-        .to_owned())
+            Type::ErrorContext | Type::Id(_) => return None,
+        })
     }
 
-    fn of_id(&mut self, id: TypeId) -> Result<String, String> {
-        let Some(name) = &self.resolve.types[id].name else { return self.of_kind(id) };
+    fn by_name(&mut self, id: TypeId, name: &str) -> Result<Option<String>, String> {
         let interface = owner(self.resolve, id)?;
         self.open.push(interface);
         let (_, space, _) = named(self.resolve, interface)?;
-        Ok(format!("{}.{}", pascal(space), pascal(name)))
+        Ok(Some(format!("{}.{}", pascal(space), pascal(name))))
     }
 
-    fn of_kind(&mut self, id: TypeId) -> Result<String, String> {
-        let resolve = self.resolve;
-        let case = |name: &str, val: Option<String>| match val {
-            Some(val) => format!("{{ tag: \"{name}\"; val: {val} }}"),
-            None => format!("{{ tag: \"{name}\" }}"),
-        };
-        Ok(match &resolve.types[id].kind {
-            TypeDefKind::Record(record) => {
-                let mut fields = Vec::new();
-                for field in &record.fields {
-                    fields.push(format!("{}: {}", camel(&field.name), self.name(&field.ty)?));
-                }
-                format!("{{ {} }}", fields.join("; "))
-            }
+    fn defined(&mut self, kind: &'a TypeDefKind) -> Option<Result<String, String>> {
+        Some(match kind {
+            TypeDefKind::Record(record) => self.record(record),
             TypeDefKind::Flags(flags) => {
                 let flags: Vec<_> = flags.flags.iter().map(|flag| format!("{}: boolean", camel(&flag.name))).collect();
-                format!("{{ {} }}", flags.join("; "))
+                Ok(format!("{{ {} }}", flags.join("; ")))
             }
             TypeDefKind::Enum(cases) => {
                 let cases: Vec<_> = cases.cases.iter().map(|case| format!("\"{}\"", case.name)).collect();
-                cases.join(" | ")
+                Ok(cases.join(" | "))
             }
-            TypeDefKind::Variant(variant) => {
-                let mut cases = Vec::new();
-                for one in &variant.cases {
-                    let val = one.ty.map(|ty| self.name(&ty)).transpose()?;
-                    cases.push(case(&one.name, val));
-                }
-                cases.join(" | ")
-            }
-            TypeDefKind::Result(result) => {
-                let ok = result.ok.map(|ty| self.name(&ty)).transpose()?;
-                let error = result.err.map(|ty| self.name(&ty)).transpose()?;
-                format!("({} | {})", case("ok", ok), case("err", error))
-            }
-            TypeDefKind::Option(ty) => match definition(resolve, *ty) {
-                Some(TypeDefKind::Option(_)) => {
-                    format!("({} | {})", case("some", Some(self.name(ty)?)), case("none", None))
-                }
-                _ => format!("({} | {})", self.name(ty)?, self.none),
-            },
-            TypeDefKind::Tuple(tuple) => {
-                let types: Result<Vec<_>, _> = tuple.types.iter().map(|ty| self.name(ty)).collect();
-                format!("[{}]", types?.join(", "))
-            }
-            TypeDefKind::List(Type::U8) => "Uint8Array".to_owned(),
-            // One tool has typed arrays for lists of numbers, the other arrays.
-            TypeDefKind::List(ty) => {
-                let element = self.name(ty)?;
-                let list = if matches!(element.as_str(), "number" | "bigint") { "ArrayLike" } else { "Array" };
-                format!("{list}<{element}>")
-            }
-            TypeDefKind::Type(ty) => self.name(ty)?,
-            other => return Err(format!("there is no stub with a {}", other.as_str())),
+            TypeDefKind::Variant(variant) => self.variant(variant),
+            _ => return None,
         })
+    }
+
+    fn option(&mut self, inner: Type, name: &str) -> String {
+        match definition(self.resolve, inner) {
+            Some(TypeDefKind::Option(_)) => {
+                format!("({} | {})", case("some", Some(name.to_owned())), case("none", None))
+            }
+            _ => format!("({name} | {})", self.none),
+        }
+    }
+
+    fn list(&mut self, item: Type, name: &str) -> String {
+        match (item, name) {
+            (Type::U8, _) => "Uint8Array".to_owned(),
+            // One tool has typed arrays for lists of numbers, the other arrays.
+            (_, "number" | "bigint") => format!("ArrayLike<{name}>"),
+            _ => format!("Array<{name}>"),
+        }
+    }
+
+    fn tuple(&mut self, names: &[String]) -> String {
+        format!("[{}]", names.join(", "))
+    }
+
+    fn result(&mut self, ok: Option<String>, error: Option<String>) -> String {
+        format!("({} | {})", case("ok", ok), case("err", error))
+    }
+}
+
+/// A case of a variant, an option or a result.
+fn case(name: &str, val: Option<String>) -> String {
+    match val {
+        Some(val) => format!("{{ tag: \"{name}\"; val: {val} }}"),
+        None => format!("{{ tag: \"{name}\" }}"),
     }
 }

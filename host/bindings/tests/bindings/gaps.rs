@@ -30,6 +30,40 @@ fn what_the_bindings_of_a_language_do_not_have_is_named_with_its_place() {
     }
 }
 
+/// A service is not begun that its first build would refuse, nor one that names what the bindings do not have.
+#[test]
+fn no_service_is_begun_whose_bindings_could_not_be_made() {
+    let tuple = |fields| format!("f: func(a: tuple<{}>);", vec!["u8"; fields].join(", "));
+    for (body, part) in [
+        ("record r { a: stream<u8> } put: func() -> r;", "have no streams, which stock Go"),
+        (&tuple(17), "have no tuples of more than 16: `a` of `f` in a:b/i has one; take a record"),
+    ] {
+        let contract = format!("package a:b; interface i {{ {body} }}");
+        let refused = begun(&contract, StubLanguage::Go).unwrap_err().to_string();
+        assert!(refused.starts_with("no service can be begun from ") && refused.contains(part), "{body}: {refused}");
+        assert!(refused.contains(": the bindings for Go have no "), "{body}: {refused}");
+        assert!(begun(&contract, StubLanguage::Rust).is_ok(), "{body}");
+    }
+    assert!(begun(&format!("package a:b; interface i {{ {} }}", tuple(16)), StubLanguage::Go).is_ok());
+}
+
+/// In C a name has no places, so two functions may have one.
+#[test]
+fn two_functions_that_would_have_one_name_in_c_are_named() {
+    let contract = "package x:y; interface a { b-c: func(); } interface a-b { c: func(); }";
+    let world = format!("{contract} world w {{ export a; export a-b; }}");
+    assert!(bound(&world, BindingLanguage::Go).is_ok());
+    let refused = bound(&world, BindingLanguage::C).unwrap_err();
+    let parts = ["have one name, exports_x_y_a_b_c, for ", "`b-c` in x:y/a", "`c` in x:y/a-b", "give one of them"];
+    assert!(parts.iter().all(|part| refused.contains(part)), "{refused}");
+    for language in [StubLanguage::C, StubLanguage::Zig] {
+        let refused = begun(contract, language).unwrap_err().to_string();
+        assert!(refused.contains("no service can be begun") && refused.contains("have one name"), "{refused}");
+    }
+    let apart = contract.replace("b-c", "b");
+    assert!(bound(&format!("{apart} world w {{ export a; export a-b; }}"), BindingLanguage::C).is_ok());
+}
+
 /// The files of the bindings of the world `w`.
 fn bound(text: &str, language: BindingLanguage) -> Result<BTreeSet<std::path::PathBuf>, String> {
     let place = tempfile::tempdir().unwrap();

@@ -180,12 +180,14 @@ fn a_name_that_is_a_word_of_the_language_is_escaped_as_its_tool_does_it() {
 /// parameter is one that is freed.
 #[test]
 fn a_word_of_c_or_zig_is_escaped_in_the_stub_as_in_the_header() {
-    const C: [&str; 12] =
-        ["and", "char", "class", "default", "err", "int", "new", "or", "ret", "return", "struct", "void"];
-    const ZIG: [&str; 15] = [
+    const C: [&str; 13] =
+        ["and", "char", "class", "default", "err", "int", "new", "or", "ret", "return", "stderr", "struct", "void"];
+    const ZIG: [&str; 17] = [
         "align",
         "anyerror",
+        "c-int",
         "comptime",
+        "comptime-float",
         "defer",
         "error",
         "fn",
@@ -206,14 +208,15 @@ fn a_word_of_c_or_zig_is_escaped_in_the_stub_as_in_the_header() {
     let own = ["abort", "contract", "fputs", "given", "plain"];
     let c = of(&[&C[..], &ZIG, &own].concat(), StubLanguage::C);
     let zig = of(&[&C[..], &ZIG, &own].concat(), StubLanguage::Zig);
-    for word in [&C[..], &ZIG, &own].concat() {
-        let in_header = if C.contains(&word) { format!("{word}_") } else { word.to_owned() };
-        let in_c = if ["abort", "fputs"].contains(&word) { format!("{word}_") } else { in_header.clone() };
+    for (kebab, word) in [&C[..], &ZIG, &own].concat().into_iter().map(|word| (word, word.replace('-', "_"))) {
+        let in_header = if C.contains(&kebab) { format!("{word}_") } else { word.clone() };
+        let is_called = ["abort", "fputs"].contains(&kebab);
+        let in_c = if is_called { format!("{word}_") } else { in_header.clone() };
         let head = format!("\nvoid exports_a_b_struct_{word}(service_string_t *{in_c}) {{\n");
         assert!(c.contains(&format!("{head}    service_string_free({in_c});\n")), "{word}: {c}");
-        let in_zig = match word {
+        let in_zig = match kebab {
             "contract" | "given" => format!("{word}_"),
-            word if ZIG.contains(&word) => format!("@\"{word}\""),
+            kebab if ZIG.contains(&kebab) => format!("@\"{word}\""),
             _ => in_header,
         };
         let head = format!("\nexport fn exports_a_b_struct_{word}({in_zig}: *contract.service_string_t) void {{\n");
@@ -233,7 +236,9 @@ fn what_has_no_stub_is_named() {
     ] {
         for language in [StubLanguage::Rust, StubLanguage::TypeScript, StubLanguage::Python, StubLanguage::Go] {
             let refused = begun(text, language).unwrap_err().to_string();
-            assert!(refused.contains(part), "{language:?}: {refused}");
+            // The bindings for Go are asked first, which know the place and what to take instead.
+            let of_go = language == StubLanguage::Go && refused.contains("have no streams");
+            assert!(refused.contains(part) || of_go, "{language:?}: {refused}");
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct ServiceCause {
     pub detail: String,
     /// The command that shows more, or that mends it.
     pub next: String,
+    /// Whether that command reads lines of the log, which not every host keeps.
+    pub reads_log: bool,
 }
 
 /// The kinds of causes, from those that explain others to those that are explained by others.

@@ -1,6 +1,8 @@
 //! Planted faults: for each the facts as an operator would find them, and the cause that must come first.
 
+use super::why::FAILURES;
 use super::*;
+use crate::telemetry::FAILED;
 use std::collections::BTreeMap;
 
 fn facts(name: &str) -> ServiceFacts {
@@ -89,7 +91,7 @@ fn each_planted_fault_is_the_first_cause() {
         (
             ServiceFacts { in_flight: (10, 10), waiting: (5, 5), refused: counts(&[("overloaded", 9)]), ..base() },
             CauseKind::Overloaded,
-            "10 of 10 calls under way and 5 of 5 waiting; 9 were refused",
+            "10 of 10 calls under way and 5 of 5 waiting, by its `limits`; 9 were refused",
         ),
         (ServiceFacts { at_gateway: counts(&[("forbidden", 4)]), ..base() }, CauseKind::RefusedByPolicy, "forbidden 4"),
         (ServiceFacts { at_gateway: counts(&[("quota-exceeded", 4)]), ..base() }, CauseKind::RateLimited, "4 requests"),
@@ -101,7 +103,7 @@ fn each_planted_fault_is_the_first_cause() {
         (
             ServiceFacts { endpoints: endpoint(|one| one.circuit = CircuitFacts::Open), ..base() },
             CauseKind::CircuitOpen,
-            "1 of 1 endpoints have an open circuit",
+            "1 of 1 endpoints has an open circuit",
         ),
     ];
     for (users, kind, detail) in table {
@@ -110,6 +112,92 @@ fn each_planted_fault_is_the_first_cause() {
         assert!(cause.detail.contains(detail), "{cause:?}");
         assert!(!cause.next.is_empty());
     }
+}
+
+/// A kind that is called otherwise here than where it is counted would never be found.
+#[test]
+fn the_causes_of_failed_tries_are_called_as_the_failures_are_counted() {
+    let mut counted = FAILED;
+    counted.sort_unstable();
+    let mut known = FAILURES.map(CauseKind::as_str);
+    known.sort_unstable();
+    assert_eq!(known, counted);
+}
+
+#[test]
+fn one_thing_has_the_words_of_one_and_several_those_of_several() {
+    type Fill = fn(u64, ServiceFacts) -> ServiceFacts;
+    type Change = fn(&mut EndpointFacts);
+    let endpoints = |number: usize, change: Change| -> Vec<_> { (0..number).flat_map(|_| endpoint(change)).collect() };
+    let base = |number| ServiceFacts { endpoints: endpoints(number, |_| {}), ..facts("users") };
+    let table: [(Fill, &str, &str); 8] = [
+        (|sum, users| ServiceFacts { left_out_lines: sum, ..users }, "1 line about", "2 lines about"),
+        (|sum, users| ServiceFacts { left_out_lines: sum, ..users }, "is only counted", "are only counted"),
+        (
+            |sum, users| ServiceFacts { pool: PoolFacts { held: sum, waiting: sum }, ..users },
+            "1 call of `users` waits for the engine's pool, of which `users` holds most, 1 slot",
+            "2 calls of `users` wait for the engine's pool, of which `users` holds most, 2 slots",
+        ),
+        (
+            |sum, users| ServiceFacts { refused: counts(&[("overloaded", sum)]), ..users },
+            "1 was refused in",
+            "2 were refused in",
+        ),
+        (
+            |sum, users| ServiceFacts { at_gateway: counts(&[("quota-exceeded", sum)]), ..users },
+            "1 request to `users` in the last minute was over its rate",
+            "2 requests to `users` in the last minute were over their rate",
+        ),
+        (
+            |sum, users| ServiceFacts { refused: counts(&[("denied", sum)]), ..users },
+            "went where its service may not",
+            "went where their service may not",
+        ),
+        (|sum, users| ServiceFacts { refused: counts(&[("too-deep", sum)]), ..users }, "was nested", "were nested"),
+        (
+            |sum, users| ServiceFacts { at_gateway: counts(&[("client-gone", sum)]), ..users },
+            "was wrong, too large or too slow, or its client went away",
+            "were wrong, too large or too slow, or their client went away",
+        ),
+    ];
+    for (fill, one, more) in table {
+        for (sum, words) in [(1, one), (2, more)] {
+            let cause = first(fill(sum, base(1)));
+            assert!(cause.detail.contains(words), "{words}: {cause:?}");
+        }
+    }
+    let states: [(Change, &str, &str); 5] = [
+        (|one| one.starting = true, "1 of 1 endpoints waits", "2 of 2 endpoints wait"),
+        (|one| one.circuit = CircuitFacts::HeldOpen, "the circuit of users-0", "the circuits of users-0, users-0"),
+        (|one| one.unready = true, "1 of 1 endpoints does not pass its health checks", "2 of 2 endpoints do not pass"),
+        (|one| one.ejected = true, "1 of 1 endpoints is ejected: it fails", "2 of 2 endpoints are ejected: they fail"),
+        (|one| one.circuit = CircuitFacts::Open, "1 of 1 endpoints has an open", "2 of 2 endpoints have an open"),
+    ];
+    for (change, one, more) in states {
+        for (number, words) in [(1, one), (2, more)] {
+            let cause = first(ServiceFacts { endpoints: endpoints(number, change), ..facts("users") });
+            assert!(cause.detail.contains(words), "{words}: {cause:?}");
+        }
+    }
+}
+
+/// `next` is a command and nothing else: scripts run it.
+#[test]
+fn the_next_command_says_whether_it_reads_the_log() {
+    let next = |users| {
+        let cause = first(users);
+        (cause.next, cause.reads_log)
+    };
+    let base = || facts("users");
+    let logs = |arguments: &str| (format!("atoll logs {arguments}"), true);
+    let failed = |kind| ServiceFacts { failed: counts(&[(kind, 1)]), ..base() };
+    assert_eq!(next(failed("trap")), ("atoll traps users".to_owned(), false));
+    assert_eq!(next(failed("reset")), logs("users --level warn --since 5m"));
+    assert_eq!(next(ServiceFacts { store: Some("full".into()), ..base() }), logs("--level error"));
+    assert_eq!(next(ServiceFacts { left_out_lines: 1, ..base() }), logs("users"));
+    let refused = |kind| ServiceFacts { refused: counts(&[(kind, 1)]), ..base() };
+    assert_eq!(next(refused("denied")), logs("users"));
+    assert_eq!(next(refused("overloaded")), ("atoll top".to_owned(), false));
 }
 
 /// The refusals of an open circuit are lines, too, and few of those are written.
@@ -124,7 +212,7 @@ fn an_open_circuit_comes_before_the_lines_of_its_refusals() {
 fn what_failed_is_named_though_another_revision_serves_by_now() {
     let last = |kind: &str, seconds_ago, revision: &str| FailureFacts {
         kind: kind.into(),
-        detail: "a function reported `internal`".into(),
+        detail: "shop:users/users@1.0.0#get reported `internal`".into(),
         seconds_ago,
         count: 1,
         revision: Some(revision.into()),

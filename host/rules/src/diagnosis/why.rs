@@ -2,10 +2,23 @@
 
 use super::cause::{CauseKind, ServiceCause};
 use super::service_facts::{CircuitFacts, EndpointFacts, FailureFacts, ServiceFacts};
+use crate::base::counted;
 use std::collections::BTreeMap;
 
 /// The longest chain of calls that is followed: as many as calls may be deep by default.
 const DEEPEST: usize = 32;
+/// What tries fail by, in the order of explanation.
+pub(super) const FAILURES: [CauseKind; 9] = [
+    CauseKind::Trap,
+    CauseKind::MemoryLimit,
+    CauseKind::Instantiation,
+    CauseKind::Connect,
+    CauseKind::BadAnswer,
+    CauseKind::Reset,
+    CauseKind::Timeout,
+    CauseKind::Answered5xx,
+    CauseKind::FunctionError,
+];
 /// Of a failure this many seconds ago the counts of the last minute know nothing any more.
 const RECENT: u64 = 60;
 
@@ -102,22 +115,23 @@ fn visit(facts: &ServiceFacts, all: &[ServiceFacts], path: &mut Vec<String>, cau
 
 /// What is wrong with the service at the end of `path`, and with the hosts outside that it uses.
 fn causes_of(facts: &ServiceFacts, all: &[ServiceFacts], path: &[String]) -> Vec<ServiceCause> {
-    let own = own_causes(facts, all).into_iter().map(|(kind, detail, next)| {
+    let own = own_causes(facts, all).into_iter().map(|(kind, detail, (next, reads_log))| {
         // After a swap or a rollback, what failed may not be what serves.
         let failed = facts.last_of(kind.as_str()).and_then(|last| last.revision.clone());
         let revision = failed.or_else(|| facts.revision.clone());
-        ServiceCause { kind, path: path.to_vec(), revision, detail, next }
+        ServiceCause { kind, path: path.to_vec(), revision, detail, next, reads_log }
     });
     let outside = facts.outside.iter().filter_map(|outside| {
         let (kind, detail) = outside_cause(outside)?;
         let path = path.iter().cloned().chain([outside.id.clone()]).collect();
-        let next = format!("atoll logs {} --level warn", facts.name);
-        Some(ServiceCause { kind, path, revision: None, detail, next })
+        let (next, reads_log) = logs(&format!("{} --level warn", facts.name));
+        Some(ServiceCause { kind, path, revision: None, detail, next, reads_log })
     });
     own.chain(outside).collect()
 }
 
-type OwnCause = (CauseKind, String, String);
+/// With what is wrong, and with the command that shows more and whether it reads lines of the log.
+type OwnCause = (CauseKind, String, (String, bool));
 
 /// What is wrong with one service itself.
 fn own_causes(facts: &ServiceFacts, all: &[ServiceFacts]) -> Vec<OwnCause> {
@@ -128,9 +142,10 @@ fn own_causes(facts: &ServiceFacts, all: &[ServiceFacts]) -> Vec<OwnCause> {
     saturation(facts, all, &mut causes);
     refusals(facts, &mut causes);
     if facts.left_out_lines > 0 {
-        let detail =
-            format!("{} lines about or by `{}` in the last minute are only counted", facts.left_out_lines, facts.name);
-        causes.push((CauseKind::LinesLeftOut, detail, format!("atoll logs {}", facts.name)));
+        let lines = counted(facts.left_out_lines, "line", "lines");
+        let are = verb(facts.left_out_lines, "is", "are");
+        let detail = format!("{lines} about or by `{}` in the last minute {are} only counted", facts.name);
+        causes.push((CauseKind::LinesLeftOut, detail, logs(&facts.name)));
     }
     causes
 }
@@ -139,42 +154,34 @@ fn own_causes(facts: &ServiceFacts, all: &[ServiceFacts]) -> Vec<OwnCause> {
 fn decided(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
     let name = &facts.name;
     for fault in &facts.faults {
-        causes.push((CauseKind::FaultOnPurpose, fault.clone(), format!("atoll fault clear {name}")));
+        causes.push((CauseKind::FaultOnPurpose, fault.clone(), other(format!("atoll fault clear {name}"))));
     }
     if let Some(reason) = &facts.left_out {
-        causes.push((CauseKind::LeftOut, format!("`{name}` is not served: {reason}"), "atoll check".into()));
+        causes.push((CauseKind::LeftOut, format!("`{name}` is not served: {reason}"), other("atoll check")));
     }
     let starting = facts.endpoints.iter().filter(|endpoint| endpoint.starting).count();
     if starting > 0 {
-        let detail = format!("`{name}` is being compiled: {starting} of {} endpoints wait", facts.endpoints.len());
-        causes.push((CauseKind::Starting, detail, "atoll ps".into()));
+        let (all, wait) = (facts.endpoints.len(), verb(starting as u64, "waits", "wait"));
+        let detail = format!("`{name}` is being compiled: {starting} of {all} endpoints {wait}");
+        causes.push((CauseKind::Starting, detail, other("atoll ps")));
     }
     let held: Vec<_> = facts.endpoints.iter().filter(|one| one.circuit == CircuitFacts::HeldOpen).collect();
     if !held.is_empty() {
-        let detail = format!("an operator holds open the circuit of {}", ids(&held));
-        causes.push((CauseKind::OutOfService, detail, format!("atoll breaker reset {name}")));
+        let circuit = verb(held.len() as u64, "circuit", "circuits");
+        let detail = format!("an operator holds open the {circuit} of {}", ids(&held));
+        causes.push((CauseKind::OutOfService, detail, other(format!("atoll breaker reset {name}"))));
     }
     if let Some(reason) = &facts.store {
-        causes.push((CauseKind::StoreUnavailable, reason.clone(), "atoll logs --level error".into()));
+        causes.push((CauseKind::StoreUnavailable, reason.clone(), logs("--level error")));
     }
 }
 
 /// The failures of the last minute, by kind; of a circuit that is open since before, those that opened it.
 fn failures(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
-    const KINDS: [(&str, CauseKind); 9] = [
-        ("trap", CauseKind::Trap),
-        ("memory-limit", CauseKind::MemoryLimit),
-        ("instantiation", CauseKind::Instantiation),
-        ("connect", CauseKind::Connect),
-        ("bad-answer", CauseKind::BadAnswer),
-        ("reset", CauseKind::Reset),
-        ("timeout", CauseKind::Timeout),
-        ("answered-5xx", CauseKind::Answered5xx),
-        ("function-error", CauseKind::FunctionError),
-    ];
     let lasting = facts.endpoints.iter().filter(|endpoint| endpoint.circuit == CircuitFacts::Open || endpoint.unready);
     let lasting: Vec<_> = lasting.filter_map(EndpointFacts::last).collect();
-    for (word, kind) in KINDS {
+    for kind in FAILURES {
+        let word = kind.as_str();
         let count = facts.failed.get(word).copied().unwrap_or(0);
         let before = lasting.iter().find(|last| last.kind == word);
         if count == 0 && before.is_none() {
@@ -194,7 +201,11 @@ fn failures(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
         if let Some(swap) = facts.newest_swap.as_ref().filter(|_| guests || answers) {
             detail.push_str(&format!(" ({swap})"));
         }
-        let next = if guests { format!("atoll traps {}", facts.name) } else { logs(&facts.name) };
+        let next = if guests {
+            other(format!("atoll traps {}", facts.name))
+        } else {
+            logs(&format!("{} --level warn --since 5m", facts.name))
+        };
         causes.push((kind, detail, next));
     }
     let short: Vec<_> = ["route", "total", "caller"]
@@ -204,7 +215,7 @@ fn failures(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
     if !short.is_empty() {
         let by = short.iter().map(|(owner, count)| format!("{count} by the deadline `{owner}`"));
         let detail = format!("calls of `{}` got too little time: {}", facts.name, by.collect::<Vec<_>>().join(", "));
-        causes.push((CauseKind::DeadlineTooShort, detail, "atoll routes".into()));
+        causes.push((CauseKind::DeadlineTooShort, detail, other("atoll routes")));
     }
 }
 
@@ -213,19 +224,32 @@ fn endpoints(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
     let all = facts.endpoints.len();
     let named = |meant: fn(&&EndpointFacts) -> bool| facts.endpoints.iter().filter(meant).collect::<Vec<_>>();
     let states = [
-        (CauseKind::NotReady, named(|one| one.unready), "do not pass their health checks"),
-        (CauseKind::Ejected, named(|one| one.ejected), "are ejected: they fail more often than the others"),
-        (CauseKind::CircuitOpen, named(|one| one.circuit == CircuitFacts::Open), "have an open circuit"),
+        (
+            CauseKind::NotReady,
+            named(|one| one.unready),
+            ["does not pass its health checks", "do not pass their health checks"],
+        ),
+        (
+            CauseKind::Ejected,
+            named(|one| one.ejected),
+            ["is ejected: it fails more often than the others", "are ejected: they fail more often than the others"],
+        ),
+        (
+            CauseKind::CircuitOpen,
+            named(|one| one.circuit == CircuitFacts::Open),
+            ["has an open circuit", "have an open circuit"],
+        ),
     ];
-    for (kind, meant, what) in states {
+    for (kind, meant, [one, more]) in states {
         if meant.is_empty() {
             continue;
         }
+        let what = verb(meant.len() as u64, one, more);
         let mut detail = format!("{} of {all} endpoints {what}: {}", meant.len(), ids(&meant));
         if let Some(last) = meant.iter().find_map(|endpoint| endpoint.last()) {
             detail.push_str(&format!("; the last failure: {}", described(last)));
         }
-        causes.push((kind, detail, format!("atoll changes --service {}", facts.name)));
+        causes.push((kind, detail, other(format!("atoll changes --service {}", facts.name))));
     }
 }
 
@@ -235,36 +259,42 @@ fn saturation(facts: &ServiceFacts, all: &[ServiceFacts], causes: &mut Vec<OwnCa
     if facts.pool.waiting > 0 {
         let most =
             all.iter().max_by_key(|other| other.pool.held).map_or((name.as_str(), 0), |one| (&one.name, one.pool.held));
-        let detail = format!(
-            "{} calls of `{name}` wait for the engine's pool, of which `{}` holds most, {} slots",
-            facts.pool.waiting, most.0, most.1
-        );
-        causes.push((CauseKind::PoolFull, detail, "atoll ps".into()));
+        let (calls, wait) = (counted(facts.pool.waiting, "call", "calls"), verb(facts.pool.waiting, "waits", "wait"));
+        let slots = counted(most.1, "slot", "slots");
+        let detail =
+            format!("{calls} of `{name}` {wait} for the engine's pool, of which `{}` holds most, {slots}", most.0);
+        causes.push((CauseKind::PoolFull, detail, other("atoll ps")));
     }
     let refused = facts.refused.get("overloaded").copied().unwrap_or(0);
     let (in_flight, most) = facts.in_flight;
     let full = most > 0 && in_flight >= most;
     if refused > 0 || (full && facts.waiting.0 > 0) {
         let detail = format!(
-            "`{name}` has {in_flight} of {most} calls under way and {} of {} waiting; {refused} were refused in the \
-             last minute",
-            facts.waiting.0, facts.waiting.1
+            "`{name}` has {in_flight} of {most} calls under way and {} of {} waiting, by its `limits`; {refused} {} \
+             refused in the last minute",
+            facts.waiting.0,
+            facts.waiting.1,
+            verb(refused, "was", "were")
         );
-        causes.push((CauseKind::Overloaded, detail, format!("atoll top; limits of [service.{name}]")));
+        causes.push((CauseKind::Overloaded, detail, other("atoll top")));
     }
 }
 
 /// What was refused before the service got it.
 fn refusals(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
-    const REFUSALS: [(CauseKind, &[&str], &str); 5] = [
+    const REFUSALS: [(CauseKind, &[&str], [&str; 2]); 5] = [
         (
             CauseKind::RefusedByPolicy,
             &["unauthenticated", "forbidden", "auth-unavailable"],
-            "lacked a credential or a scope",
+            ["lacked a credential or a scope"; 2],
         ),
-        (CauseKind::RateLimited, &["quota-exceeded"], "were over their rate"),
-        (CauseKind::Denied, &["denied"], "went where their service may not"),
-        (CauseKind::TooDeep, &["too-deep"], "were nested too deep, perhaps in a circle"),
+        (CauseKind::RateLimited, &["quota-exceeded"], ["was over its rate", "were over their rate"]),
+        (CauseKind::Denied, &["denied"], ["went where its service may not", "went where their service may not"]),
+        (
+            CauseKind::TooDeep,
+            &["too-deep"],
+            ["was nested too deep, perhaps in a circle", "were nested too deep, perhaps in a circle"],
+        ),
         (
             CauseKind::BadRequests,
             &[
@@ -276,25 +306,25 @@ fn refusals(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
                 "unsupported-media-type",
                 "client-gone",
             ],
-            "were wrong, too large or too slow, or their client went away",
+            [
+                "was wrong, too large or too slow, or its client went away",
+                "were wrong, too large or too slow, or their client went away",
+            ],
         ),
     ];
-    for (kind, words, what) in REFUSALS {
+    for (kind, words, [one, more]) in REFUSALS {
         let count_in = |counts: &BTreeMap<String, u64>, word: &str| counts.get(word).copied().unwrap_or(0);
         // The gateway counts what the mesh refused too.
         let count = |word: &&&str| count_in(&facts.at_gateway, word).max(count_in(&facts.refused, word));
-        let counted: Vec<_> = words.iter().map(|word| (*word, count(&word))).filter(|(_, count)| *count > 0).collect();
-        if counted.is_empty() {
+        let kinds: Vec<_> = words.iter().map(|word| (*word, count(&word))).filter(|(_, count)| *count > 0).collect();
+        if kinds.is_empty() {
             continue;
         }
-        let sum: u64 = counted.iter().map(|(_, count)| count).sum();
-        let by = counted.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ");
-        let detail = format!(
-            "{} to `{}` in the last minute {what}: {by}",
-            crate::base::counted(sum, "request", "requests"),
-            facts.name
-        );
-        causes.push((kind, detail, format!("atoll logs {}", facts.name)));
+        let sum: u64 = kinds.iter().map(|(_, count)| count).sum();
+        let by = kinds.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ");
+        let (requests, what) = (counted(sum, "request", "requests"), verb(sum, one, more));
+        let detail = format!("{requests} to `{}` in the last minute {what}: {by}", facts.name);
+        causes.push((kind, detail, logs(&facts.name)));
     }
 }
 
@@ -327,6 +357,17 @@ fn ids(endpoints: &[&EndpointFacts]) -> String {
     endpoints.iter().map(|endpoint| endpoint.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn logs(service: &str) -> String {
-    format!("atoll logs {service} --level warn --since 5m")
+/// The lines of the log that these arguments choose.
+fn logs(arguments: &str) -> (String, bool) {
+    (format!("atoll logs {arguments}"), true)
+}
+
+/// A command that needs nothing of the host.
+fn other(command: impl Into<String>) -> (String, bool) {
+    (command.into(), false)
+}
+
+/// The words that go with a number of things.
+fn verb<'a>(number: u64, one: &'a str, more: &'a str) -> &'a str {
+    if number == 1 { one } else { more }
 }

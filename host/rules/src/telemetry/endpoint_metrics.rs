@@ -22,7 +22,7 @@ pub struct EndpointMetrics {
 
 /// The kinds of failures that are the service's: those of a try without an answer, an answer of 5xx, and a function's
 /// error that reports one.
-const FAILED: [&str; 9] = [
+pub const FAILED: [&str; 9] = [
     "trap",
     "memory-limit",
     "instantiation",
@@ -101,7 +101,7 @@ impl EndpointMetrics {
 
     /// The latest failure.
     pub fn last_failure(&self) -> Option<LastFailure> {
-        self.last_failures().pop()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).last().cloned()
     }
 
     /// The latest failure of each kind, in the order in which they came.

@@ -92,6 +92,14 @@ impl ChangeKind {
         use ChangeKind::{CircuitClosed, CircuitOpened, Ejected, Ready, Returned, Unready};
         !matches!(self, CircuitOpened | CircuitClosed | Ejected | Returned | Ready | Unready)
     }
+    /// All of them, in their order.
+    #[rustfmt::skip]
+    pub const ALL: [Self; 23] = [
+        Self::HostStarted, Self::HostDraining, Self::CircuitOpened, Self::CircuitClosed, Self::CircuitOrdered,
+        Self::Ejected, Self::Returned, Self::Ready, Self::Unready, Self::FaultBegun, Self::FaultEnded, Self::Swapped,
+        Self::RolledBack, Self::SwapRefused, Self::RollbackRefused, Self::LeftOut, Self::Moved, Self::ManifestApplied,
+        Self::AddressesChanged, Self::BrokerLost, Self::BrokerBack, Self::LogDropped, Self::LogBack,
+    ];
 
     /// A stable name: kebab-case.
     pub fn as_str(self) -> &'static str {
@@ -147,6 +155,14 @@ pub(super) fn change_counts() -> Vec<((String, ChangeKind), u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_listed_once_in_its_order() {
+        for (place, kind) in ChangeKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place, "{kind:?}");
+        }
+        assert_eq!(ChangeKind::ALL.len(), ChangeKind::LogBack as usize + 1);
+    }
 
     #[test]
     fn a_change_is_remembered_and_counted_with_a_reason_of_one_safe_line() {

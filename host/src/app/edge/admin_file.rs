@@ -82,6 +82,14 @@ pub fn known_admin(manifest: &Path) -> Option<KnownAdmin> {
     Some(KnownAdmin { address: reachable(address), secure, source })
 }
 
+/// Where the admin of this process listens, once it serves this manifest. The file may be another host's, or that of
+/// one that was killed and whose number a process has again.
+pub fn own_admin(manifest: &Path) -> Option<KnownAdmin> {
+    let file = path(manifest);
+    let (address, secure) = left_by(&file, |pid| pid == rustix::process::getpid())?;
+    Some(KnownAdmin { address: reachable(address), secure, source: AdminSource::Running(file) })
+}
+
 /// The development authority of the host of this manifest, if it has made one.
 pub fn development_authority(manifest: &Path) -> Option<PathBuf> {
     let authority = manifest.parent().unwrap_or(Path::new("")).join(".atoll/tls/authority.pem");
@@ -95,14 +103,18 @@ fn path(manifest: &Path) -> PathBuf {
 /// The address in `file`, and whether it is one of TLS, if the host that left it still runs: a host that was
 /// killed leaves its file behind.
 fn running(file: &Path) -> Option<(SocketAddr, bool)> {
+    // A process of another user exists too: the signal is refused then.
+    left_by(file, |pid| !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+}
+
+/// The address in `file`, and whether it is one of TLS, if `is_meant` says so of the process that left it.
+fn left_by(file: &Path, is_meant: impl Fn(Pid) -> bool) -> Option<(SocketAddr, bool)> {
     let text = fs::read_to_string(file).ok()?;
     let mut words = text.split_whitespace();
     let (address, pid) = (words.next()?, words.next()?);
     let secure = words.next() == Some("https");
     let pid = Pid::from_raw(pid.parse().ok()?)?;
-    // A process of another user exists too: the signal is refused then.
-    let runs = !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH));
-    Some((address.parse().ok().filter(|_| runs)?, secure))
+    if is_meant(pid) { Some((address.parse().ok()?, secure)) } else { None }
 }
 
 /// An admin that listens on every address can be reached on loopback.

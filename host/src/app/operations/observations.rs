@@ -303,13 +303,10 @@ fn endpoint_facts(id: &str, stats: &EndpointStats, now: Instant) -> EndpointFact
 
 /// `kept`: whether the host keeps the lines of its log, so that `atoll logs` shows them.
 fn cause_view(cause: ServiceCause, kept: bool) -> CauseView {
-    let ServiceCause { kind, path, revision, detail, next } = cause;
-    let next = if next.starts_with("atoll logs") && !kept {
-        format!("the host's log; `{next}` shows it if [telemetry.logs] has `keep`")
-    } else {
-        next
-    };
-    CauseView { cause: kind.as_str().to_owned(), path, revision, detail, next }
+    let ServiceCause { kind, path, revision, detail, next, reads_log } = cause;
+    let lacks = "`keep` in [telemetry.logs], which this host does not have; its log on standard error says the same";
+    let needs = (reads_log && !kept).then(|| lacks.to_owned());
+    CauseView { cause: kind.as_str().to_owned(), path, revision, detail, next, needs }
 }
 
 /// The latest failure of any endpoint of the service.

@@ -155,11 +155,12 @@ impl TryGuard {
         self.record_at(self.verdict_if_whole, now);
     }
 
-    /// The answer is whole, and itself reports who is at fault, by this case of the function's error.
-    pub(super) fn reported(&mut self, verdict: Verdict, case: &str) {
+    /// The answer is whole, and itself reports who is at fault. `what`: which function did, and how; it is asked only
+    /// if the service is at fault, since most errors of functions are answers like others.
+    pub(super) fn reported(&mut self, verdict: Verdict, what: impl FnOnce() -> String) {
         self.failure = "function-error";
         if verdict != Verdict::Neutral {
-            self.stats.note_failure(self.failure, &format!("a function reported `{case}`"));
+            self.stats.note_failure(self.failure, &what());
         }
         self.record(verdict);
     }

@@ -125,10 +125,15 @@ impl CallPolicy for TypedCall<'_> {
             }
         }
         // The conventions of the cases of a function's error.
-        match error_case(&results) {
-            Some(case @ "internal") => guard.reported(Verdict::RequestFault, case),
-            Some(case @ UNAVAILABLE) if !dependency_failed => guard.reported(Verdict::EndpointFault, case),
-            Some(case) => guard.reported(Verdict::Neutral, case),
+        let verdict = error_case(&results).map(|case| match case {
+            "internal" => Verdict::RequestFault,
+            UNAVAILABLE if !dependency_failed => Verdict::EndpointFault,
+            _ => Verdict::Neutral,
+        });
+        match verdict {
+            Some(verdict) => guard.reported(verdict, || {
+                format!("{} reported `{}`", self.function, error_case(&results).unwrap_or_default())
+            }),
             None => guard.succeeded(),
         }
         Accepted { answer: results, next: Next::End }
