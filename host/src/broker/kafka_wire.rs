@@ -70,7 +70,7 @@ impl WireWriter {
             self.0.push((left & 0x7f) as u8 | 0x80);
             left >>= 7;
         }
-        self.0.push(left as u8);
+        self.0.push((left & 0x7f) as u8);
         self
     }
 
