@@ -181,7 +181,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 static TABLE: [u32; 256] = {
     let mut table = [0; 256];
-    let mut n: u32 = 0;
+    let mut n = 0_u32;
     while n < 256 {
         let (mut crc, mut bit) = (n, 0);
         while bit < 8 {
@@ -212,7 +212,7 @@ mod tests {
         if let Some(records) = records {
             batch.truncate(61);
             batch.extend_from_slice(records);
-            let length = (batch.len() - PREAMBLE) as i32;
+            let length = i32::try_from(batch.len() - PREAMBLE).unwrap();
             batch[8..12].copy_from_slice(&length.to_be_bytes());
         }
         batch[21..23].copy_from_slice(&attributes.to_be_bytes());
@@ -270,7 +270,7 @@ mod tests {
 
         #[test]
         fn no_bytes_of_a_stranger_break_the_reader(mut bytes in proptest::collection::vec(any::<u8>(), 61..200)) {
-            let length = (bytes.len() - PREAMBLE) as i32;
+            let length = i32::try_from(bytes.len() - PREAMBLE).unwrap();
             bytes[8..12].copy_from_slice(&length.to_be_bytes());
             bytes[16] = 2;
             let crc = crc32c(&bytes[21..]);

@@ -15,7 +15,7 @@ use super::kafka_records::{LogRecord, ProducerTurn, encode};
 use super::kafka_request::{self, KafkaRequest, ReadIsolation};
 use super::request_time::{LONGEST, pause};
 use crate::events::TopicName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
@@ -116,13 +116,13 @@ impl KafkaTopic {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mark = kafka_message::mark(&self.writer, u64::try_from(now.as_millis()).unwrap_or(0));
         let mark = self.send(prepared, &[mark], &mut turn).await?;
-        let ids: BTreeMap<_, _> = outgoing.iter().map(|event| (event.id.as_str(), ())).collect();
+        let ids: BTreeSet<_> = outgoing.iter().map(|event| event.id.as_str()).collect();
         let mut arrived = BTreeMap::new();
         while offset < mark {
             // With what others have not committed: behind it this host's own events could not be seen.
             let page = self.log.fetch(offset, ReadIsolation::Uncommitted).await?;
             for event in events(page.records) {
-                if let Some((id, ())) = event.id.as_deref().and_then(|id| ids.get_key_value(id)) {
+                if let Some(id) = event.id.as_deref().and_then(|id| ids.get(id)) {
                     arrived.insert(*id, event.number);
                 }
             }
@@ -180,11 +180,13 @@ impl TopicWatch {
             loop {
                 let (begun, seen) = (Instant::now(), glance(&log, end).await);
                 match log.watched(seen).await {
-                    Ok(now) if end.is_some_and(|end| end != now) => (end, failures) = (Some(now), told_news(&told)),
                     Ok(now) => {
+                        let is_longer = end.is_some_and(|end| end != now);
                         (end, failures) = (Some(now), 0);
-                        // Not every server waits, and the first look is none.
-                        if begun.elapsed() < LOOK {
+                        if is_longer {
+                            told.notify_one();
+                        } else if begun.elapsed() < LOOK {
+                            // Not every server waits, and the first look is none.
                             sleep(LOOK).await;
                         }
                     }
@@ -197,12 +199,6 @@ impl TopicWatch {
         });
         Self { news, task }
     }
-}
-
-/// No failure since.
-fn told_news(news: &Notify) -> usize {
-    news.notify_one();
-    0
 }
 
 /// Where the log ends, as soon as that is behind `known`, or after a while.

@@ -45,30 +45,58 @@ async fn a_topic_that_would_drop_events_or_has_more_partitions_is_refused_by_nam
     assert!(complaint.contains("the topic `b.entries` has 3 partitions"), "{complaint}");
 }
 
-/// A server that knows `ApiVersions` alone, as one of long ago.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_too_old_is_refused_by_name_and_no_secret_is_printed() {
+/// The address of a server that answers each request by what this function gives for its key and its body.
+fn fake(answer: impl Fn(i16, &[u8]) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("kafka://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut length = [0; 4];
-            let Ok(()) = stream.read_exact(&mut length) else { continue };
-            let mut request = vec![0; i32::from_be_bytes(length) as usize];
-            stream.read_exact(&mut request).unwrap();
-            // The number of the request, no error, and one kind of request: Produce 0 to 2.
-            let answer = [&request[4..8], &[0, 0], &1_i32.to_be_bytes(), &[0, 0, 0, 0, 0, 2]].concat();
-            stream.write_all(&[&(answer.len() as i32).to_be_bytes()[..], &answer].concat()).unwrap();
+            let (mut stream, mut length) = (stream.unwrap(), [0; 4]);
+            while stream.read_exact(&mut length).is_ok() {
+                let mut request = vec![0; i32::from_be_bytes(length) as usize];
+                stream.read_exact(&mut request).unwrap();
+                let answer = [&request[4..8], &answer(i16::from_be_bytes([request[0], request[1]]), &request)].concat();
+                stream.write_all(&[&(answer.len() as i32).to_be_bytes()[..], &answer].concat()).unwrap();
+            }
         }
     });
-    let keys = "user = 'atoll'\npassword = { from_env = 'KAFKA_PASSWORD' }";
-    let variables = [("KAFKA_PASSWORD", "s3cret-of-kafka"), ("ATOLL_LOG", "trace")];
-    let complaint = refused(&address, keys, &variables).await;
+    address
+}
+
+/// What a server knows that knows these versions of requests: no error, and each with its key.
+fn versions(known: &[(i16, i16, i16)]) -> Vec<u8> {
+    let one = |(key, low, high): &(i16, i16, i16)| [key.to_be_bytes(), low.to_be_bytes(), high.to_be_bytes()].concat();
+    let all: Vec<_> = known.iter().flat_map(one).collect();
+    [&[0, 0][..], &(known.len() as i32).to_be_bytes(), &all].concat()
+}
+
+const KEYS: &str = "user = 'atoll'\npassword = { from_env = 'KAFKA_PASSWORD' }";
+const VARIABLES: [(&str, &str); 2] = [("KAFKA_PASSWORD", "s3cret-of-kafka"), ("ATOLL_LOG", "trace")];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_too_old_is_refused_by_name() {
+    let address = fake(|_, _| versions(&[(0, 0, 2), (1, 0, 4), (18, 0, 0)]));
+    let complaint = refused(&address, KEYS, &VARIABLES).await;
+    assert!(complaint.contains("not know these versions of requests of the Kafka protocol: Produce 3"), "{complaint}");
+    assert!(complaint.contains("SaslHandshake 1") && !complaint.contains("Fetch"), "{complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_is_not_let_in_is_refused_and_no_secret_is_printed() {
+    let address = fake(|key, request| match key {
+        18 => versions(&(0..40).map(|key| (key, 0, 9)).collect::<Vec<_>>()),
+        // No error, and one mechanism.
+        17 => [&[0, 0, 0, 0, 0, 1, 0, 5][..], b"PLAIN"].concat(),
+        _ => {
+            assert!(key == 36 && request.ends_with(b"\0atoll\0s3cret-of-kafka"), "{key}");
+            // Error 58, without a text, and no bytes.
+            vec![0, 58, 0xff, 0xff, 0, 0, 0, 0]
+        }
+    });
+    let complaint = refused(&address, KEYS, &VARIABLES).await;
     assert!(
-        complaint.contains("does not know these versions of requests of the Kafka protocol: Produce 3"),
+        complaint.contains("the broker refuses the connection: the login: the user or the password"),
         "{complaint}"
     );
-    assert!(complaint.contains("SaslHandshake 1"), "{complaint}");
     assert!(!complaint.contains("s3cret-of-kafka"), "{complaint}");
 }

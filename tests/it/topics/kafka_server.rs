@@ -20,20 +20,27 @@ pub struct KafkaServer {
     folder: TempDir,
     child: Option<Child>,
     port: u16,
+    /// Where it tells clients that it is.
+    told: String,
 }
 
 impl KafkaServer {
     /// A running noida-db; `None` if there is none, which `just brokers` installs.
     pub async fn noida() -> Option<Self> {
-        Self::start("noida-db").await
+        Self::start("noida-db", None).await
     }
 
     /// A running Tansu, which forgets everything when it ends; `None` as with noida-db.
     pub async fn tansu() -> Option<Self> {
-        Self::start("tansu").await
+        Self::start("tansu", None).await
     }
 
-    async fn start(name: &str) -> Option<Self> {
+    /// A running Tansu that says it is at `told`.
+    pub async fn tansu_at(told: &str) -> Option<Self> {
+        Self::start("tansu", Some(told)).await
+    }
+
+    async fn start(name: &str, told: Option<&str>) -> Option<Self> {
         let binary = workspace().join(".tools/kafka/bin").join(name);
         if !binary.exists() {
             eprintln!("{} is missing (`just brokers` installs it): nothing was tested", binary.display());
@@ -41,7 +48,8 @@ impl KafkaServer {
         }
         // The server cannot be told to choose: its port is a part of what it tells clients.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { binary, folder: tempfile::tempdir().unwrap(), child: None, port };
+        let told = told.map_or_else(|| format!("127.0.0.1:{port}"), str::to_owned);
+        let mut server = Self { binary, folder: tempfile::tempdir().unwrap(), child: None, port, told };
         server.start_again().await;
         Some(server)
     }
@@ -49,9 +57,10 @@ impl KafkaServer {
     /// Starts it with the data that it has, on the port that it had.
     pub async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let (own, port) = (format!("tcp://127.0.0.1:{}", self.port), self.port.to_string());
+        let (own, told) = (format!("tcp://127.0.0.1:{}", self.port), format!("tcp://{}", self.told));
+        let port = self.port.to_string();
         let arguments = match self.is_tansu() {
-            true => vec!["broker", "--silent", "--listener-url", &own, "--advertised-listener-url", &own],
+            true => vec!["broker", "--silent", "--listener-url", &own, "--advertised-listener-url", &told],
             false => vec!["start", "--only", "kafka", "--kafka-port", &port, "--data-dir", "data"],
         };
         let mut command = Command::new(&self.binary);
@@ -88,6 +97,11 @@ impl KafkaServer {
     fn signal(&self, signal: Signal) {
         let id = self.child.as_ref().unwrap().id().unwrap();
         kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address, as a manifest has it.

@@ -5,6 +5,7 @@ mod bridges;
 mod crash;
 pub mod jet_stream;
 mod kafka;
+mod kafka_cuts;
 mod kafka_server;
 mod manifest_errors;
 pub mod nats_server;

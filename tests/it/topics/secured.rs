@@ -1,12 +1,18 @@
 //! Brokers with TLS: the host checks who the server is, and speaks with no other.
 
 use super::super::atoll::{Home, eventually};
+use super::kafka_server::KafkaServer;
 use super::nats_server::NatsServer;
 use super::rabbit_server::RabbitServer;
 use super::{Book, MANIFEST, refused};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
+use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// A folder with an authority (`ca.pem`), what it has signed for `localhost` (`cert.pem`, `key.pem`), and another
 /// authority (`other.pem`).
@@ -64,4 +70,36 @@ async fn rabbitmq_is_spoken_to_by_tls() {
     );
     let Some(server) = RabbitServer::start_with(&configuration).await else { return };
     holds_over(&server.secure_address(), &files).await;
+}
+
+/// Takes connections with TLS, and hands their bytes on to a server that speaks none.
+async fn secure(listener: TcpListener, port: u16, files: &TempDir) {
+    let file = |name: &str| files.path().join(name);
+    let certificate = CertificateDer::from_pem_file(file("cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kafka_protocol_is_spoken_by_tls() {
+    let files = certificates();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let told = format!("localhost:{}", listener.local_addr().unwrap().port());
+    // Its own TLS takes a certificate or a key, and not both.
+    let Some(server) = KafkaServer::tansu_at(&told).await else { return };
+    secure(listener, server.port(), &files).await;
+    holds_over(&format!("kafkas://{told}"), &files).await;
 }
