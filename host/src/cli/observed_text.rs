@@ -227,7 +227,6 @@ mod tests {
             detail: "7 tries failed".into(),
             next: "atoll traps users".into(),
             needs: None,
-            needs: None,
         };
         let causes = vec![one("trap", &["orders", "users"]), one("circuit-open", &["orders"])];
         let text = why(&WhyView { service: "orders".into(), well: false, causes });
