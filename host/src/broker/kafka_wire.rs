@@ -96,10 +96,6 @@ impl<'a> WireReader<'a> {
         Self(bytes)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// All that is left.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.0
@@ -211,7 +207,7 @@ mod tests {
             prop_assert_eq!(reader.items(WireReader::varint).unwrap(), varints);
             prop_assert_eq!(reader.varrun().unwrap(), bytes.as_deref());
             prop_assert_eq!(reader.run().unwrap(), b"end");
-            prop_assert!(reader.is_empty());
+            prop_assert!(reader.rest().is_empty());
         }
 
         #[test]
