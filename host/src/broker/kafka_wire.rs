@@ -67,10 +67,10 @@ impl WireWriter {
 
     fn uvarint(&mut self, mut left: u64) -> &mut Self {
         while left >= 0x80 {
-            self.0.push(left.to_le_bytes()[0] | 0x80);
+            self.0.push((left & 0x7f) as u8 | 0x80);
             left >>= 7;
         }
-        self.0.push(left.to_le_bytes()[0]);
+        self.0.push((left & 0x7f) as u8);
         self
     }
 
@@ -207,7 +207,7 @@ mod tests {
             prop_assert_eq!(reader.items(WireReader::varint).unwrap(), varints);
             prop_assert_eq!(reader.varrun().unwrap(), bytes.as_deref());
             prop_assert_eq!(reader.run().unwrap(), b"end");
-            prop_assert!(reader.0.is_empty());
+            prop_assert!(reader.rest().is_empty());
         }
 
         #[test]

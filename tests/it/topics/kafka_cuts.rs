@@ -1,5 +1,5 @@
-//! Appends by the Kafka protocol whose connections are cut in the middle, before the server has read them or before the
-//! host has read the answer: each event is there once, and in its order.
+//! Appends by the Kafka protocol whose answers are cut off, and that may arrive late: each event is there once, and in
+//! its order.
 
 use super::super::atoll::TIMEOUT;
 use super::kafka_server::KafkaServer;
@@ -8,7 +8,7 @@ use host::events::{EventRecord, TopicName};
 use rand::RngExt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -19,24 +19,26 @@ const BATCH: usize = 3;
 /// How many appends or looks fail at least.
 const FAILURES: usize = 8;
 
-/// Hands the bytes of each connection on for a while, and cuts it then: at once, or its answers first.
+/// Hands the bytes of each connection on, and cuts its answers off after a while. What the client has sent arrives all
+/// the same, perhaps later than what it sends on its next connection.
 async fn cut(listener: TcpListener, port: u16) {
     while let Ok((client, _)) = listener.accept().await {
         let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+        let life = Duration::from_millis(rand::rng().random_range(0..400));
+        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+            (client.into_split(), server.into_split());
         tokio::spawn(async move {
-            let (life, answers_first) = (rand::rng().random_range(0..400), rand::rng().random::<bool>());
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-                (client.into_split(), server.into_split());
-            let answers = tokio::spawn(async move {
-                let _ = timeout(Duration::from_millis(life), copy(&mut from_server, &mut to_client)).await;
-                let _ = to_client.shutdown().await;
-                // What comes is read and lost.
-                let _ = copy(&mut from_server, &mut tokio::io::sink()).await;
-            });
-            let longer = life + if answers_first { 200 } else { 0 };
-            let _ = timeout(Duration::from_millis(longer), copy(&mut from_client, &mut to_server)).await;
-            drop(to_server);
-            answers.abort();
+            let _ = timeout(life, copy(&mut from_server, &mut to_client)).await;
+            let _ = to_client.shutdown().await;
+            let _ = copy(&mut from_server, &mut sink()).await;
+        });
+        tokio::spawn(async move {
+            let mut bytes = vec![0; 64 << 10];
+            while let Ok(length @ 1..) = from_client.read(&mut bytes).await {
+                let late = rand::rng().random_range(0..600_u64).saturating_sub(450);
+                sleep(Duration::from_millis(late)).await;
+                let _ = to_server.write_all(&bytes[..length]).await;
+            }
         });
     }
 }

@@ -1,5 +1,5 @@
-//! Real servers of the Kafka protocol, which a test stops, pauses and starts again: noida-db, which writes its data into
-//! a file, and Tansu, which has them in memory.
+//! Real servers of the Kafka protocol, which a test stops, pauses and starts again: noida-db, which writes its data
+//! into a file, and Tansu, which has them in memory.
 
 use super::super::atoll::{TIMEOUT, eventually};
 use super::super::components::workspace;

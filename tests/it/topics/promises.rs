@@ -123,8 +123,10 @@ macro_rules! over {
 macro_rules! promises {
     ($($promise:ident)*) => {
         over!(embedded, Some(super::TestedLog::Embedded), $($promise)*);
-        over!(jet_stream, super::NatsServer::start().await.map(Box::new).map(super::TestedLog::JetStream), $($promise)*);
-        over!(rabbit_mq, super::RabbitServer::start().await.map(Box::new).map(super::TestedLog::RabbitMq), $($promise)*);
+        over!(jet_stream, super::NatsServer::start().await.map(Box::new).map(super::TestedLog::JetStream),
+            $($promise)*);
+        over!(rabbit_mq, super::RabbitServer::start().await.map(Box::new).map(super::TestedLog::RabbitMq),
+            $($promise)*);
         over!(kafka, super::KafkaServer::noida().await.map(Box::new).map(super::TestedLog::Kafka), $($promise)*);
         over!(postgres, super::StateServer::postgres().map(super::TestedLog::Database), $($promise)*);
         over!(redis, super::StateServer::redis().map(super::TestedLog::Database), $($promise)*);
