@@ -31,6 +31,7 @@ mod function_names;
 mod guards;
 mod guest_faults_at_the_gateway;
 mod guest_faults_in_process;
+mod guest_logs;
 mod guests;
 mod http1;
 mod http2;

@@ -110,8 +110,8 @@ impl Trial {
 }
 
 /// Compares a component with the WIT files of its service, if the manifest names their folder. The way back stays open
-/// where the files have gone on and the older component has less: then the log says so. The error continues the sentence
-/// "the component …".
+/// where the files have gone on and the older component has less: then the log says so. The error continues the
+/// sentence "the component …".
 ///
 /// # Errors
 /// The component is new, and lacks what the files describe.

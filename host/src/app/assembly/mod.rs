@@ -2,8 +2,8 @@
 //! routes; and all that is wrong with a manifest, told at once.
 //! Always: `run`, `check`, `inspect`, `test` and `apply` go through the same steps.
 //! Never: it serves, listens or changes data.
-//! From the top: `assemble` → `load`, `known_components`, `trust`, `edge_files`, `probe`, `state_refusals` → the plans of events, schedules
-//! and sagas → `api_description`, `warnings`. What is wrong is collected by `late_findings`.
+//! From the top: `assemble` → `load`, `known_components`, `trust`, `edge_files`, `probe`, `state_refusals` → the plans
+//! of events, schedules and sagas → `api_description`, `warnings`. What is wrong is collected by `late_findings`.
 
 pub(super) mod api_description;
 pub(super) mod check;

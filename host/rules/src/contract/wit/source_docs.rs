@@ -61,9 +61,8 @@ pub(crate) struct SourceInterface {
 pub(crate) struct Sources {
     /// The interfaces that it exports.
     pub interfaces: Vec<SourceInterface>,
-    /// For each world of the folder's own package that exports something, the interfaces that it exports and the
-    /// component does not, each with its place. Those of the host, and those without a function that a component must
-    /// have, are left out.
+    /// For each world of the folder's own package that exports something, the interfaces that the component does not,
+    /// each with its place. Those of the host, and those without a function that is needed, are left out.
     pub worlds: Vec<Vec<(InterfaceName, String)>>,
 }
 

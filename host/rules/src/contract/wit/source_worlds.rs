@@ -4,8 +4,8 @@ use super::interface::InterfaceName;
 use std::collections::{HashMap, HashSet};
 use wit_parser::{AstItem, SourceMap, Stability, UnresolvedPackage, WorldId, WorldItem, WorldKey};
 
-/// For each world of a package that exports something, the interfaces that it exports, each with its place, and those of
-/// the package's worlds that it includes. What is behind a feature is left out.
+/// For each world of a package that exports something, the interfaces that it exports, each with its place, and those
+/// of the package's worlds that it includes. What is behind a feature is left out.
 pub(super) fn world_exports(package: &UnresolvedPackage, map: &SourceMap) -> Vec<Vec<(InterfaceName, String)>> {
     let (mut interfaces, mut foreign_worlds) = (HashMap::new(), HashSet::new());
     for (id, interface) in package.interfaces.iter() {
