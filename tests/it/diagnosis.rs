@@ -389,13 +389,14 @@ async fn the_manifest_chooses_the_format_of_the_log_and_of_the_access_log() {
 async fn a_function_that_reports_an_error_of_its_own_is_named() {
     let home = Home::new(
         "[service.types]\ncomponent = \"{component:fixture-types}\"\nretry = { tries = 0 }\n[[route]]\n\
-         method = \"GET\"\npath = \"/refuse\"\ncall = \"types/faults#refuse\"\n",
+         method = \"GET\"\npath = \"/gone\"\ncall = \"types/faults#be-unavailable\"\n",
     );
     let (atoll, http) = (home.start().await, Http::default());
-    assert_eq!(http.get(&format!("{}/refuse", atoll.gateway)).await.status, 500);
+    assert_eq!(http.get(&format!("{}/gone?reason=closed", atoll.gateway)).await.status, 503);
     let output = home.output(&["why", "types"]).await;
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("function-error in types") && text.contains("/faults#refuse reported `internal`"), "{text}");
+    let said = "/faults#be-unavailable reported `unavailable`";
+    assert!(text.contains("function-error in types") && text.contains(said), "{text}");
 }
 
 #[tokio::test]

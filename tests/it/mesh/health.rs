@@ -76,7 +76,7 @@ async fn a_component_is_health_checked_by_http_and_a_trap_there_counts_no_failur
 #[tokio::test]
 async fn a_busy_component_is_not_taken_for_unhealthy() {
     let limits = "limits = { concurrency = 1 }\n\
-                  health = { path = \"/ok\", interval = \"200ms\", timeout = \"2s\", down = 1 }";
+                  health = { path = \"/ok\", interval = \"1s\", timeout = \"1s\", down = 1 }";
     let service = format!("[service.hostile]\ncomponent = \"{{component:fixture-hostile}}\"\n{limits}\n");
     let host = Host::start(&(service + &route("/h", "hostile"))).await;
     assert_eq!(host.status("/h/sleep?ms=4000").await, 200);
