@@ -163,7 +163,8 @@ static CACHE: ManifestKey<PathKind> = ManifestKey::new(
     r#"".atoll/cache""#,
     "The folder of compiled code, which makes every start but the first one fast. Only the host may write there: the \
      host runs the code in it. Code that is damaged, or that was compiled by another version or for another processor, \
-     is compiled again. Of the components that this manifest does not use, the 512 that were used last are kept.",
+     is compiled again. Of a component with debug information the file is there too, for the lines in trap reports. Of \
+     the components that this manifest does not use, the 512 that were used last are kept.",
 );
 const CODE_CACHE: CreatedPath = CreatedPath { is_folder: true, help: "name a folder of its own for compiled code" };
 static INSTANCES: ManifestKey<CountKind<u32>> = ManifestKey::new(
