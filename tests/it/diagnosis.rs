@@ -395,7 +395,7 @@ async fn a_function_that_reports_an_error_of_its_own_is_named() {
     assert_eq!(http.get(&format!("{}/gone?reason=closed", atoll.gateway)).await.status, 503);
     let output = home.output(&["why", "types"]).await;
     let text = String::from_utf8(output.stdout).unwrap();
-    let said = "/faults#be-unavailable reported `unavailable`";
+    let said = "#be-unavailable reported `unavailable`";
     assert!(text.contains("function-error in types") && text.contains(said), "{text}");
 }
 
