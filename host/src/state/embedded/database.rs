@@ -193,7 +193,7 @@ impl Database {
     fn read<T>(
         &self,
         bucket: &ServiceName,
-        f: impl FnOnce(Option<BucketSnapshot>, &ValueCodec) -> Result<T, StorageError>,
+        mut f: impl FnMut(Option<BucketSnapshot>, &ValueCodec) -> Result<T, StorageError>,
     ) -> Result<T, StateError> {
         self.with(Access::Read, |database| {
             let read = database.begin_read()?;
@@ -214,45 +214,57 @@ impl Database {
         })
     }
 
-    /// Calls `f` with the open database. Opens the database first if a failure has closed it.
+    /// Calls `f` with the open database. Opens the database first if a failure has closed it. A read that meets the
+    /// failure of somebody's write is done again, once: what it reads is on the storage.
     pub(super) fn with<T>(
         &self,
         access: Access,
-        f: impl FnOnce(&redb::Database) -> Result<T, redb::Error>,
+        mut f: impl FnMut(&redb::Database) -> Result<T, redb::Error>,
     ) -> Result<T, StateError> {
-        let state = loop {
+        let mut may_repeat = access == Access::Read;
+        loop {
+            let state = self.usable(access)?;
+            // redb trusts the pages of a file that was closed cleanly, and panics at some pages that were altered since.
+            let result = catch(|| match state.database() {
+                Some(open) => f(&open.database),
+                None => Err(redb::Error::DatabaseClosed),
+            });
+            let error = match result {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(e)) => e,
+                Err(panic) => redb::Error::Corrupted(panic),
+            };
+            // A damaged page fails only the calls that read it, so the database stays open. After a failed write,
+            // redb's state in memory must not be used any more.
+            if access == Access::Write || !matches!(error, redb::Error::Corrupted(_)) {
+                self.mark_broken(state);
+            }
+            if std::mem::take(&mut may_repeat) && matches!(error, redb::Error::PreviousIo) {
+                continue;
+            }
+            let error = match error {
+                redb::Error::Corrupted(detail) => StateError::Corrupt { path: self.path.clone(), detail },
+                other => self.io("the database failed", other),
+            };
+            tracing::error!(target: "store", error = error.with_causes(), "the database failed");
+            return Err(error);
+        }
+    }
+
+    /// The database, open for this access.
+    fn usable(&self, access: Access) -> Result<RwLockReadGuard<'_, DatabaseState>, StateError> {
+        loop {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             match &*state {
-                DatabaseState::Open { .. } => break state,
-                DatabaseState::ReadOnly { .. } if access == Access::Read => break state,
+                DatabaseState::Open { .. } => return Ok(state),
+                DatabaseState::ReadOnly { .. } if access == Access::Read => return Ok(state),
                 DatabaseState::Closed => return Err(StateError::Closed),
                 DatabaseState::ReadOnly { .. } | DatabaseState::Broken { .. } => {
                     drop(state);
                     self.reopen(access)?;
                 }
             }
-        };
-        // redb trusts the pages of a file that was closed cleanly, and panics at some pages that were altered since.
-        let result = catch(|| match state.database() {
-            Some(open) => f(&open.database),
-            None => Err(redb::Error::DatabaseClosed),
-        });
-        let error = match result {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(e)) => e,
-            Err(panic) => redb::Error::Corrupted(panic),
-        };
-        // A damaged page fails only the calls that read it, so the database stays open. After a failed write, redb's
-        // state in memory must not be used any more.
-        if access == Access::Write || !matches!(error, redb::Error::Corrupted(_)) {
-            self.mark_broken(state);
         }
-        let error = match error {
-            redb::Error::Corrupted(detail) => StateError::Corrupt { path: self.path.clone(), detail },
-            other => self.io("the database failed", other),
-        };
-        tracing::error!(target: "store", error = error.with_causes(), "the database failed");
-        Err(error)
     }
 
     /// Closes the database of `state`. A later call opens it again.
@@ -454,5 +466,16 @@ impl Database {
     /// The answer of a read in which redb panics.
     pub(crate) fn panic_in_a_read(&self) -> StateError {
         self.with(Access::Read, |_| -> Result<(), redb::Error> { panic!("a page makes no sense") }).unwrap_err()
+    }
+
+    /// A read of which so many tries find that a write has failed.
+    pub(crate) fn read_beside_failures(&self, mut failures: usize) -> Result<(), StateError> {
+        self.with(Access::Read, |_| match failures.checked_sub(1) {
+            None => Ok(()),
+            Some(left) => {
+                failures = left;
+                Err(redb::Error::PreviousIo)
+            }
+        })
     }
 }

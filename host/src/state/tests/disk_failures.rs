@@ -27,6 +27,31 @@ fn after_a_full_disk_commits_succeed_again_once_there_is_room() {
 }
 
 #[test]
+fn a_read_that_meets_the_failure_of_a_write_is_done_again_once() {
+    let disk = SimDisk::default();
+    open_on(&disk).unwrap().read_beside_failures(1).unwrap();
+    let Err(StateError::Io { .. }) = open_on(&disk).unwrap().read_beside_failures(2) else { panic!("it goes on") };
+}
+
+/// Many times, since what is looked for is the moment between the failure and the database's end.
+#[test]
+fn reads_beside_a_write_that_fails_succeed() {
+    for round in 0..100 {
+        let disk = SimDisk::default();
+        let database = open_on(&disk).unwrap();
+        let (users, wanted) = (name("users"), [b"before".to_vec()]);
+        database.write(&[(users.clone(), puts(&[("before", "1")]))]).unwrap();
+        disk.fail_writes(true);
+        std::thread::scope(|scope| {
+            let read = || (0..50).for_each(|_| assert_eq!(database.keys(&users, b"", None, 10).unwrap().items, wanted));
+            let readers = [scope.spawn(read), scope.spawn(read)];
+            assert!(database.write(&[(users.clone(), puts(&[("lost", "1")]))]).is_err(), "round {round}");
+            readers.map(|reader| reader.join().expect("each read succeeds"));
+        });
+    }
+}
+
+#[test]
 fn while_the_disk_is_full_reads_go_on_and_writes_fail_until_there_is_room() {
     let disk = SimDisk::default();
     let database = open_on(&disk).unwrap();
