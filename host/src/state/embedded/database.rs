@@ -224,7 +224,7 @@ impl Database {
         let mut may_repeat = access == Access::Read;
         loop {
             let state = self.usable(access)?;
-            // redb trusts the pages of a file that was closed cleanly, and panics at some pages that were altered since.
+            // redb trusts the pages of a file that was closed cleanly, and panics at some that were altered since.
             let result = catch(|| match state.database() {
                 Some(open) => f(&open.database),
                 None => Err(redb::Error::DatabaseClosed),

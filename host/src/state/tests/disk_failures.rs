@@ -46,7 +46,9 @@ fn reads_beside_a_write_that_fails_succeed() {
             let read = || (0..50).for_each(|_| assert_eq!(database.keys(&users, b"", None, 10).unwrap().items, wanted));
             let readers = [scope.spawn(read), scope.spawn(read)];
             assert!(database.write(&[(users.clone(), puts(&[("lost", "1")]))]).is_err(), "round {round}");
-            readers.map(|reader| reader.join().expect("each read succeeds"));
+            for reader in readers {
+                reader.join().expect("each read succeeds");
+            }
         });
     }
 }
