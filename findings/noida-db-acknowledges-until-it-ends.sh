@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# noida-db 0.2.3, a server of the Kafka protocol that keeps its data in a file, with librdkafka 2.16: a stop loses what was
-# acknowledged.
+# noida-db 0.2.3, a server of the Kafka protocol that keeps its data in a file, with librdkafka 2.16: a stop loses what
+# was acknowledged.
 #
 # Behaviour: while a producer with `acks=all` publishes, the server gets SIGTERM, ends by itself with code 0, and is
 # started again with the same folder. The log ends before the last records that it had acknowledged: it writes its file
