@@ -36,14 +36,14 @@ impl Database {
     /// # Errors
     /// [`StateError::NotEncrypted`]; or the disk's: then the database has the key before or this one, and is opened
     /// with either as long as the other is given as `previous`.
-    pub(super) fn replace_key(&self, key: &StateKey) -> Result<bool, StateError> {
+    pub(crate) fn replace_key(&self, key: &StateKey) -> Result<bool, StateError> {
         let Some(before) = self.encryption.load_full() else {
             return Err(StateError::NotEncrypted { path: self.path.clone() });
         };
         if before.key == *key {
             return Ok(false);
         }
-        // A read whose snapshot is on one side of the commit may look at the keys on the other side.
+        // A snapshot that is taken beside the commit has the keys of either side of it (see `KeyedSnapshot`).
         let both = |key: &StateKey, previous: &StateKey| {
             self.encryption.store(Some(Arc::new(Encryption { key: key.clone(), previous: Some(previous.clone()) })));
         };

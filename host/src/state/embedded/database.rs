@@ -4,16 +4,16 @@ use super::batch::{self, BatchOutcome};
 use super::caught_panic::catch;
 use super::disk::Disk;
 use super::format::{self, FormatError};
-use super::layout::{BucketTable, table_name};
+use super::keyed_snapshot::KeyedSnapshot;
 use super::read_only_disk::ReadOnlyDisk;
-use super::sealing::{Encryption, ValueCodec, WRAPPED_KEYS, damaged_key};
+use super::sealing::{Encryption, ValueCodec};
 use super::snapshot::{self, BucketSnapshot};
 use crate::base::ServiceName;
 use crate::state::error::{StateError, StorageCause};
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::telemetry::StoreMetrics;
 use arc_swap::ArcSwapOption;
-use redb::{DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
+use redb::{DatabaseError, ReadableDatabase, StorageBackend, StorageError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -196,22 +196,14 @@ impl Database {
         mut f: impl FnMut(Option<BucketSnapshot>, &ValueCodec) -> Result<T, StorageError>,
     ) -> Result<T, StateError> {
         self.with(Access::Read, |database| {
-            let read = database.begin_read()?;
-            match read.open_table(BucketTable::new(&table_name(bucket))) {
-                Ok(table) => {
-                    let codec = match &*self.encryption.load() {
-                        None => ValueCodec::Plain,
-                        Some(encryption) => {
-                            let key = encryption.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
-                            ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
-                        }
-                    };
-                    Ok(f(Some(table), &codec)?)
-                }
-                Err(TableError::TableDoesNotExist(_)) => Ok(f(None, &ValueCodec::Plain)?),
-                Err(e) => Err(e.into()),
-            }
+            let (table, codec) = self.snapshot(database)?.table(bucket)?;
+            Ok(f(table, &codec)?)
         })
+    }
+
+    /// The open database as it is now, with the keys that fit it.
+    pub(super) fn snapshot(&self, database: &redb::Database) -> Result<KeyedSnapshot, redb::Error> {
+        Ok(KeyedSnapshot::take(&self.encryption, || database.begin_read())?)
     }
 
     /// Calls `f` with the open database. Opens the database first if a failure has closed it. A read that meets the
@@ -466,6 +458,26 @@ impl Database {
     /// The answer of a read in which redb panics.
     pub(crate) fn panic_in_a_read(&self) -> StateError {
         self.with(Access::Read, |_| -> Result<(), redb::Error> { panic!("a page makes no sense") }).unwrap_err()
+    }
+
+    /// The values of `keys` as of a snapshot after whose first beginning `then` was called.
+    pub(crate) fn get_after(
+        &self,
+        bucket: &ServiceName,
+        keys: &[Key],
+        then: impl FnOnce(),
+    ) -> Result<Vec<Option<Versioned>>, StateError> {
+        let mut then = Some(then);
+        let values = self.with(Access::Read, |database| {
+            let begin = || {
+                let begun = database.begin_read();
+                then.take().into_iter().for_each(|then| then());
+                begun
+            };
+            let (table, codec) = KeyedSnapshot::take(&self.encryption, begin)?.table(bucket)?;
+            Ok(snapshot::values(table.as_ref(), &codec, keys)?)
+        })?;
+        Ok(values.expect("a test reads little"))
     }
 
     /// A read of which so many tries find that a write has failed.

@@ -2,23 +2,23 @@
 
 use super::caught_panic::catch;
 use super::database::{Access, Database};
-use super::layout::{BucketTable, META, VERSION, table_name};
-use super::sealing::{Encryption, ValueCodec, WRAPPED_KEYS, damaged_key};
+use super::keyed_snapshot::KeyedSnapshot;
+use super::layout::{META, VERSION};
+use super::sealing::{ValueCodec, damaged_key};
 use super::snapshot::{self, BucketSnapshot};
 use crate::base::ServiceName;
 use crate::state::backend_future::BackendFuture;
 use crate::state::error::{StateError, StorageCause};
 use crate::state::frozen_bucket::{FrozenBucket, ValueForm};
 use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
-use redb::{ReadTransaction, ReadableDatabase, StorageError, TableError};
+use redb::StorageError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
-/// The database as of one moment, with the keys of that moment.
+/// The database as of one moment.
 struct FrozenMoment {
-    read: ReadTransaction,
-    encryption: Option<Arc<Encryption>>,
+    snapshot: KeyedSnapshot,
     version: u64,
     path: PathBuf,
 }
@@ -39,10 +39,9 @@ impl Database {
     /// The bucket as it is now. Blocks.
     pub(super) fn freeze(&self, bucket: &ServiceName) -> Result<FrozenEmbedded, StateError> {
         let table = self.with(Access::Read, |database| {
-            let read = database.begin_read()?;
-            let version = read.open_table(META)?.get(VERSION)?.map_or(0, |version| version.value());
-            let (encryption, path) = (self.encryption.load_full(), self.path.clone());
-            FrozenMoment::table(&Arc::new(FrozenMoment { read, encryption, version, path }), bucket)
+            let snapshot = self.snapshot(database)?;
+            let version = snapshot.read.open_table(META)?.get(VERSION)?.map_or(0, |version| version.value());
+            FrozenMoment::table(&Arc::new(FrozenMoment { snapshot, version, path: self.path.clone() }), bucket)
         });
         table.map(Arc::new).map(FrozenEmbedded)
     }
@@ -67,18 +66,7 @@ impl Database {
 impl FrozenMoment {
     /// A bucket as it was then.
     fn table(moment: &Arc<Self>, bucket: &ServiceName) -> Result<FrozenTable, redb::Error> {
-        let table = match moment.read.open_table(BucketTable::new(&table_name(bucket))) {
-            Ok(table) => Some(table),
-            Err(TableError::TableDoesNotExist(_)) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let codec = match &moment.encryption {
-            Some(encryption) if table.is_some() => {
-                let key = encryption.of_service(&moment.read.open_table(WRAPPED_KEYS)?, bucket)?;
-                ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
-            }
-            _ => ValueCodec::Plain,
-        };
+        let (table, codec) = moment.snapshot.table(bucket)?;
         Ok(FrozenTable { moment: Arc::clone(moment), table, codec })
     }
 }

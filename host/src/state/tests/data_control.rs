@@ -71,6 +71,25 @@ async fn a_loss_of_power_while_the_key_is_replaced_loses_nothing() {
     assert!(before > 0 && after > 0, "the moments lie on both sides: {before} and {after}");
 }
 
+#[test]
+fn a_read_that_is_held_up_while_keys_are_replaced_reads_with_the_last() {
+    for replaced in 0..4 {
+        let disk = SimDisk::default();
+        let source = Box::new(move || Ok(Box::new(disk.clone()) as Box<dyn redb::StorageBackend>));
+        let encryption = Encryption { key: key(0), previous: None };
+        let database = Database::open(Path::new("sim"), 256 << 10, Some(encryption), source).expect("a new database");
+        let written = database.write(&[(name("users"), puts(&[("a", "1")]))]).expect("a batch");
+        assert!(written[0].is_ok());
+        let replace = || {
+            for seed in 1..=replaced {
+                assert_eq!(database.replace_key(&key(seed)), Ok(true));
+            }
+        };
+        let found = database.get_after(&name("users"), &["a".into()], replace);
+        assert_eq!(found.map(|found| found[0].clone().map(|value| value.value)), Ok(Some(b"1".to_vec())), "{replaced}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn readers_and_writers_notice_nothing_of_a_new_key() {
     let disk = SimDisk::default();
