@@ -5,7 +5,7 @@ use super::backend_future::BackendFuture;
 use super::error::StateError;
 use super::frozen_bucket::FrozenBucket;
 use super::key_watches::KeyWatches;
-use super::state_key::StateKey;
+use super::state_key::Encryption;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
@@ -56,7 +56,7 @@ impl Backend for AbsentBackend {
         closed()
     }
 
-    fn replace_key(&self, _: StateKey) -> BackendFuture<'_, bool> {
+    fn replace_key(&self, _: Encryption) -> BackendFuture<'_, bool> {
         closed()
     }
 

@@ -4,7 +4,7 @@ use super::backend_future::BackendFuture;
 use super::error::StateError;
 use super::frozen_bucket::FrozenBucket;
 use super::key_watches::KeyWatches;
-use super::state_key::StateKey;
+use super::state_key::Encryption;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
@@ -65,9 +65,9 @@ pub trait Backend: Send + Sync + 'static {
     /// was anything. Commits that wait may be written before or after it.
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool>;
 
-    /// Encrypts by `key` from now on what was encrypted by the operator's key before. Answers when that is on disk;
-    /// false if it was the key already.
-    fn replace_key(&self, key: StateKey) -> BackendFuture<'_, bool>;
+    /// Encrypts by the key of `next` from now on what was encrypted by the operator's key before, which is its
+    /// `previous`. Answers when that is on disk; false if it was the key already.
+    fn replace_key(&self, next: Encryption) -> BackendFuture<'_, bool>;
 
     /// Whether the last commit that was tried reached the disk; true if there was none yet.
     fn takes_writes(&self) -> bool;

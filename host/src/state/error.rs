@@ -93,6 +93,16 @@ pub enum StateError {
         /// The database.
         path: PathBuf,
     },
+    /// The key that is to be replaced is not named.
+    #[error(
+        "the key of {} is not replaced: `previous` of `encryption` in [state] is not the key that the database has, so \
+         after a crash that manifest might not open it; name the key before as `previous`",
+        .path.display()
+    )]
+    NotPrevious {
+        /// The database.
+        path: PathBuf,
+    },
     /// The values of the database are encrypted with another key.
     #[error(
         "the values in {} are encrypted with another key than that of `encryption` in [state]; \
@@ -233,6 +243,7 @@ impl StateError {
             | Self::Format { .. }
             | Self::NoKey { .. }
             | Self::NotEncrypted { .. }
+            | Self::NotPrevious { .. }
             | Self::WrongKey { .. }
             | Self::Corrupt { .. }
             | Self::Unavailable { .. }

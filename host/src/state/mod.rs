@@ -65,13 +65,12 @@ pub use bucket_lines::{BucketFileError, BucketHeader, BucketReader};
 pub use data_format::{DataFormat, NotedFormat};
 pub use embedded::caught_panic::keep_quiet_about_caught_panics;
 pub use embedded::engine::{Embedded, Settings};
-pub use embedded::sealing::Encryption;
 pub use error::{StateError, StorageCause};
 pub use frozen_bucket::{FrozenBucket, ValueForm};
 pub use key_watches::{KeyWatch, KeyWatches};
 pub use overlay::Overlay;
 pub use remote_settings::{BackendPassword, RemoteKind, RemoteSettings};
-pub use state_key::StateKey;
+pub use state_key::{Encryption, StateKey};
 pub use store::{Bucket, Store};
 pub use transaction::{
     Beside, Change, Committed, Entry, Key, Page, Transaction, Versioned, limit, sequence_key, sequence_prefix,

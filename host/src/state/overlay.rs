@@ -5,7 +5,7 @@ use super::backend_future::BackendFuture;
 use super::error::StateError;
 use super::frozen_bucket::{FrozenBucket, ValueForm};
 use super::key_watches::KeyWatches;
-use super::state_key::StateKey;
+use super::state_key::Encryption;
 use super::store::Bucket;
 use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
@@ -283,7 +283,7 @@ impl Backend for Overlay {
         closed()
     }
 
-    fn replace_key(&self, _: StateKey) -> BackendFuture<'_, bool> {
+    fn replace_key(&self, _: Encryption) -> BackendFuture<'_, bool> {
         closed()
     }
 

@@ -6,6 +6,15 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct StateKey([u8; Self::LENGTH]);
 
+/// The operator's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encryption {
+    /// The key with which the keys of services are wrapped.
+    pub key: StateKey,
+    /// The key before it, if it was replaced since the last start: what it has wrapped is wrapped again with `key`.
+    pub previous: Option<StateKey>,
+}
+
 impl StateKey {
     /// Its length in bytes.
     pub const LENGTH: usize = 32;

@@ -11,7 +11,7 @@ use super::postgres;
 use super::redis;
 use super::remote::RemoteBackend;
 use super::remote_settings::{RemoteKind, RemoteSettings};
-use super::state_key::StateKey;
+use super::state_key::Encryption;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::{ReadStanding, ServiceName};
 use crate::telemetry::StoreMetrics;
@@ -117,12 +117,13 @@ impl Store {
     }
 
     /// Replaces the operator's key while the store is in use. Only the services' keys are written again, in one
-    /// transaction. Returns false if it is the key already.
+    /// transaction. `next` has the new key, and the one that is replaced as `previous`. Returns false if the new one is
+    /// the key already.
     ///
     /// # Errors
-    /// [`StateError::NotEncrypted`], [`StateError::Closed`], or the disk's.
-    pub async fn replace_key(&self, key: StateKey) -> Result<bool, StateError> {
-        self.backend.replace_key(key).await
+    /// [`StateError::NotEncrypted`], [`StateError::NotPrevious`], [`StateError::Closed`], or the disk's.
+    pub async fn replace_key(&self, next: Encryption) -> Result<bool, StateError> {
+        self.backend.replace_key(next).await
     }
 
     /// From now on [`Bucket::watch_keys`] and [`Bucket::watch_listing`] work, and each batch of commits looks at what

@@ -5,7 +5,7 @@ use super::super::rng::SimRng;
 use super::Mutant;
 use host::base::ServiceName;
 use host::state::{
-    Backend, BackendFuture, Change, Committed, Entry, FrozenBucket, Key, KeyWatches, Page, StateError, StateKey,
+    Backend, BackendFuture, Change, Committed, Encryption, Entry, FrozenBucket, Key, KeyWatches, Page, StateError,
     Transaction, Versioned, sequence_key,
 };
 use host::telemetry::StoreMetrics;
@@ -291,7 +291,7 @@ impl Backend for SimBackend {
         })
     }
 
-    fn replace_key(&self, _: StateKey) -> BackendFuture<'_, bool> {
+    fn replace_key(&self, _: Encryption) -> BackendFuture<'_, bool> {
         Box::pin(ready(Err(StateError::Closed)))
     }
 

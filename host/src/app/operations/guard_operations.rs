@@ -8,7 +8,7 @@ use crate::app::assembly::load;
 use crate::base::ServiceName;
 use crate::gateway::{LimitMeasures, RateLimit};
 use crate::limit::WorkBudget;
-use crate::state::{StateError, StateKey, Store};
+use crate::state::{Encryption, StateError, Store};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
@@ -52,9 +52,9 @@ impl GuardOperations for HostOperations {
     async fn replace_state_key(&self) -> Result<bool, OperationError> {
         let store = self.store()?;
         let manifest = self.guards.as_ref().map(|guards| guards.manifest.clone()).unwrap_or_default();
-        let read = spawn_blocking(move || state_key(manifest)).await;
-        let key = read.map_err(|error| OperationError::caused_by(OperationErrorKind::Internal, error))??;
-        let replaced = store.replace_key(key).await.map_err(refusal)?;
+        let read = spawn_blocking(move || state_encryption(manifest)).await;
+        let next = read.map_err(|error| OperationError::caused_by(OperationErrorKind::Internal, error))??;
+        let replaced = store.replace_key(next).await.map_err(refusal)?;
         if replaced {
             tracing::warn!("an operator has replaced the key of the database");
         }
@@ -69,20 +69,22 @@ impl HostOperations {
     }
 }
 
-/// The key that the manifest names now.
-fn state_key(manifest: PathBuf) -> Result<StateKey, OperationError> {
+/// The keys that the manifest names now.
+fn state_encryption(manifest: PathBuf) -> Result<Encryption, OperationError> {
     let conflict = |message: String| OperationError::new(OperationErrorKind::Conflict, message);
     let draft = load::manifest(&manifest).map_err(|error| conflict(format!("the manifest cannot be read: {error}")))?;
     if let Some(finding) = draft.findings().first() {
         return Err(conflict(format!("the manifest is wrong, so its key is not taken: {finding}")));
     }
     let none = || conflict("the manifest names no key in `encryption` of [state]".into());
-    draft.manifest.state.encryption.map(|encryption| encryption.key).ok_or_else(none)
+    draft.manifest.state.encryption.ok_or_else(none)
 }
 
 fn refusal(error: StateError) -> OperationError {
     let kind = match &error {
-        StateError::NotEncrypted { .. } | StateError::Closed => OperationErrorKind::Conflict,
+        StateError::NotEncrypted { .. } | StateError::NotPrevious { .. } | StateError::Closed => {
+            OperationErrorKind::Conflict
+        }
         _ => OperationErrorKind::Internal,
     };
     OperationError::caused_by(kind, error)

@@ -2,11 +2,11 @@
 
 use super::database::{Access, Database};
 use super::layout::{BucketTable, table_name};
-use super::sealing::{Encryption, WRAPPED_KEYS};
+use super::sealing::WRAPPED_KEYS;
 use crate::base::ServiceName;
 use crate::state::error::StateError;
-use crate::state::state_key::StateKey;
-use redb::Durability;
+use crate::state::state_key::{Encryption, StateKey};
+use redb::{Durability, ReadableDatabase};
 use std::sync::Arc;
 
 impl Database {
@@ -30,32 +30,42 @@ impl Database {
         })
     }
 
-    /// Wraps the keys of all services with `key` instead of the one before, in one transaction. Returns false if it is
-    /// the key already. It must not run beside [`Database::write`].
+    /// Wraps the keys of all services with the key of `next` instead of the one before, in one transaction. Returns
+    /// false if it is the key already. It must not run beside [`Database::write`].
     ///
     /// # Errors
-    /// [`StateError::NotEncrypted`]; or the disk's: then the database has the key before or this one, and is opened
-    /// with either as long as the other is given as `previous`.
-    pub(crate) fn replace_key(&self, key: &StateKey) -> Result<bool, StateError> {
+    /// [`StateError::NotEncrypted`]; [`StateError::NotPrevious`] if the one before is not the `previous` of `next`: a
+    /// crash would leave a database that it might not open. Or the disk's: then the database has the one key or the
+    /// other, and `next` opens it.
+    pub(crate) fn replace_key(&self, next: &Encryption) -> Result<bool, StateError> {
+        let Encryption { key, previous } = next;
         let Some(before) = self.encryption.load_full() else {
             return Err(StateError::NotEncrypted { path: self.path.clone() });
         };
-        if before.key == *key {
+        // A commit that failed may have reached the disk: then the key before last is the one that is held.
+        let held = self.with(Access::Read, |database| {
+            let keys = database.begin_read()?.open_table(WRAPPED_KEYS)?;
+            Ok(if before.key.fits(&keys)? { Some(&before.key) } else { before.previous.as_ref() })
+        })?;
+        if held == Some(key) {
             return Ok(false);
         }
+        let Some(held) = held.filter(|held| previous.as_ref() == Some(held)) else {
+            return Err(StateError::NotPrevious { path: self.path.clone() });
+        };
         // A snapshot that is taken beside the commit has the keys of either side of it (see `KeyedSnapshot`).
         let both = |key: &StateKey, previous: &StateKey| {
             self.encryption.store(Some(Arc::new(Encryption { key: key.clone(), previous: Some(previous.clone()) })));
         };
-        both(&before.key, key);
+        both(held, key);
         self.with(Access::Write, |database| {
             let mut write = database.begin_write()?;
             write.set_durability(Durability::Immediate)?;
-            key.rewrap(&before.key, &mut write.open_table(WRAPPED_KEYS)?)?;
+            key.rewrap(held, &mut write.open_table(WRAPPED_KEYS)?)?;
             write.commit()?;
             Ok(())
         })?;
-        both(key, &before.key);
+        both(key, held);
         Ok(true)
     }
 }

@@ -2,7 +2,6 @@
 
 use super::database::Database;
 use super::disk;
-use super::sealing::Encryption;
 use super::value_cache::ValueCache;
 use crate::base::ServiceName;
 use crate::state::backend::Backend;
@@ -13,7 +12,7 @@ use crate::state::fair_queue::LaneBound;
 use crate::state::frozen_bucket::FrozenBucket;
 use crate::state::key_watches::KeyWatches;
 use crate::state::remote_settings::RemoteSettings;
-use crate::state::state_key::StateKey;
+use crate::state::state_key::Encryption;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::telemetry::StoreMetrics;
 use std::io;
@@ -190,11 +189,11 @@ impl Backend for Embedded {
         })
     }
 
-    fn replace_key(&self, key: StateKey) -> BackendFuture<'_, bool> {
+    fn replace_key(&self, next: Encryption) -> BackendFuture<'_, bool> {
         let changes = Arc::clone(&self.changes);
         self.read(move |database| {
             let _alone = changes.lock().unwrap_or_else(PoisonError::into_inner);
-            database.replace_key(&key)
+            database.replace_key(&next)
         })
     }
 

@@ -1,9 +1,9 @@
 //! The format of a database: plain, or with encrypted values; and the step from one to the other.
 
 use super::layout::{BucketTable, FORMAT, META, table_name};
-use super::sealing::{Encryption, ValueCodec, WRAPPED_KEYS};
+use super::sealing::{ValueCodec, WRAPPED_KEYS};
 use crate::base::ServiceName;
-use crate::state::state_key::StateKey;
+use crate::state::state_key::{Encryption, StateKey};
 use redb::{ReadableDatabase, ReadableTable, TableError, TableHandle, WriteTransaction};
 use std::borrow::Cow;
 

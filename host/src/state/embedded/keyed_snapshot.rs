@@ -1,9 +1,10 @@
 //! A snapshot of the database, with the operator's keys that fit it.
 
 use super::layout::{BucketTable, table_name};
-use super::sealing::{Encryption, ValueCodec, WRAPPED_KEYS, damaged_key};
+use super::sealing::{ValueCodec, WRAPPED_KEYS, damaged_key};
 use super::snapshot::BucketSnapshot;
 use crate::base::ServiceName;
+use crate::state::state_key::Encryption;
 use arc_swap::ArcSwapOption;
 use redb::{ReadTransaction, TableError, TransactionError};
 use std::sync::Arc;

@@ -10,7 +10,7 @@
 //! versions, and the lengths of values.
 
 use crate::base::ServiceName;
-use crate::state::state_key::StateKey;
+use crate::state::state_key::{Encryption, StateKey};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use redb::{ReadableTable, StorageError, Table, TableDefinition};
@@ -25,15 +25,6 @@ pub(super) type WrappedKeys<'a> = Table<'a, &'static str, &'static [u8]>;
 const NONCE: usize = 24;
 /// What a key wraps to show that it is the right one; under a name that no service has.
 const CHECK: &str = "";
-
-/// The operator's keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encryption {
-    /// The key with which the keys of services are wrapped.
-    pub key: StateKey,
-    /// The key before it, if it was replaced since the last start: what it has wrapped is wrapped again with `key`.
-    pub previous: Option<StateKey>,
-}
 
 impl Encryption {
     /// The key of a service's values, wrapped with the operator's key or the one before it: while that key is replaced,

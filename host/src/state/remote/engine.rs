@@ -14,7 +14,7 @@ use crate::state::error::{StateError, StorageCause};
 use crate::state::fair_queue::LaneBound;
 use crate::state::frozen_bucket::FrozenBucket;
 use crate::state::key_watches::KeyWatches;
-use crate::state::state_key::StateKey;
+use crate::state::state_key::Encryption;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::telemetry::StoreMetrics;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -251,7 +251,7 @@ impl<R: RemoteReader, W: RemoteWriter> Backend for RemoteBackend<R, W> {
         Box::pin(self.database.erase(bucket))
     }
 
-    fn replace_key(&self, _: StateKey) -> BackendFuture<'_, bool> {
+    fn replace_key(&self, _: Encryption) -> BackendFuture<'_, bool> {
         Box::pin(std::future::ready(Err(self.database.plain_only())))
     }
 

@@ -13,6 +13,11 @@ fn key(seed: u8) -> StateKey {
     StateKey::new([seed; StateKey::LENGTH])
 }
 
+/// What replaces the key before with this one.
+fn in_place_of(previous: u8, seed: u8) -> Encryption {
+    Encryption { key: key(seed), previous: Some(key(previous)) }
+}
+
 fn open(disk: &SimDisk, seed: Option<u8>, previous: Option<u8>) -> Result<Store, StateError> {
     let encryption = seed.map(|seed| Encryption { key: key(seed), previous: previous.map(key) });
     let own = disk.clone();
@@ -54,7 +59,7 @@ async fn a_loss_of_power_while_the_key_is_replaced_loses_nothing() {
         let disk = SimDisk::holding(image.clone());
         let store = open(&disk, Some(1), None).expect("the key before");
         disk.cut_power_after(moment);
-        let replaced = store.replace_key(key(2)).await;
+        let replaced = store.replace_key(in_place_of(1, 2)).await;
         store.close();
         let left = disk.image_after_power_loss(moment);
         // As the manifest says it from the order on: the new key, and the one before it.
@@ -82,7 +87,7 @@ fn a_read_that_is_held_up_while_keys_are_replaced_reads_with_the_last() {
         assert!(written[0].is_ok());
         let replace = || {
             for seed in 1..=replaced {
-                assert_eq!(database.replace_key(&key(seed)), Ok(true));
+                assert_eq!(database.replace_key(&in_place_of(seed - 1, seed)), Ok(true));
             }
         };
         let found = database.get_after(&name("users"), &["a".into()], replace);
@@ -114,8 +119,8 @@ async fn readers_and_writers_notice_nothing_of_a_new_key() {
         })
         .collect();
     for seed in 1..=30 {
-        assert_eq!(store.replace_key(key(seed)).await, Ok(true), "{seed}");
-        assert_eq!(store.replace_key(key(seed)).await, Ok(false), "it is the key already");
+        assert_eq!(store.replace_key(in_place_of(seed - 1, seed)).await, Ok(true), "{seed}");
+        assert_eq!(store.replace_key(in_place_of(seed - 1, seed)).await, Ok(false), "it is the key already");
     }
     over.store(true, SeqCst);
     for client in clients {
@@ -155,5 +160,21 @@ async fn the_data_of_one_service_are_erased_with_their_key() {
 #[tokio::test]
 async fn a_plain_database_has_no_key_to_replace() {
     let store = open(&SimDisk::default(), None, None).expect("a new database");
-    assert_eq!(store.replace_key(key(1)).await, Err(StateError::NotEncrypted { path: "sim".into() }));
+    assert_eq!(store.replace_key(in_place_of(0, 1)).await, Err(StateError::NotEncrypted { path: "sim".into() }));
+}
+
+#[tokio::test]
+async fn a_key_is_not_replaced_by_what_might_not_open_the_database_after_a_crash() {
+    let disk = SimDisk::default();
+    let store = open(&disk, Some(1), None).expect("a new database");
+    fill(&store).await;
+    for previous in [None, Some(key(3))] {
+        let refused = store.replace_key(Encryption { key: key(2), previous }).await;
+        assert_eq!(refused, Err(StateError::NotPrevious { path: "sim".into() }));
+    }
+    // It is the key already, whatever was before.
+    assert_eq!(store.replace_key(Encryption { key: key(1), previous: None }).await, Ok(false));
+    check(&store, "after a refusal").await;
+    store.close();
+    assert!(open(&SimDisk::holding(disk.image_after_power_loss(0)), Some(1), None).is_ok());
 }

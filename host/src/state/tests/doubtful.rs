@@ -6,7 +6,7 @@ use super::super::backend_future::BackendFuture;
 use super::super::embedded::engine::{Embedded, Settings};
 use super::super::frozen_bucket::FrozenBucket;
 use super::super::key_watches::KeyWatches;
-use super::super::state_key::StateKey;
+use super::super::state_key::Encryption;
 use super::super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use super::super::{StateError, Store};
 use crate::base::ServiceName;
@@ -173,8 +173,8 @@ impl Backend for DoubtfulBackend {
         self.below.erase(bucket)
     }
 
-    fn replace_key(&self, key: StateKey) -> BackendFuture<'_, bool> {
-        self.below.replace_key(key)
+    fn replace_key(&self, next: Encryption) -> BackendFuture<'_, bool> {
+        self.below.replace_key(next)
     }
 
     fn takes_writes(&self) -> bool {
