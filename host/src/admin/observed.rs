@@ -4,7 +4,8 @@
 //! All of it is read from `telemetry`, which remembers it for the whole process.
 
 use super::handler::{AdminState, Name};
-use super::observed_view::{ChangeView, LineView, LinesView, TrapView, WhyView};
+use super::observed_view::{ChangeView, HostWhyView, LineView, LinesView, TrapView, WhyView};
+use super::operation_error::{OperationError, OperationErrorKind};
 use super::operations::Operations;
 use super::problem::AdminProblem;
 use super::query::AdminQuery;
@@ -20,6 +21,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Level;
 
@@ -137,9 +139,11 @@ async fn why<O: Operations>(
     state.operations.why(&name).map(Json).ok_or_else(|| AdminProblem::no_service(&name))
 }
 
-async fn why_all<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Response {
+async fn why_all<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result<Json<HostWhyView>, AdminProblem> {
     state.operations.locate_traps().await;
-    Json(state.operations.why_all()).into_response()
+    // It follows the calls of all that is ill, which takes longest in an outage: beside the threads that serve.
+    let why = spawn_blocking(move || state.operations.why_all()).await;
+    why.map(Json).map_err(|error| AdminProblem::from(OperationError::caused_by(OperationErrorKind::Internal, error)))
 }
 
 /// All changes as they happen, and the rates of all services once a second: however much happens, a page gets at most

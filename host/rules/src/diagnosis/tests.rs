@@ -255,6 +255,23 @@ fn a_cause_in_a_service_that_is_called_comes_first_with_its_path() {
 }
 
 #[test]
+fn a_service_to_which_many_ways_lead_is_told_once_with_the_shortest() {
+    // Twenty layers of three services, each of which calls all of the next: 3^19 ways lead to the last.
+    let name = |layer: usize, at: usize| format!("s-{layer}-{at}");
+    let service = |layer: usize, at: usize| {
+        let below: Vec<_> = (0..3).filter(|_| layer < 19).map(|at| name(layer + 1, at)).collect();
+        let failed = counts(&[("trap", u64::from(layer == 19 && at == 1))]);
+        ServiceFacts { calls: below, failed, ..facts(&name(layer, at)) }
+    };
+    let mut all: Vec<_> = (0..20).flat_map(|layer| (0..3).map(move |at| service(layer, at))).collect();
+    all.push(ServiceFacts { calls: vec![name(0, 0), name(18, 2)], ..facts("edge") });
+    let causes = why("edge", &all).unwrap();
+    let paths: Vec<_> = causes.iter().map(|cause| cause.path.join(">")).collect();
+    assert_eq!(paths, ["edge>s-18-2>s-19-1"]);
+    assert_eq!(why_all(&all).len(), 1, "the others fare well themselves");
+}
+
+#[test]
 fn a_host_outside_that_fails_is_named_and_one_that_has_recovered_is_not() {
     let host = |circuit, seconds_ago| EndpointFacts {
         id: "https://api.example.com".into(),

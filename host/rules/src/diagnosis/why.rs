@@ -3,10 +3,8 @@
 use super::cause::{CauseKind, ServiceCause};
 use super::service_facts::{CircuitFacts, EndpointFacts, FailureFacts, ServiceFacts};
 use crate::base::counted;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest chain of calls that is followed: as many as calls may be deep by default.
-const DEEPEST: usize = 32;
 /// What tries fail by, in the order of explanation.
 pub(super) const FAILURES: [CauseKind; 9] = [
     CauseKind::Trap,
@@ -25,10 +23,11 @@ const RECENT: u64 = 60;
 /// Why the service `name` does not fare well: the first cause comes first. Empty if nothing is wrong that is known,
 /// `None` if there is no such service.
 pub fn why(name: &str, all: &[ServiceFacts]) -> Option<Vec<ServiceCause>> {
-    let facts = find(name, all)?;
-    let mut causes = Vec::new();
-    let mut path = vec![name.to_owned()];
-    visit(facts, all, &mut path, &mut causes);
+    let by_name = by_name(all);
+    let reached = Reached::from(name, &by_name)?;
+    let causes = reached.found.iter().enumerate();
+    let causes = causes.flat_map(|(at, (facts, _))| causes_of(facts, all, &reached.path(at)));
+    let mut causes: Vec<_> = causes.collect();
     // A cause that lies deeper explains those above it; of one service, the kinds are in the order of explanation. What
     // is on purpose explains everything.
     causes.sort_by_key(|cause| {
@@ -41,9 +40,9 @@ pub fn why(name: &str, all: &[ServiceFacts]) -> Option<Vec<ServiceCause>> {
 }
 
 /// What is wrong with each service that does not fare well. Those that explain the others come first; of a service that
-/// calls one of these, over others perhaps, the first cause is the one there. It follows each call once, so it takes no
-/// longer where many ways lead to one service.
+/// calls one of these, over others perhaps, the first cause is the one there.
 pub fn why_all(all: &[ServiceFacts]) -> Vec<(String, Vec<ServiceCause>)> {
+    let by_name = by_name(all);
     let own = |facts: &ServiceFacts| {
         let mut causes = causes_of(facts, all, std::slice::from_ref(&facts.name));
         causes.sort_by_key(|cause| cause.kind);
@@ -52,13 +51,15 @@ pub fn why_all(all: &[ServiceFacts]) -> Vec<(String, Vec<ServiceCause>)> {
     let own: BTreeMap<String, Vec<ServiceCause>> = all.iter().map(own).filter(|(_, own)| !own.is_empty()).collect();
     let whole = own.iter().map(|(name, causes)| {
         let decided = matches!(causes[0].kind, CauseKind::FaultOnPurpose | CauseKind::OutOfService);
-        let elsewhere = path_to_last(name, all, &own).filter(|_| !decided);
-        let elsewhere = elsewhere.map(|path| {
+        let elsewhere = Reached::from(name, &by_name).filter(|_| !decided);
+        let elsewhere = elsewhere.and_then(|reached| {
+            let last = reached.found.iter().skip(1).rposition(|(facts, _)| own.contains_key(&facts.name))? + 1;
+            let path = reached.path(last);
             let first = path.last().and_then(|callee| own.get(callee)).and_then(|causes| causes.first());
             let first = first.expect("the path leads to a service with causes");
             // The cause itself may lie in a host outside, beyond that service.
             let path = path.iter().chain(&first.path[1..]).cloned().collect();
-            ServiceCause { path, ..first.clone() }
+            Some(ServiceCause { path, ..first.clone() })
         });
         let explained = elsewhere.is_some();
         (explained, name.clone(), elsewhere.into_iter().chain(causes.iter().cloned()).collect::<Vec<_>>())
@@ -68,48 +69,36 @@ pub fn why_all(all: &[ServiceFacts]) -> Vec<(String, Vec<ServiceCause>)> {
     whole.into_iter().map(|(_, name, causes)| (name, causes)).collect()
 }
 
-/// The shortest way by calls from a service to the one of `ill` that is farthest from it; `None` if it calls none.
-fn path_to_last(name: &str, all: &[ServiceFacts], ill: &BTreeMap<String, Vec<ServiceCause>>) -> Option<Vec<String>> {
-    let mut seen = vec![(name, 0)];
-    let (mut next, mut last) = (0, None);
-    while let Some(&(caller, _)) = seen.get(next) {
-        for callee in find(caller, all).into_iter().flat_map(|facts| &facts.calls) {
-            if !seen.iter().any(|(name, _)| name == callee) {
-                if ill.contains_key(callee) {
-                    last = Some(seen.len());
-                }
-                seen.push((callee, next));
-            }
-        }
-        next += 1;
-    }
-    let mut path = Vec::new();
-    let mut at = last?;
-    while at > 0 {
-        path.push(seen[at].0.to_owned());
-        at = seen[at].1;
-    }
-    path.push(name.to_owned());
-    path.reverse();
-    Some(path)
+fn by_name(all: &[ServiceFacts]) -> BTreeMap<&str, &ServiceFacts> {
+    all.iter().map(|facts| (facts.name.as_str(), facts)).collect()
 }
 
-fn find<'a>(name: &str, all: &'a [ServiceFacts]) -> Option<&'a ServiceFacts> {
-    all.iter().find(|facts| facts.name == name)
+/// A service and those that it calls, over others perhaps: each once, however many ways lead there, and the nearer
+/// ones first.
+struct Reached<'a> {
+    /// With the place of the caller by which it is reached first. The first one is its own caller.
+    found: Vec<(&'a ServiceFacts, usize)>,
 }
 
-/// Adds what is wrong with the service at the end of `path`, and with those that it calls.
-fn visit(facts: &ServiceFacts, all: &[ServiceFacts], path: &mut Vec<String>, causes: &mut Vec<ServiceCause>) {
-    causes.extend(causes_of(facts, all, path));
-    for callee in &facts.calls {
-        if path.len() < DEEPEST
-            && !path.contains(callee)
-            && let Some(callee) = find(callee, all)
-        {
-            path.push(callee.name.clone());
-            visit(callee, all, path, causes);
-            path.pop();
+impl<'a> Reached<'a> {
+    /// `None` if there is no service of this name.
+    fn from(name: &str, by_name: &BTreeMap<&'a str, &'a ServiceFacts>) -> Option<Self> {
+        let first = *by_name.get(name)?;
+        let (mut found, mut known, mut next) = (vec![(first, 0)], BTreeSet::from([first.name.as_str()]), 0);
+        while let Some(&(caller, _)) = found.get(next) {
+            let callees = caller.calls.iter().filter_map(|callee| by_name.get(callee.as_str()));
+            found.extend(callees.filter(|callee| known.insert(&callee.name)).map(|callee| (*callee, next)));
+            next += 1;
         }
+        Some(Self { found })
+    }
+
+    /// The shortest way by calls to the service at this place.
+    fn path(&self, at: usize) -> Vec<String> {
+        let way = std::iter::successors(Some(at), |at| (*at > 0).then(|| self.found[*at].1));
+        let mut path: Vec<_> = way.map(|at| self.found[at].0.name.clone()).collect();
+        path.reverse();
+        path
     }
 }
 
