@@ -68,6 +68,8 @@ pub struct SideCounts {
 #[derive(Debug, Clone)]
 pub struct Judge {
     evidence: [Evidence; 4],
+    /// All of it, weighed. It changes with an event alone, and each call asks for it.
+    whole: f64,
     harm: ExcludedHarm,
     limit: Option<LimitEvidence>,
     slow: Threshold,
@@ -132,6 +134,7 @@ impl Judge {
     pub fn new(limit: Option<f64>) -> Self {
         Self {
             evidence: [Evidence::default(); 4],
+            whole: weighed(&[Evidence::default(); 4]),
             harm: ExcludedHarm::default(),
             limit: limit.map(LimitEvidence::new),
             slow: Threshold::default(),
@@ -149,7 +152,7 @@ impl Judge {
 
     /// Goes on with the evidence of an earlier judge of the same rollout, from before a restart of the host.
     pub fn resume(&mut self, evidence: [Evidence; 4]) {
-        self.evidence = evidence;
+        (self.evidence, self.whole) = (evidence, weighed(&evidence));
     }
 
     /// What has to be kept for [`Judge::resume`].
@@ -226,25 +229,22 @@ impl Judge {
 
     fn add(&mut self, symptom: Symptom, toss: Toss) {
         self.evidence[symptom as usize].note(toss.canary, toss.share);
+        self.whole = weighed(&self.evidence);
     }
 
     /// Why the canary has to go; `None`: it may stay.
     pub fn verdict(&self) -> Option<RollbackReason> {
-        let evidence = self.whole();
+        let evidence = self.whole;
         if evidence >= ENOUGH {
             let weighty = |symptom: &Symptom| symptom.weight() * self.evidence[*symptom as usize].value();
             let symptom = Symptom::ALL.into_iter().max_by(|one, other| weighty(one).total_cmp(&weighty(other)));
             return Some(RollbackReason::Worse { symptom: symptom.unwrap_or(Symptom::Failures), evidence });
         }
-        let broken = self.limit.filter(|limit| limit.value() >= ENOUGH)?;
+        let broken = self.limit.filter(|limit| limit.reaches(ENOUGH))?;
         let SideCounts { calls, failed, .. } = self.stable;
         // Where the stable one breaks the limit too, something else has failed: to go back would not help.
         let kept = calls >= LEAST_OF_STABLE && (failed as f64) < broken.limit() * calls as f64;
         kept.then_some(RollbackReason::Limit { limit: broken.limit() })
-    }
-
-    fn whole(&self) -> f64 {
-        Symptom::ALL.into_iter().map(|symptom| symptom.weight() * self.evidence[symptom as usize].value()).sum()
     }
 
     /// The numbers so far.
@@ -254,13 +254,18 @@ impl Judge {
             canary: self.canary,
             in_step: self.in_step,
             evidence: self.evidence.map(|evidence| evidence.value()),
-            whole: self.whole(),
+            whole: self.whole,
             slow_above: self.slow.bound(),
             heavy_above: self.memory.bound(),
             excluded: self.harm.least(),
             highest: highest_share(self.canary.failed, self.canary.calls),
         }
     }
+}
+
+/// The evidence of all symptoms together, each with its weight.
+fn weighed(evidence: &[Evidence; 4]) -> f64 {
+    Symptom::ALL.into_iter().map(|symptom| symptom.weight() * evidence[symptom as usize].value()).sum()
 }
 
 /// Whether the key is new to a bounded set, which it is in then.

@@ -10,13 +10,19 @@ const HIGHEST: f64 = 0.999;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LimitEvidence {
     limit: f64,
+    /// What a call that failed adds to each logarithm, and what another one adds.
+    gains: [(f64, f64); MULTIPLES.len()],
     logs: [f64; MULTIPLES.len()],
 }
 
 impl LimitEvidence {
     /// No evidence yet. `limit`: a share of calls, more than 0 and less than 1.
     pub(super) fn new(limit: f64) -> Self {
-        Self { limit, logs: [0.0; MULTIPLES.len()] }
+        let gains = MULTIPLES.map(|multiple| {
+            let share = (limit * multiple).min(HIGHEST.max(limit));
+            ((share / limit).ln(), ((1.0 - share) / (1.0 - limit)).ln())
+        });
+        Self { limit, gains, logs: [0.0; MULTIPLES.len()] }
     }
 
     pub(super) fn limit(&self) -> f64 {
@@ -25,10 +31,15 @@ impl LimitEvidence {
 
     /// Takes one call into account.
     pub(super) fn note(&mut self, failed: bool) {
-        for (log, multiple) in self.logs.iter_mut().zip(MULTIPLES) {
-            let share = (self.limit * multiple).min(HIGHEST.max(self.limit));
-            *log += if failed { (share / self.limit).ln() } else { ((1.0 - share) / (1.0 - self.limit)).ln() };
+        for (log, (of_failed, of_other)) in self.logs.iter_mut().zip(self.gains) {
+            *log += if failed { of_failed } else { of_other };
         }
+    }
+
+    /// Whether the evidence is so much.
+    pub(super) fn reaches(&self, enough: f64) -> bool {
+        // A mean is no more than the largest of what it is of: most calls need no exponential.
+        self.logs.iter().any(|log| *log >= enough.ln()) && self.value() >= enough
     }
 
     /// How many times better a broken limit explains the calls than one that is kept.
