@@ -107,7 +107,9 @@ impl Rollout {
         let id = self.record_intent(deployment, bytes.clone(), &order).await?;
         let begun = match self.prepare_held(deployment, bytes, (Clients::MustNotNotice, order.held)).await {
             Ok(revision) if stable.as_ref().is_some_and(|stable| stable.digest() == revision.digest()) => {
-                Ok(Begun::AtOnce(report(&history)))
+                // It may serve because of a rollback that the disk did not take.
+                let serves = self.record_serving(deployment, revision.digest(), history.manifest).await;
+                serves.map(|()| Begun::AtOnce(report(&history)))
             }
             // Without a revision that serves there is none to compare a canary with.
             Ok(revision) => match order.plan.clone().zip(stable) {
@@ -446,19 +448,6 @@ impl Rollout {
     /// There is no such service.
     pub fn plan(&self, name: &str) -> Result<Option<CanaryPlan>, SwapError> {
         self.find(name).map(|deployment| deployment.spec.rollout.clone())
-    }
-
-    /// The file of the manifest is the component that serves: nothing is served in its place after a restart.
-    ///
-    /// # Errors
-    /// The disk takes nothing.
-    pub async fn adopted(&self, name: &str, digest: Digest) -> Result<(), SwapError> {
-        let deployment = &*self.find(name)?;
-        let mut history = deployment.turn().await?;
-        self.record(deployment, |record| record.promoted = None).await?;
-        history.manifest = Some(digest);
-        deployment.adopt(&self.registry, digest);
-        Ok(())
     }
 
     /// The rollouts of a service.

@@ -89,6 +89,12 @@ pub enum SwapError {
     /// Another revision serves than when the change was prepared.
     #[error("another revision of service `{0}` serves by now: try again")]
     Moved(ServiceName),
+    /// The older revision serves, and the disk has not taken that.
+    #[error(
+        "{1} of service `{0}` serves again, but the disk has not taken that, so the one that it replaced would serve \
+         after a restart: {2}. When there is room, order it once more: `atoll rollback {0} {1}`"
+    )]
+    Unrecorded(ServiceName, String, String),
     /// There is no such rollout under way.
     #[error("service `{0}` has no such rollout under way")]
     NoRollout(ServiceName),
@@ -128,7 +134,7 @@ impl SwapError {
             Self::Migrates(_) => "migrates",
             Self::NoWayBack(..) => "no-way-back",
             Self::NoRollout(_) | Self::NotBegun => "no-rollout",
-            Self::History(_) | Self::NoHistory => "history",
+            Self::History(_) | Self::NoHistory | Self::Unrecorded(..) => "history",
             Self::Host(_) => "host",
         }
     }

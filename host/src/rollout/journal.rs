@@ -106,10 +106,55 @@ impl Rollout {
         digest: Digest,
         manifest: Option<Digest>,
     ) -> Result<(), SwapError> {
-        let promotion = manifest.filter(|manifest| *manifest != digest);
-        let promotion =
-            promotion.map(|manifest| Promotion { digest: digest.to_string(), manifest: manifest.to_string() });
+        let promotion = promotion(digest, manifest);
         self.record(deployment, move |record| record.promoted = promotion).await
+    }
+
+    /// Makes `digest`, which serves, the manifest's component: nothing is served in its place after a restart. `write`
+    /// puts it into the manifest's file, while no other revision comes.
+    ///
+    /// # Errors
+    /// Another revision has come to serve, or the disk takes nothing; within it, that of `write`.
+    pub async fn adopt<E>(
+        &self,
+        name: &str,
+        digest: Digest,
+        write: impl Future<Output = Result<(), E>>,
+    ) -> Result<Result<(), E>, SwapError> {
+        let deployment = &*self.find(name)?;
+        let mut history = deployment.turn().await?;
+        if !history.serves(digest) {
+            return Err(SwapError::Moved(deployment.spec.name.clone()));
+        }
+        if let Err(error) = write.await {
+            return Ok(Err(error));
+        }
+        self.record(deployment, |record| record.promoted = None).await?;
+        history.manifest = Some(digest);
+        deployment.adopt(&self.registry, digest);
+        Ok(Ok(()))
+    }
+
+    /// Whether the record says that this revision serves.
+    pub(super) fn is_recorded(&self, deployment: &Deployment, digest: Digest, manifest: Option<Digest>) -> bool {
+        let record = self.archive.as_ref().map(|archive| archive.record(&deployment.spec.name));
+        record.is_none_or(|record| record.promoted == promotion(digest, manifest))
+    }
+
+    /// The same as [`Self::record_promotion`], unless the record says it already.
+    ///
+    /// # Errors
+    /// The disk takes nothing: the record is as it was.
+    pub(super) async fn record_serving(
+        &self,
+        deployment: &Deployment,
+        digest: Digest,
+        manifest: Option<Digest>,
+    ) -> Result<(), SwapError> {
+        match self.is_recorded(deployment, digest, manifest) {
+            true => Ok(()),
+            false => self.record_promotion(deployment, digest, manifest).await,
+        }
     }
 
     /// Writes down that a rollout has ended. The table has changed already: if the disk takes nothing, the log says so.
@@ -201,6 +246,12 @@ impl Rollout {
         let done = spawn_blocking(move || work(&archive)).await.map_err(SwapError::Host)?;
         done.map(Some).map_err(SwapError::History)
     }
+}
+
+/// What serves in place of the manifest's component; `None`: that one does.
+fn promotion(digest: Digest, manifest: Option<Digest>) -> Option<Promotion> {
+    let other = manifest.filter(|manifest| *manifest != digest);
+    other.map(|manifest| Promotion { digest: digest.to_string(), manifest: manifest.to_string() })
 }
 
 /// A rollout before its first call. It has no number yet.

@@ -13,7 +13,7 @@ pub(super) struct RevisionHistory {
     pub(super) stable: Option<Arc<Revision>>,
     /// The revision that served before it.
     pub(super) previous: Option<Arc<Revision>>,
-    /// The digest of the manifest's component when the host started.
+    /// The digest of the component that the manifest names, as of the start or the last apply.
     pub(super) manifest: Option<Digest>,
 }
 

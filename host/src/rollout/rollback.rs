@@ -19,7 +19,7 @@ impl Rollout {
     /// revision that serves now.
     ///
     /// # Errors
-    /// [`SwapError`]. Nothing has changed then.
+    /// [`SwapError`]. Nothing has changed then, but for [`SwapError::Unrecorded`].
     pub async fn rollback(&self, name: &str, by: &RolloutOrder) -> Result<Swapped, SwapError> {
         let deployment = &*self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
         if deployment.canary().is_some() {
@@ -55,7 +55,7 @@ impl Rollout {
         };
         deployment.traffic.metrics.rolled_back();
         swapped.log(deployment, "rolled back");
-        self.record_restored(deployment, digest, manifest, by).await;
+        self.record_restored(deployment, digest, manifest, by).await?;
         Ok(swapped)
     }
 
@@ -63,7 +63,7 @@ impl Rollout {
     /// all: the one before it stays the one to return to.
     ///
     /// # Errors
-    /// [`SwapError`]. Nothing has changed then.
+    /// [`SwapError`]. Nothing has changed then, but for [`SwapError::Unrecorded`].
     pub async fn rollback_to(&self, name: &str, digest: Digest, by: &RolloutOrder) -> Result<Swapped, SwapError> {
         let deployment = &*self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
         let mut history = deployment.turn().await?;
@@ -89,7 +89,7 @@ impl Rollout {
     /// Returns a service to the older revision in `bytes`, which all nodes of a cluster have to serve.
     ///
     /// # Errors
-    /// [`SwapError`]. Nothing has changed then.
+    /// [`SwapError`]. Nothing has changed then, but for [`SwapError::Unrecorded`].
     pub(super) async fn restore_given(
         &self,
         name: &str,
@@ -115,6 +115,12 @@ impl Rollout {
         by: &RolloutOrder,
     ) -> Result<Swapped, SwapError> {
         if deployment.canary().is_none() {
+            // The one before may serve because of a rollback that the disk did not take.
+            if let Some(digest) = history.stable.as_ref().map(|stable| stable.digest())
+                && !self.is_recorded(deployment, digest, history.manifest)
+            {
+                self.record_restored(deployment, digest, history.manifest, by).await?;
+            }
             return Ok(report(&history));
         }
         drop(history);
@@ -136,23 +142,28 @@ impl Rollout {
         let swapped = self.make_stable(deployment, history, (revision, ready), Clients::MayNotice).await?;
         deployment.traffic.metrics.rolled_back();
         swapped.log(deployment, "rolled back");
-        self.record_restored(deployment, digest, manifest, by).await;
+        self.record_restored(deployment, digest, manifest, by).await?;
         Ok(swapped)
     }
 
-    /// Writes down that an older revision serves again.
+    /// Writes down that an older revision serves. The table has changed already.
+    ///
+    /// # Errors
+    /// [`SwapError::Unrecorded`].
     async fn record_restored(
         &self,
         deployment: &Deployment,
         digest: Digest,
         manifest: Option<Digest>,
         by: &RolloutOrder,
-    ) {
-        if let Err(error) = self.record_promotion(deployment, digest, manifest).await {
-            tracing::error!(service = %deployment.spec.name, %error, "a rollback is not on the disk");
-        }
+    ) -> Result<(), SwapError> {
+        let recorded = self.record_serving(deployment, digest, manifest).await;
         let id = self.next_id(deployment).await;
         self.record_end(deployment, entry_at_once(id, digest, by, "returned to an older revision")).await;
+        recorded.map_err(|error| {
+            tracing::error!(service = %deployment.spec.name, %error, "a rollback is not on the disk");
+            SwapError::Unrecorded(deployment.spec.name.clone(), digest.short(), error.to_string())
+        })
     }
 
     /// The revision that served before, as the history has it: the last one that was promoted and does not serve now,

@@ -443,6 +443,10 @@ impl Swapped {
 impl Deployment {
     /// Counts and logs a swap or a rollback that was refused.
     pub(super) fn refused(&self, what: &str, error: &SwapError) {
+        // What was ordered serves: the log and the changes say that already.
+        if matches!(error, SwapError::Unrecorded(..)) {
+            return;
+        }
         self.traffic.metrics.swap_refused(error.kind());
         report_refusal(what, self.spec.name.as_str(), error);
     }

@@ -69,6 +69,49 @@ async fn a_rollback_finds_its_way_through_the_history_after_a_restart_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_that_the_disk_does_not_take_says_so_and_is_ordered_once_more() {
+    let home = Home::new(&manifest(HISTORY));
+    let (mut atoll, http) = (home.start().await, Http::default());
+    assert_eq!(begin(&http, &atoll, &revision(0, 0, 'b').1, "").await.status, 200);
+    // The record is written here before it gets its name: a folder in its place is as a disk that is full.
+    let aside = home.folder.path().join(".atoll/history/services/fickle.tmp");
+    fs::create_dir(&aside).unwrap();
+    let manifests = host::base::Digest::of(&fs::read(super::component("fixture-fickle")).unwrap()).short();
+    let admin = atoll.admin.clone();
+    let rollback = async |revision: &[&str]| {
+        home.output(&[&["rollback", "fickle"], revision, &["--admin", &admin]].concat()).await
+    };
+    let output = rollback(&[]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("serves again, but the disk has not taken that"), "{said}");
+    assert!(said.contains(&format!("`atoll rollback fickle {manifests}`")), "{said}");
+    assert_eq!(http.get(&format!("{}/http", atoll.gateway)).await.body, STABLE.as_bytes(), "it serves all the same");
+    fs::remove_dir(&aside).unwrap();
+    let output = rollback(&[&manifests]).await;
+    assert!(output.status.success(), "{output:?}");
+    // What is on the disk alone counts from now on.
+    atoll.kill().await;
+    let atoll = home.start().await;
+    assert_eq!(http.get(&format!("{}/http", atoll.gateway)).await.body, STABLE.as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn adopt_refuses_a_file_that_is_another_services_component_too() {
+    let more = "\n[service.second]\ncomponent = \"./fickle.wasm\"\n";
+    let home = Home::new(&(manifest(HISTORY).replace("{component:fixture-fickle}", "fickle.wasm") + more));
+    let file = home.folder.path().join("fickle.wasm");
+    fs::copy(super::component("fixture-fickle"), &file).unwrap();
+    let (atoll, http) = (home.start().await, Http::default());
+    assert_eq!(begin(&http, &atoll, &revision(0, 0, 'b').1, "").await.status, 200);
+    let output = home.output(&["adopt", "fickle", "--admin", &atoll.admin]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("is the component of service `second` too"), "{said}");
+    assert!(fs::read(&file).unwrap() == fs::read(super::component("fixture-fickle")).unwrap(), "it is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn adopt_writes_what_serves_over_the_manifests_file() {
     let home = Home::new(&manifest(HISTORY).replace("{component:fixture-fickle}", "fickle.wasm"));
     let file = home.folder.path().join("fickle.wasm");

@@ -45,8 +45,8 @@ impl<O: Operations> AuditedOperations<O> {
     ) -> Result<T, OperationError> {
         let words = match (&outcome, order) {
             (Ok(_), order) => order,
-            (Err(error), None) => Some(format!("refused: {:?}", error.kind)),
-            (Err(error), Some(order)) => Some(format!("{order}; refused: {:?}", error.kind)),
+            (Err(error), None) => Some(ended(error.kind)),
+            (Err(error), Some(order)) => Some(format!("{order}; {}", ended(error.kind))),
         };
         let event = match words {
             Some(words) => event.outcome(&words),
@@ -325,4 +325,10 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         });
         self.record(AuditRecord::new(&who(), what).on(&on), words, outcome)
     }
+}
+
+/// How an order ended that has failed: an error of the host itself is no refusal, and may have changed something.
+fn ended(kind: OperationErrorKind) -> String {
+    let how = if kind == OperationErrorKind::Internal { "failed" } else { "refused" };
+    format!("{how}: {kind:?}")
 }

@@ -11,6 +11,8 @@ use crate::admin::{
 use crate::base::ServiceName;
 use crate::rollout::{Begun, CanaryPlan, EndOrder, RolloutHistory, RolloutOrder, SwapError};
 use bytes::Bytes;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use tokio::task::spawn_blocking;
 
@@ -149,11 +151,22 @@ impl HostOperations {
                 digest.short()
             ))
         })?;
+        let others = self.components.iter().filter(|(other, file)| **other != service && same_file(file, &path));
+        if let Some((other, _)) = others.into_iter().next() {
+            return Err(conflict(format!(
+                "{} is the component of service `{other}` too, which would change with it: name a file of its own in \
+                 the manifest first",
+                path.display()
+            )));
+        }
         let target = path.clone();
-        let written = spawn_blocking(move || replace_file(&target, &component)).await;
-        let written = written.map_err(|error| OperationError::caused_by(OperationErrorKind::Internal, error))?;
+        let write = async move {
+            let written = spawn_blocking(move || replace_file(&target, &component)).await;
+            written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        };
+        // It was judged as what serves, and is written only if it serves still.
+        let written = self.rollout.adopt(name, digest, write).await.map_err(refusal)?;
         written.map_err(|error| conflict(format!("{} cannot be written: {error}", path.display())))?;
-        self.rollout.adopted(name, digest).await.map_err(refusal)?;
         tracing::info!(service = name, revision = digest.short(), path = %path.display(), "adopted into the manifest");
         Ok(AdoptedView { service: name.to_owned(), revision: digest.short(), path: path.display().to_string() })
     }
@@ -165,9 +178,19 @@ fn begun_at_once(swap: SwapView) -> BegunView {
     BegunView { service, revision, previous, rollout: None, elsewhere, late }
 }
 
-/// Replaces a file as a whole.
+/// Whether two paths lead to one file.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    one == other || whole(one) == whole(other)
+}
+
+/// Replaces a file as a whole: there is the old one or the new one after a crash, and the new one once this returns.
 fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let aside = path.with_extension("wasm.tmp");
-    std::fs::write(&aside, content)?;
-    std::fs::rename(&aside, path)
+    let mut file = File::create(&aside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&aside, path)?;
+    // The name is in the folder, which has to reach the disk too.
+    File::open(path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")))?.sync_all()
 }

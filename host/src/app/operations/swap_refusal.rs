@@ -26,7 +26,9 @@ pub(super) fn refusal(error: SwapError) -> OperationError {
         | SwapError::Migration(..)
         | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
         SwapError::NoRollout(_) | SwapError::NotBegun => OperationErrorKind::NoRollout,
-        SwapError::Host(_) | SwapError::History(_) | SwapError::MigrationInDoubt(..) => OperationErrorKind::Internal,
+        SwapError::Host(_) | SwapError::History(_) | SwapError::Unrecorded(..) | SwapError::MigrationInDoubt(..) => {
+            OperationErrorKind::Internal
+        }
     };
     OperationError::caused_by(kind, error)
 }
