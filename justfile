@@ -250,11 +250,13 @@ drawing: setup
 schema: setup
     ATOLL_WRITE_SCHEMA=1 cargo test --quiet -p host --lib config::tests::schema
 
-# Run the benchmarks beside other programs; `cluster`, `edge`, `events`, `languages`, `seeing` and `state` are scripts
+# Run the benchmarks beside other programs; `canary`, `cluster`, `edge`, `events`, `languages`, `seeing` and `state` are scripts
 [group("verify")]
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
         exec bench/edge.py target/release/atoll "$@"; fi; \
+    if [ "${1:-}" = canary ]; then shift && bench/peers/install.sh debian && cargo build --release --bin atoll && \
+        exec bench/canary.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = cluster ]; then shift && tests/brokers/install.sh && bench/peers/install.sh debian rpc && \
         cargo build --release --bin atoll && exec bench/cluster.py target/release/atoll "$@"; fi; \
     if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && \

@@ -14,8 +14,8 @@ and in `wasmtime serve` with its defaults, with which an instance of 0.2 serves 
 workers), each behind nginx as a plain proxy; and Flask behind the gateway in Flask that the article has. wrk asks with
 32 connections for so many seconds (5 unless said otherwise). The rounds (3) are interleaved, and medians are printed.
 
-The JavaScript of WASI 0.2 is on StarlingMonkey, all else on QuickJS, which has no `wasi:http` 0.2. What
-`wasmtime serve` runs was compiled by `wasmtime compile` before.
+The JavaScript of WASI 0.2 is on StarlingMonkey, all else on QuickJS, which has no `wasi:http` 0.2.
+`wasmtime serve` compiles its component at each start, before it is asked.
 
 Needs node with npm, python3 with venv, wrk, nginx, `.tools/flask` and `.tools/bin/wasmtime`
 (`bench/peers/install.sh`). What is missing is left out, and said.
@@ -180,7 +180,7 @@ class Serve(Side):
 
     def start(self):
         listen = f"127.0.0.1:{free_port()}"
-        self.run([WASMTIME, "serve", "-S", "cli", "--allow-precompiled", "--addr", listen, "face.cwasm"])
+        self.run([WASMTIME, "serve", "-S", "cli", "--addr", listen, "face.wasm"])
         return self.await_answer(listen)
 
 
@@ -243,8 +243,6 @@ def face_built(binary, language, wasi, folder, python):
                 "--out", "face.wasm")
         else:
             run(command, "--wit", "view", "--js", "service.js", "--output", "face.wasm")
-    if os.path.exists(WASMTIME):
-        run(WASMTIME, "compile", "face.wasm", "-o", "face.cwasm")
 
 
 class Start(Atoll):

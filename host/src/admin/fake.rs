@@ -219,11 +219,11 @@ impl Operations for Fake {
         Some(WhyView { service: service.name, well: false, causes: vec![cause] })
     }
 
-    /// Accepts bytes that begin as a component does.
     fn why_all(&self) -> HostWhyView {
         HostWhyView { of_services: 2, services: vec![], troubles: vec![], changes: vec![] }
     }
 
+    /// Accepts bytes that begin as a component does.
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.begun.add_permits(1);
         self.gate.acquire().await.expect("never closed").forget();

@@ -71,6 +71,7 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
+    AdminFile::clear(path);
     let mut draft = right_manifest(path, partial).await?;
     let manifest = &draft.manifest;
     telemetry::bound(&manifest.log);

@@ -126,7 +126,9 @@ async fn watch(mut steps: Vec<BuildStep>, manifest: PathBuf, ca: Option<PathBuf>
                 else {
                     return;
                 };
-                (*step, *waits) = (built, good);
+                *step = built;
+                // A build that fails leaves what the one before it has made.
+                *waits |= good;
                 if good && app::own_admin(&manifest).is_none() {
                     terminal::note(&format!("{}: it is swapped in when the host serves", step.service));
                 }

@@ -70,7 +70,9 @@ function WhatIsWrong() {
             {services.length + troubles.length > 0 && (
                 <>
                     <h2>
-                        {services.length} of {why.of_services} services do not fare well
+                        {services.length > 0
+                            ? `${services.length} of ${why.of_services} services do not fare well`
+                            : "All services fare well, and of the host this does not work:"}
                     </h2>
                     <ol>
                         {troubles.map((trouble) => (

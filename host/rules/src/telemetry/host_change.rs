@@ -86,8 +86,8 @@ static CHANGES: NumberedRing<HostChange> = NumberedRing::new(MOST);
 static COUNTS: Mutex<BTreeMap<(String, ChangeKind), u64>> = Mutex::new(BTreeMap::new());
 
 impl ChangeKind {
-    /// Whether somebody did it, or the host did it by itself for no cause that lasts: what causes a change of the
-    /// others is seen in the state of their service.
+    /// Whether it may be a cause. The others are symptoms: a circuit that opens, an ejection or a failed check follows
+    /// from how a service fares, which is told with its service.
     pub fn is_deed(self) -> bool {
         use ChangeKind::{CircuitClosed, CircuitOpened, Ejected, Ready, Returned, Unready};
         !matches!(self, CircuitOpened | CircuitClosed | Ejected | Returned | Ready | Unready)

@@ -28,6 +28,14 @@ impl AdminFile {
         }
         Self { path, text }
     }
+
+    /// Removes what a host that was killed has left, if this process has its number: in a container that is the rule,
+    /// and until this host serves the file would be taken for its own.
+    pub(in crate::app) fn clear(manifest: &Path) {
+        if own_admin(manifest).is_some() {
+            let _: io::Result<()> = fs::remove_file(path(manifest));
+        }
+    }
 }
 
 impl Drop for AdminFile {
@@ -82,8 +90,7 @@ pub fn known_admin(manifest: &Path) -> Option<KnownAdmin> {
     Some(KnownAdmin { address: reachable(address), secure, source })
 }
 
-/// Where the admin of this process listens, once it serves this manifest. The file may be another host's, or that of
-/// one that was killed and whose number a process has again.
+/// Where the admin of this process listens, once it serves this manifest. The file may be another host's.
 pub fn own_admin(manifest: &Path) -> Option<KnownAdmin> {
     let file = path(manifest);
     let (address, secure) = left_by(&file, |pid| pid == rustix::process::getpid())?;

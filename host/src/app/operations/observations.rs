@@ -1,6 +1,7 @@
 //! What operators see of the host over time: the traffic of the last minute, and why a service does not fare well.
 
 use super::HostOperations;
+use super::topic_operations::broker_troubles;
 use crate::admin::{
     CallerView, CauseView, ChangeView, HostWhyView, LastErrorView, Operations, OverviewView, UseView, WhyView,
 };
@@ -197,10 +198,12 @@ impl HostOperations {
         let since = SystemTime::now().checked_sub(LATELY).unwrap_or(SystemTime::UNIX_EPOCH);
         let changes =
             changes().newest(MOST_CHANGES, |change: &HostChange| change.kind.is_deed() && change.time >= since);
+        let failing = self.deliveries.get().map(|deliveries| broker_troubles(deliveries)).unwrap_or_default();
+        let troubles = self.troubles().into_iter().map(|(part, meaning)| format!("{part}: {meaning}")).chain(failing);
         HostWhyView {
             of_services: facts.len() as u64,
             services: why_all(&facts).into_iter().map(|(name, causes)| why_view(&name, causes)).collect(),
-            troubles: self.troubles().into_iter().map(|(part, meaning)| format!("{part}: {meaning}")).collect(),
+            troubles: troubles.collect(),
             changes: changes.entries.iter().rev().map(|(number, change)| ChangeView::of(*number, change)).collect(),
         }
     }

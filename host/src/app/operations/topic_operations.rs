@@ -108,6 +108,20 @@ fn bridge(report: &BridgeReport) -> BridgeView {
     }
 }
 
+/// What does not work between the topics and their brokers, in words for an operator.
+pub(super) fn broker_troubles(deliveries: &Deliveries) -> Vec<String> {
+    let of = |TopicReport { topic, bridges, .. }: TopicReport| {
+        let outbox = topic.outbox().and_then(|outbox| outbox.failure);
+        let outbox = outbox.map(|error| format!("events: the broker of topic `{}` fails: {error}", topic.name));
+        let bridges = bridges.into_iter().filter_map(|bridge| {
+            let error = bridge.failure?;
+            Some(format!("events: bridge `{}` fails: {error}", bridge.name))
+        });
+        outbox.into_iter().chain(bridges).collect::<Vec<_>>()
+    };
+    deliveries.report().into_iter().flat_map(of).collect()
+}
+
 /// The seconds since a time, in milliseconds since 1970.
 fn seconds_since(time: u64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

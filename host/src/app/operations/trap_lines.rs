@@ -3,12 +3,18 @@
 use super::HostOperations;
 use crate::diagnosis::{SourceLine, source_lines};
 use crate::telemetry::{TrapReport, traps};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
+
+/// One looks at a time: the next one finds what this one has found.
+static LOOKING: Mutex<()> = Mutex::const_new(());
 
 impl HostOperations {
     /// Looks for the lines of source of all trap reports for which nobody has looked, in the files of their components.
     /// Each file is read once.
     pub(super) async fn find_source_lines(&self) {
+        let _looking = LOOKING.lock().await;
         let (Some(runtime), mut unlocated) = (self.runtime.clone(), traps().unlocated()) else { return };
         if unlocated.is_empty() {
             return;
@@ -16,10 +22,15 @@ impl HostOperations {
         let work = move || {
             unlocated.sort_by_key(|report| report.revision.0);
             for reports in unlocated.chunk_by(|one, other| one.revision == other.revision) {
-                locate(reports, runtime.debug_information(reports[0].revision).as_deref());
+                let component = runtime.debug_information(reports[0].revision);
+                // A file whose debug information makes the reader panic is as one that has none; others keep theirs.
+                let located = catch_unwind(AssertUnwindSafe(|| locate(reports, component.as_deref())));
+                if located.is_err() {
+                    locate(reports, None);
+                }
             }
         };
-        // If a file makes the reader panic, its reports are shown without lines, as those without debug information.
+        // A cancelled task means that the runtime is shutting down.
         let _ = spawn_blocking(work).await;
     }
 }
