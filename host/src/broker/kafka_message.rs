@@ -1,40 +1,39 @@
-//! An event as a record of the Kafka protocol: CloudEvents 1.0 in the binary mode of its Kafka binding, section 3.2.
-//! The key of the event is that of the record.
+//! An event as a record of the Kafka protocol: the headers are those of CloudEvents' Kafka binding, section 3.2. The
+//! key of the event is that of the record.
 
 use super::broker_log::{OutgoingEvent, StoredEvent};
+use super::envelope::{self, Envelope, EventAttribute};
 use super::kafka_records::LogRecord;
-use super::message::cut;
-use crate::base::TraceParent;
-use crate::events::{EventRecord, TopicName, longest, rfc3339};
-use jiff::Timestamp;
+use crate::events::TopicName;
+use std::borrow::Cow;
 
-const ID: &str = "ce_id";
-const PUBLISHER: &str = "ce_publisher";
-const SOURCE: &str = "ce_source";
-const TIME: &str = "ce_time";
-const TRACE: &str = "ce_traceparent";
+/// What stands before the name of an attribute.
+const PREFIX: &str = "ce_";
 /// A record with this header is no event: it is the first one that a host writes in a new epoch.
 const MARK: &str = "atoll-mark";
-/// How much a record has beside its payload and its key, about.
-const ENVELOPE: usize = 300;
+
+impl Envelope for LogRecord {
+    fn write(&mut self, attribute: EventAttribute, value: &str) {
+        match attribute {
+            EventAttribute::Key => self.key = Some(value.into()),
+            _ => self.headers.push((attribute.header(PREFIX), value.into())),
+        }
+    }
+
+    fn read(&self, attribute: EventAttribute) -> Option<Cow<'_, str>> {
+        match attribute {
+            EventAttribute::Key => self.key.as_deref().map(String::from_utf8_lossy),
+            _ => self.header(&attribute.header(PREFIX)),
+        }
+    }
+}
 
 /// The record of an event.
 pub(super) fn record(topic: &TopicName, event: &OutgoingEvent) -> LogRecord {
-    let EventRecord { time, source, key, trace, payload } = &event.record;
-    let mut headers = Vec::new();
-    let mut insert = |name: &str, value: &str| headers.push((name.to_owned(), value.as_bytes().to_vec()));
-    insert("ce_specversion", "1.0");
-    insert(ID, &event.id);
-    insert(SOURCE, &format!("/topics/{topic}"));
-    insert("ce_type", topic.as_str());
-    insert(TIME, &rfc3339(*time));
-    insert("content-type", "application/json");
-    insert(PUBLISHER, source);
-    if let Some(trace) = trace {
-        insert(TRACE, &trace.to_string());
-    }
-    let key = key.as_ref().map(|key| key.clone().into_bytes());
-    LogRecord { time: time.cast_signed(), key, value: payload.clone().into_bytes(), headers }
+    let value = event.record.payload.clone().into_bytes();
+    let mut record = LogRecord { time: event.record.time.cast_signed(), value, ..LogRecord::default() };
+    record.seal(topic, event);
+    record
 }
 
 /// How many bytes the record of an event has, at least as many as it will.
@@ -49,32 +48,31 @@ pub(super) fn mark(writer: &str, time: u64) -> LogRecord {
     LogRecord { time: time.cast_signed(), headers, ..LogRecord::default() }
 }
 
-/// The event of a record at this offset; `None`: it is a mark. What somebody else published may have any payload:
-/// whoever handles it finds out.
+/// The event of a record at this offset; `None`: it is a mark.
 pub(super) fn stored(offset: u64, record: LogRecord) -> Option<StoredEvent> {
     if record.header(MARK).is_some() {
         return None;
     }
-    let told = || u64::try_from(record.header(TIME)?.parse::<Timestamp>().ok()?.as_millisecond()).ok();
-    let source = record.header(PUBLISHER).or_else(|| record.header(SOURCE)).unwrap_or_else(|| "outside".to_owned());
     // An empty one names nothing: all events with it would count as one.
-    let id = record.header(ID).filter(|id| !id.is_empty());
-    let event = EventRecord {
-        time: told().unwrap_or_else(|| u64::try_from(record.time).unwrap_or(0)),
-        source: cut(source, longest::SOURCE),
-        key: record.key.as_ref().map(|key| cut(String::from_utf8_lossy(key).into_owned(), longest::KEY)),
-        trace: record.header(TRACE).as_deref().and_then(TraceParent::parse),
-        payload: String::from_utf8_lossy(&record.value).into_owned(),
-    };
-    let bytes = ENVELOPE + event.payload.len() + event.key.as_ref().map_or(0, String::len);
-    Some(StoredEvent { number: offset.saturating_add(1), id, record: event, bytes: bytes as u64 })
+    let id = record.read(EventAttribute::Id).filter(|id| !id.is_empty()).map(Cow::into_owned);
+    let event = record.open(&record.value, || u64::try_from(record.time).unwrap_or(0));
+    let bytes = envelope::size(&event);
+    Some(StoredEvent { number: offset.saturating_add(1), id, record: event, bytes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::TraceParent;
+    use crate::broker::envelope::sample;
     use crate::broker::kafka_records::{ProducerTurn, encode};
+    use crate::events::{EventRecord, longest};
     use proptest::prelude::*;
+
+    const ID: &str = "ce_id";
+    const SOURCE: &str = "ce_source";
+    const TIME: &str = "ce_time";
+    const TRACE: &str = "ce_traceparent";
 
     proptest! {
         #[test]
@@ -120,5 +118,26 @@ mod tests {
         let read = stored(4, plain).unwrap();
         let record = EventRecord { time: 7, source: "outside".into(), key: None, payload: "{}".into(), trace: None };
         assert_eq!((read.number, read.id, read.record), (5, None, record));
+    }
+
+    #[test]
+    fn an_event_is_the_record_of_the_binding() {
+        let (topic, event) = sample::event();
+        let record = record(&topic, &event);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let found: Vec<_> = record.headers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        let expected = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "o-7-ab"),
+            ("ce_source", "/topics/orders.placed"),
+            ("ce_type", "orders.placed"),
+            ("ce_time", "2026-11-18T11:06:41.500Z"),
+            ("content-type", "application/json"),
+            ("ce_publisher", "orders of \u{e9}"),
+            ("ce_traceparent", sample::TRACE),
+        ];
+        assert_eq!(found, sample::texts(expected), "in this order");
+        let found = (record.time, record.key.as_deref(), &*record.value);
+        assert_eq!(found, (1_795_000_001_500, Some(&b"ke%y"[..]), &b"{}"[..]));
     }
 }

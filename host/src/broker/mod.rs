@@ -14,13 +14,15 @@
 //! Never: knows who is called, keeps anything on this disk, waits without a bound.
 //!
 //! Within the room: [`BrokerLog`] is what a broker must do for a topic; another broker is another implementation of it
-//! and of [`Broker`]. [`JetStream`] does it with NATS (`jet_stream`, `topic_stream`, `stream_config`, `message`),
-//! [`RabbitMq`] with streams over AMQP 0.9.1 (`rabbit_…`, `stream_tail`, `recent_events`), [`KafkaCluster`] with the
-//! Kafka protocol, whose messages are written here (`kafka_…`).
+//! and of [`Broker`]. `envelope` says which headers an event has, in all of them. [`JetStream`] does it with NATS
+//! (`jet_stream`, `topic_stream`, `stream_config`, `message`), [`RabbitMq`] with streams over AMQP 0.9.1 (`rabbit_…`,
+//! `stream_tail`, `recent_events`), [`KafkaCluster`] with the Kafka protocol, whose messages are written here
+//! (`kafka_…`).
 //!
 //! Tests: of the messages beside them, and with real servers in `tests/it/topics`.
 
 mod broker_log;
+mod envelope;
 mod error;
 mod jet_stream;
 mod kafka_cluster;
