@@ -1,9 +1,9 @@
 //! An event as a record of the Kafka protocol: the headers are those of CloudEvents' Kafka binding, section 3.2. The
 //! key of the event is that of the record.
 
-use super::broker_log::{OutgoingEvent, StoredEvent};
-use super::envelope::{self, Envelope, EventAttribute};
-use super::kafka_records::LogRecord;
+use super::records::LogRecord;
+use crate::broker::broker_log::{OutgoingEvent, StoredEvent};
+use crate::broker::envelope::{self, Envelope, EventAttribute};
 use crate::events::TopicName;
 use std::borrow::Cow;
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::base::TraceParent;
     use crate::broker::envelope::sample;
-    use crate::broker::kafka_records::{ProducerTurn, encode};
+    use crate::broker::kafka::records::{ProducerTurn, encode};
     use crate::events::{EventRecord, longest};
     use proptest::prelude::*;
 

@@ -1,10 +1,10 @@
 //! The requests of the Kafka protocol that this host makes, each in one version: those that servers of 2.5 and of 4.x
 //! both know. What they answer is read here, too.
 
-use super::error::BrokerError;
-use super::kafka_error::check;
-use super::kafka_records::AbortedTransactions;
-use super::kafka_wire::{WireReader, WireWriter};
+use super::error::check;
+use super::records::AbortedTransactions;
+use super::wire::{WireReader, WireWriter};
+use crate::broker::error::BrokerError;
 use std::time::Duration;
 
 /// How long a server may take for an append or a change, in milliseconds: less than this host waits.
@@ -214,7 +214,7 @@ pub(super) fn described(answer: &[u8], what: &str) -> Result<Vec<(String, String
         Ok((error, text, settings))
     })?;
     let Some((error, text, settings)) = topics.into_iter().next() else { return Ok(Vec::new()) };
-    if error == 0 { Ok(settings) } else { Err(super::kafka_error::told(error, what, text)) }
+    if error == 0 { Ok(settings) } else { Err(super::error::told(error, what, text)) }
 }
 
 /// Where the coordinator is.
@@ -223,7 +223,7 @@ pub(super) fn coordinator(answer: &[u8], what: &str) -> Result<String, BrokerErr
     reader.i32()?;
     let (error, text, _) = (reader.i16()?, reader.text()?, reader.i32()?);
     if error != 0 {
-        return Err(super::kafka_error::told(error, what, text));
+        return Err(super::error::told(error, what, text));
     }
     let (host, port) = (reader.text()?.unwrap_or_default(), reader.i32()?);
     Ok(authority(&host, port))
@@ -316,7 +316,7 @@ pub(super) fn shaken(answer: &[u8]) -> Result<(), BrokerError> {
 pub(super) fn authenticated(answer: &[u8]) -> Result<(), BrokerError> {
     let mut reader = WireReader::new(answer);
     let (error, text) = (reader.i16()?, reader.text()?);
-    if error == 0 { Ok(()) } else { Err(super::kafka_error::told(error, "the login", text)) }
+    if error == 0 { Ok(()) } else { Err(super::error::told(error, "the login", text)) }
 }
 
 fn offset_of(offset: Option<i64>) -> Result<u64, BrokerError> {

@@ -1,9 +1,9 @@
 //! An event as a message of RabbitMQ. A stream keeps the headers of AMQP 0.9.1 as application properties of AMQP 1.0,
 //! and with these names they are those of CloudEvents' AMQP binding, section 3.1.
 
-use super::broker_log::{OutgoingEvent, StoredEvent};
-use super::envelope::{Envelope, EventAttribute, size};
 use super::recent_events::SeenMessage;
+use crate::broker::broker_log::{OutgoingEvent, StoredEvent};
+use crate::broker::envelope::{Envelope, EventAttribute, size};
 use crate::events::TopicName;
 use lapin::BasicProperties;
 use lapin::message::Delivery;

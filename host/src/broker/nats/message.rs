@@ -1,8 +1,8 @@
 //! An event as a message of NATS: the headers are those of CloudEvents' NATS binding, encoded as in its HTTP binding,
 //! section 3.1.3.2.
 
-use super::broker_log::{OutgoingEvent, StoredEvent};
-use super::envelope::{Envelope, EventAttribute, milliseconds};
+use crate::broker::broker_log::{OutgoingEvent, StoredEvent};
+use crate::broker::envelope::{Envelope, EventAttribute, milliseconds};
 use crate::events::TopicName;
 use async_nats::{HeaderMap, Message};
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
 //! Batches of records, in the one format that servers of the Kafka protocol have had since 2017 (`magic` 2).
 
-use super::error::BrokerError;
-use super::kafka_wire::{WireReader, WireWriter};
+use super::wire::{WireReader, WireWriter};
+use crate::broker::error::BrokerError;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Read;
