@@ -101,18 +101,30 @@ fn cut(mut text: String, most: usize) -> String {
     text
 }
 
-/// An event for the tests of the bindings.
+/// Events for the tests of the bindings.
 #[cfg(test)]
 pub(super) mod sample {
     use super::*;
+    use proptest::prelude::*;
 
     pub(crate) const TRACE: &str = "00-000000000000000000000000000000ab-00000000000000cd-01";
 
+    fn event_of(time: u64, source: String, key: Option<String>, payload: String) -> OutgoingEvent {
+        let record = EventRecord { time, source, key, payload, trace: TraceParent::parse(TRACE) };
+        OutgoingEvent { id: "o-7-ab".into(), record }
+    }
+
+    /// One event, and its topic.
     pub(crate) fn event() -> (TopicName, OutgoingEvent) {
-        let (source, key) = ("orders of \u{e9}".into(), Some("ke%y".into()));
-        let trace = TraceParent::parse(TRACE);
-        let record = EventRecord { time: 1_795_000_001_500, source, key, payload: "{}".into(), trace };
-        (TopicName::new("orders.placed").unwrap(), OutgoingEvent { id: "o-7-ab".into(), record })
+        let event = event_of(1_795_000_001_500, "orders of \u{e9}".into(), Some("ke%y".into()), "{}".into());
+        (TopicName::new("orders.placed").unwrap(), event)
+    }
+
+    /// Any event.
+    pub(crate) fn events() -> impl Strategy<Value = OutgoingEvent> {
+        let key = proptest::option::of("(?s).{0,60}");
+        (0..4_000_000_000_000_u64, ".{1,40}", key, ".{0,100}")
+            .prop_map(|(time, source, key, payload)| event_of(time, source, key, payload))
     }
 
     /// What is expected of headers.

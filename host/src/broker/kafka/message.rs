@@ -63,7 +63,6 @@ pub(super) fn stored(offset: u64, record: LogRecord) -> Option<StoredEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::TraceParent;
     use crate::broker::envelope::sample;
     use crate::broker::kafka::records::{ProducerTurn, encode};
     use crate::events::{EventRecord, longest};
@@ -76,15 +75,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_event_reads_as_it_was_written(
-            time in 0..4_000_000_000_000_u64,
-            source in ".{1,40}",
-            key in proptest::option::of("(?s).{0,60}"),
-            payload in ".{0,100}",
-        ) {
-            let trace = TraceParent::parse("00-000000000000000000000000000000ab-00000000000000cd-01");
-            let event = EventRecord { time, source, key, payload, trace };
-            let event = OutgoingEvent { id: "o-7-ab".into(), record: event };
+        fn an_event_reads_as_it_was_written(event in sample::events()) {
             let written = record(&TopicName::new("orders.placed").unwrap(), &event);
             let turn = ProducerTurn { id: 1, epoch: 0, sequence: 0 };
             prop_assert!(encode(std::slice::from_ref(&written), turn).len() <= size(&written) + 61);

@@ -75,7 +75,6 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::TraceParent;
     use crate::broker::envelope::sample;
     use crate::events::{EventRecord, longest};
     use proptest::prelude::*;
@@ -97,15 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_event_reads_as_it_was_written(
-            time in 0..4_000_000_000_000_u64,
-            source in ".{1,40}",
-            key in proptest::option::of("(?s).{0,60}"),
-            payload in ".{0,100}",
-        ) {
-            let trace = TraceParent::parse("00-000000000000000000000000000000ab-00000000000000cd-01");
-            let record = EventRecord { time, source, key, payload, trace };
-            let event = OutgoingEvent { id: "o-7-ab".into(), record };
+        fn an_event_reads_as_it_was_written(event in sample::events()) {
             let written = properties(&TopicName::new("orders.placed").unwrap(), &event);
             let read = seen(&delivered(written, Some(6), event.record.payload.as_bytes())).unwrap();
             prop_assert_eq!((read.number, read.id.as_deref()), (7, Some("o-7-ab")));
