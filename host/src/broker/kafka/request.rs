@@ -237,17 +237,26 @@ pub(super) fn epoch(answer: &[u8], what: &str) -> Result<(i64, i16), BrokerError
     Ok((reader.i64()?, reader.i16()?))
 }
 
+/// What is answered for each partition, which `one` reads.
+fn of_partitions<'a, T>(
+    reader: &mut WireReader<'a>,
+    mut one: impl FnMut(&mut WireReader<'a>) -> Result<T, BrokerError>,
+) -> Result<Vec<T>, BrokerError> {
+    let topics = reader.items(|topic| {
+        topic.text()?;
+        topic.items(&mut one)
+    })?;
+    Ok(topics.into_iter().flatten().collect())
+}
+
 /// The offset of a batch's first record.
 pub(super) fn produced(answer: &[u8], what: &str) -> Result<u64, BrokerError> {
-    let offset = WireReader::new(answer).items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, error, offset, _) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
-            check(error, what)?;
-            Ok(offset)
-        })
+    let offsets = of_partitions(&mut WireReader::new(answer), |one| {
+        let (_, error, offset, _) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+        check(error, what)?;
+        Ok(offset)
     })?;
-    offset_of(offset.into_iter().flatten().next())
+    offset_of(offsets.into_iter().next())
 }
 
 /// What a fetch has brought.
@@ -264,45 +273,35 @@ pub(super) struct Fetched {
 pub(super) fn fetched(answer: &[u8], isolation: ReadIsolation) -> Result<Fetched, BrokerError> {
     let mut reader = WireReader::new(answer);
     reader.i32()?;
-    let partitions = reader.items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, error, end, stable) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
-            let end = if isolation == ReadIsolation::Committed && stable >= 0 { stable } else { end };
-            let aborted = one.items(|one| Ok((one.i64()?, one.i64()?)))?;
-            let batches = one.run()?.to_vec();
-            Ok(Fetched { error, end: u64::try_from(end).unwrap_or(0), aborted, batches })
-        })
+    let partitions = of_partitions(&mut reader, |one| {
+        let (_, error, end, stable) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+        let end = if isolation == ReadIsolation::Committed && stable >= 0 { stable } else { end };
+        let aborted = one.items(|one| Ok((one.i64()?, one.i64()?)))?;
+        let batches = one.run()?.to_vec();
+        Ok(Fetched { error, end: u64::try_from(end).unwrap_or(0), aborted, batches })
     })?;
-    let found = partitions.into_iter().flatten().next();
-    found.ok_or_else(|| BrokerError::Unread("no partition was answered for".to_owned()))
+    partitions.into_iter().next().ok_or_else(|| BrokerError::Unread("no partition was answered for".to_owned()))
 }
 
 /// An offset that was asked for.
 pub(super) fn listed(answer: &[u8], what: &str) -> Result<u64, BrokerError> {
     let mut reader = WireReader::new(answer);
     reader.i32()?;
-    let offsets = reader.items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, error, _, offset) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
-            check(error, what)?;
-            Ok(offset)
-        })
+    let offsets = of_partitions(&mut reader, |one| {
+        let (_, error, _, offset) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+        check(error, what)?;
+        Ok(offset)
     })?;
-    offset_of(offsets.into_iter().flatten().next())
+    offset_of(offsets.into_iter().next())
 }
 
 /// Looks whether records were deleted.
 pub(super) fn deleted(answer: &[u8], what: &str) -> Result<(), BrokerError> {
     let mut reader = WireReader::new(answer);
     reader.i32()?;
-    reader.items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, _, error) = (one.i32()?, one.i64()?, one.i16()?);
-            check(error, what)
-        })
+    of_partitions(&mut reader, |one| {
+        let (_, _, error) = (one.i32()?, one.i64()?, one.i16()?);
+        check(error, what)
     })?;
     Ok(())
 }
