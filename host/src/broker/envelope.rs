@@ -89,6 +89,11 @@ pub(super) fn milliseconds(time: &str) -> Option<u64> {
     u64::try_from(time.parse::<Timestamp>().ok()?.as_millisecond()).ok()
 }
 
+/// The id of a message. An empty one names nothing: all events with it would count as one.
+pub(super) fn id_of(told: Option<&str>) -> Option<String> {
+    told.filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
 /// About how many bytes an event has in a broker that does not say it.
 pub(super) fn size(event: &EventRecord) -> u64 {
     (HEADERS + event.payload.len() + event.key.as_ref().map_or(0, String::len)) as u64

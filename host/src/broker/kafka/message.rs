@@ -53,8 +53,7 @@ pub(super) fn stored(offset: u64, record: LogRecord) -> Option<StoredEvent> {
     if record.header(MARK).is_some() {
         return None;
     }
-    // An empty one names nothing: all events with it would count as one.
-    let id = record.read(EventAttribute::Id).filter(|id| !id.is_empty()).map(Cow::into_owned);
+    let id = envelope::id_of(record.read(EventAttribute::Id).as_deref());
     let event = record.open(&record.value, || u64::try_from(record.time).unwrap_or(0));
     let bytes = envelope::size(&event);
     Some(StoredEvent { number: offset.saturating_add(1), id, record: event, bytes })

@@ -2,7 +2,7 @@
 //! section 3.1.3.2.
 
 use crate::broker::broker_log::{OutgoingEvent, StoredEvent};
-use crate::broker::envelope::{Envelope, EventAttribute, milliseconds};
+use crate::broker::envelope::{Envelope, EventAttribute, id_of, milliseconds};
 use crate::events::TopicName;
 use async_nats::{HeaderMap, Message};
 use std::borrow::Cow;
@@ -43,7 +43,7 @@ pub(super) fn stored(message: &Message) -> Option<StoredEvent> {
     let header = |name: &str| headers.get(name).map(|value| value.as_str().trim());
     let number = header("Nats-Sequence")?.parse().ok()?;
     let record = headers.open(&message.payload, || header("Nats-Time-Stamp").and_then(milliseconds).unwrap_or(0));
-    Some(StoredEvent { number, id: header(ID).map(str::to_owned), record, bytes: message.length as u64 })
+    Some(StoredEvent { number, id: id_of(header(ID)), record, bytes: message.length as u64 })
 }
 
 /// Writes every byte that is not a visible ASCII character, and `"` and `%`, as `%XX`.
@@ -120,6 +120,15 @@ mod tests {
         };
         assert_eq!((read.id, read.record), (None, record));
         assert_eq!(decode("%41%zz%4%+1%"), "A%zz%4%+1%");
+    }
+
+    #[test]
+    fn an_empty_id_is_none() {
+        for empty in ["", " "] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ID, empty);
+            assert_eq!(stored(&message(headers, "{}")).unwrap().id, None, "{empty:?}");
+        }
     }
 
     #[test]

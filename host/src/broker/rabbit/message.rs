@@ -3,11 +3,11 @@
 
 use super::recent_events::SeenMessage;
 use crate::broker::broker_log::{OutgoingEvent, StoredEvent};
-use crate::broker::envelope::{Envelope, EventAttribute, size};
+use crate::broker::envelope::{Envelope, EventAttribute, id_of, size};
 use crate::events::TopicName;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -54,8 +54,7 @@ pub(super) fn seen(delivery: &Delivery) -> Option<SeenMessage> {
         AMQPValue::LongLongInt(offset) => u64::try_from(*offset).ok()?.checked_add(1)?,
         _ => return None,
     };
-    // An empty one names nothing: all events with it would count as one.
-    let id = properties.message_id().as_ref().map(|id| id.as_str().to_owned()).filter(|id| !id.is_empty());
+    let id = id_of(properties.message_id().as_ref().map(ShortString::as_str));
     if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == MARK) {
         return Some(SeenMessage { number, id, event: None });
     }
