@@ -7,7 +7,7 @@
 # whole (10201), where a single message that is known is acknowledged as a duplicate.
 # One would have guessed: a setting that a server does not know is refused, and a batch that is known is a duplicate.
 # Source: run here; ADR-50 of nats-io/nats-architecture-and-design.
-# Atoll: `host/src/broker/topic_stream.rs` compares the echoed settings, and falls back to one message after the other.
+# Atoll: `host/src/broker/nats/topic_stream.rs` compares the echoed settings, and falls back to one message after the other.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,7 +6,7 @@
 # has reached the end gets nothing, without a word. A misspelt argument (`x-stream-ofset`) is accepted.
 # One would have guessed: what is confirmed is counted, as for every other kind of queue.
 # Source: run here; "Streams" of RabbitMQ's guides tells of no other way.
-# Atoll: `host/src/broker/rabbit_stream.rs` writes a message of its own, the mark, and reads until it comes.
+# Atoll: `host/src/broker/rabbit/stream.rs` writes a message of its own, the mark, and reads until it comes.
 set -euo pipefail
 server=/usr/lib/rabbitmq/bin/rabbitmq-server
 [ -x "$server" ] || { echo "rabbitmq-server is missing: apt-get install rabbitmq-server"; exit 1; }

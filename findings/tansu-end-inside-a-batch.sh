@@ -7,7 +7,7 @@
 # consumer reads none: the server answers each such `Fetch` without a word about the partition.
 # One would have guessed: the end is the offset of the next record, and no wait means that what is there comes at once.
 # Source: run here.
-# Atoll: `host/src/broker/kafka_log.rs` looks into the last batch for the end, and lets a server wait for 10 ms.
+# Atoll: `host/src/broker/kafka/log.rs` looks into the last batch for the end, and lets a server wait for 10 ms.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'kill "$server" 2> /dev/null || true; rm -rf "$work"' EXIT

@@ -401,8 +401,13 @@ impl Http {
 
     /// Sends `body` as JSON.
     pub async fn json(&self, method: Method, url: &str, body: &Value) -> Answer {
+        self.try_json(method, url, body).await.unwrap()
+    }
+
+    /// As [`Http::json`], to a server that may be gone.
+    pub async fn try_json(&self, method: Method, url: &str, body: &Value) -> Result<Answer, String> {
         let request = http::Request::builder().method(method).uri(url).header("content-type", "application/json");
-        self.try_send(request.body(Full::from(body.to_string())).unwrap()).await.unwrap()
+        self.try_send(request.body(Full::from(body.to_string())).unwrap()).await
     }
 }
 

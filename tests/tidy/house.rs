@@ -52,7 +52,7 @@ const CLOSED_DOORS: [(&str, &[&str], &str); 2] = [
 
 /// The wings of each room that has folders, from the top: a wing imports only from wings on levels below its own.
 /// A file beside the room's `mod.rs` is a wing by itself; `mod.rs` stands above them all.
-const WINGS: [(&str, Levels<'static>); 8] = [
+const WINGS: [(&str, Levels<'static>); 9] = [
     (
         "app",
         &[
@@ -82,6 +82,15 @@ const WINGS: [(&str, Levels<'static>); 8] = [
             &["batch_plan", "bucket_lines"],
             &["transaction"],
             &["error", "fair_queue", "remote_settings", "state_key"],
+        ],
+    ),
+    (
+        "broker",
+        &[
+            &["kafka", "nats", "rabbit"],
+            &["envelope"],
+            &["broker_log", "request_time", "secure_socket"],
+            &["error", "settings"],
         ],
     ),
     ("contract", &[&["compat", "openapi"], &["compact", "http_binding"], &["json"], &["wit"]]),

@@ -14,44 +14,26 @@
 //! Never: knows who is called, keeps anything on this disk, waits without a bound.
 //!
 //! Within the room: [`BrokerLog`] is what a broker must do for a topic; another broker is another implementation of it
-//! and of [`Broker`]. [`JetStream`] does it with NATS (`jet_stream`, `topic_stream`, `stream_config`, `message`),
-//! [`RabbitMq`] with streams over AMQP 0.9.1 (`rabbit_…`, `stream_tail`, `recent_events`), [`KafkaCluster`] with the
-//! Kafka protocol, whose messages are written here (`kafka_…`).
+//! and of [`Broker`], in a wing of its own: `nats` has [`JetStream`], `rabbit` has [`RabbitMq`], `kafka` has
+//! [`KafkaCluster`]. `envelope` says which headers an event has, in all of them.
 //!
 //! Tests: of the messages beside them, and with real servers in `tests/it/topics`.
 
 mod broker_log;
+mod envelope;
 mod error;
-mod jet_stream;
-mod kafka_cluster;
-mod kafka_connection;
-mod kafka_error;
-mod kafka_log;
-mod kafka_message;
-mod kafka_records;
-mod kafka_request;
-mod kafka_settings;
-mod kafka_topic;
-mod kafka_wire;
-mod message;
-mod rabbit_link;
-mod rabbit_message;
-mod rabbit_mq;
-mod rabbit_socket;
-mod rabbit_stream;
-mod recent_events;
+mod kafka;
+mod nats;
+mod rabbit;
 mod request_time;
 mod secure_socket;
 mod settings;
-mod stream_config;
-mod stream_tail;
-mod topic_stream;
 
 pub use broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
 pub use error::BrokerError;
-pub use jet_stream::{JetStream, LinkPace};
-pub use kafka_cluster::KafkaCluster;
-pub use rabbit_mq::RabbitMq;
+pub use kafka::KafkaCluster;
+pub use nats::{JetStream, LinkPace};
+pub use rabbit::RabbitMq;
 pub use settings::{BrokerKind, BrokerLogin, BrokerSettings, LoginSecret, NatsServers};
 
 /// Connects to the broker of these settings. One that is away is no error: it is tried again and again. Takes some

@@ -1,7 +1,7 @@
 //! A host without a server: alone, and refused where a server will not do.
 
 use super::super::atoll::{Home, Http, ended, eventually};
-use super::super::topics::jet_stream::fake_server;
+use super::super::topics::jet_stream::old_server;
 use super::{MANIFEST, RunningNode, home};
 use http::Method;
 use serde_json::json;
@@ -35,18 +35,7 @@ async fn without_its_nats_a_node_starts_and_serves_alone_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_too_old_is_refused_by_name() {
-    let address = fake_server(|line| {
-        let words: Vec<_> = line.split(' ').collect();
-        match words[..] {
-            ["PING", ..] => Some("PONG\r\n".to_owned()),
-            ["PUB" | "HPUB", "$JS.API.INFO", inbox, ..] => {
-                let body = r#"{"type":"io.nats.jetstream.api.v1.account_info_response","api":{"total":1}}"#;
-                Some(format!("MSG {inbox} 0 {}\r\n{body}\r\n", body.len()))
-            }
-            _ => None,
-        }
-    });
-    let home = home(&address.await);
+    let home = home(&old_server().await);
     home.link_cache();
     let output = ended(home.command(&["run", "atoll.toml"]).env("ATOLL_NODE", "a")).await;
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -2,11 +2,9 @@
 //! end every acknowledged event was handled, and each effect through the handler's own data happened once.
 
 use super::super::atoll::{Home, TIMEOUT};
-use super::{Book, MANIFEST};
-use http::Method;
+use super::{Book, MANIFEST, MODES};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,8 +13,6 @@ const CRASHES: usize = 25;
 const PUBLISHERS: usize = 6;
 /// How long they publish before a crash, in milliseconds.
 const LIFE: std::ops::Range<u64> = 60..400;
-/// What the handlers do: most succeed, some fail or trap first, and some publish.
-const MODES: [&str; 6] = ["", "echo", "trap-after", "twice", "fail-2", "trap-after twice echo"];
 
 /// Publishes entries one after the other until the host is gone. Returns those that were acknowledged, and the one that
 /// was under way at the end.
@@ -28,14 +24,7 @@ async fn publish(
     let mut acknowledged = Vec::new();
     for n in first.. {
         let (id, mode) = (format!("p{publisher}-{n}"), MODES[(n + publisher) % MODES.len()]);
-        let entry = json!({ "id": id, "key": format!("k{publisher}"), "mode": mode });
-        let request = http::Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/put/entries", book.gateway))
-            .header("content-type", "application/json")
-            .body(entry.to_string().into())
-            .unwrap();
-        match book.http.try_send(request).await {
+        match book.try_entry(&id, &format!("k{publisher}"), mode).await {
             Ok(answer) if answer.status.is_success() => acknowledged.push((id, mode)),
             _ => return (acknowledged, Some((id, mode))),
         }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 /// A server that answers what `answer` says to each line that it gets.
-pub async fn fake_server(answer: fn(&str) -> Option<String>) -> String {
+async fn fake_server(answer: fn(&str) -> Option<String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("nats://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -31,21 +31,26 @@ pub async fn fake_server(answer: fn(&str) -> Option<String>) -> String {
     address
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_too_old_is_refused_by_name() {
-    let address = fake_server(|line| {
+/// A server of version 2.10, which knows no levels of its API.
+pub async fn old_server() -> String {
+    let answer = |line: &str| {
         let words: Vec<_> = line.split(' ').collect();
         match words[..] {
             ["PING", ..] => Some("PONG\r\n".to_owned()),
             ["PUB" | "HPUB", "$JS.API.INFO", inbox, ..] => {
-                // 2.10 knows no levels. The client's subscription for answers has the number 0.
+                // The client's subscription for answers has the number 0.
                 let body = r#"{"type":"io.nats.jetstream.api.v1.account_info_response","api":{"total":1}}"#;
                 Some(format!("MSG {inbox} 0 {}\r\n{body}\r\n", body.len()))
             }
             _ => None,
         }
-    });
-    let complaint = refused(&address.await, "", &[]).await;
+    };
+    fake_server(answer).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_too_old_is_refused_by_name() {
+    let complaint = refused(&old_server().await, "", &[]).await;
     assert!(complaint.contains("connecting to the broker of the events"), "{complaint}");
     assert!(complaint.contains("2.10.26 has JetStream API level 0, and Atoll needs level 1"), "{complaint}");
 }

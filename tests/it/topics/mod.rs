@@ -65,6 +65,9 @@ path = "/echoes"
 call = "echoes/get"
 "#;
 
+/// What the handlers do with entries that many publish: most succeed, some fail or trap first, and some publish.
+const MODES: [&str; 6] = ["", "echo", "trap-after", "twice", "fail-2", "trap-after twice echo"];
+
 /// Starts a host with this broker, and further keys of `[events]`, that must not start. Returns what it says.
 async fn refused(broker: &str, keys: &str, variables: &[(&str, &str)]) -> String {
     let home = Home::new(&format!("[events]\nbroker = '{broker}'\n{keys}\n{MANIFEST}"));
@@ -96,6 +99,12 @@ impl Book {
     async fn entry(&self, id: &str, key: &str, mode: &str) {
         let answer = self.put("entries", &json!({ "id": id, "key": key, "mode": mode })).await;
         assert!(answer.status.is_success(), "{answer:?}");
+    }
+
+    /// As [`Book::entry`], at a host that may refuse it or be gone.
+    async fn try_entry(&self, id: &str, key: &str, mode: &str) -> Result<Answer, String> {
+        let entry = json!({ "id": id, "key": key, "mode": mode });
+        self.http.try_json(Method::POST, &format!("{}/put/entries", self.gateway), &entry).await
     }
 
     /// A value of a service's own data; empty if it is absent.

@@ -7,7 +7,7 @@ use super::super::state_server::StateServer;
 use super::kafka_server::KafkaServer;
 use super::nats_server::NatsServer;
 use super::rabbit_server::RabbitServer;
-use super::{Book, MANIFEST};
+use super::{Book, MANIFEST, MODES};
 use http::Method;
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -270,8 +270,6 @@ async fn a_try_that_is_repeated_has_its_effect_once(log: TestedLog) {
     host.stop().await;
 }
 
-/// What the handlers do: most succeed, some fail or trap first, and some publish.
-const MODES: [&str; 6] = ["", "echo", "trap-after", "twice", "fail-2", "trap-after twice echo"];
 /// Publishers at the same time, each with a key of its own.
 const PUBLISHERS: usize = 4;
 /// How many entries of each publisher are acknowledged at least between two troubles, however slow the machine is.
@@ -292,14 +290,7 @@ async fn publish(
     let (mut published, mut taken) = (Published::new(), 0);
     for n in first.. {
         let (id, mode) = (format!("p{publisher}-{n}"), MODES[(n + publisher) % MODES.len()]);
-        let entry = json!({ "id": id, "key": format!("k{publisher}"), "mode": mode });
-        let request = http::Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/put/entries", book.gateway))
-            .header("content-type", "application/json")
-            .body(entry.to_string().into())
-            .unwrap();
-        let answer = book.http.try_send(request).await;
+        let answer = book.try_entry(&id, &format!("k{publisher}"), mode).await;
         let done = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
         published.insert(id, (done, mode));
         taken += usize::from(done);

@@ -1,7 +1,7 @@
 //! The settings of a topic at a server of the Kafka protocol: those that it is created with, and what is wrong with one
 //! that is there already.
 
-use super::error::BrokerError;
+use crate::broker::error::BrokerError;
 use crate::events::longest;
 
 /// What an event has beside its payload at most: its key, its headers and the batch around it.

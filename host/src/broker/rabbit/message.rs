@@ -1,46 +1,42 @@
 //! An event as a message of RabbitMQ. A stream keeps the headers of AMQP 0.9.1 as application properties of AMQP 1.0,
-//! and with these names they are CloudEvents 1.0 in the binary mode of its AMQP binding, section 3.1.
+//! and with these names they are those of CloudEvents' AMQP binding, section 3.1.
 
-use super::broker_log::{OutgoingEvent, StoredEvent};
-use super::message::cut;
 use super::recent_events::SeenMessage;
-use crate::base::TraceParent;
-use crate::events::{EventRecord, TopicName, longest, rfc3339};
-use jiff::Timestamp;
+use crate::broker::broker_log::{OutgoingEvent, StoredEvent};
+use crate::broker::envelope::{Envelope, EventAttribute, id_of, size};
+use crate::events::TopicName;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const PUBLISHER: &str = "cloudEvents:publisher";
-const SOURCE: &str = "cloudEvents:source";
-const KEY: &str = "cloudEvents:partitionkey";
-const TIME: &str = "cloudEvents:time";
-const TRACE: &str = "cloudEvents:traceparent";
+/// What stands before the name of an attribute.
+const PREFIX: &str = "cloudEvents:";
 /// The type of a message that is no event: it tells its sender how far the stream goes.
 const MARK: &str = "atoll.mark";
-/// How much a message has beside its payload and its key, about.
-const ENVELOPE: usize = 300;
+
+impl Envelope for FieldTable {
+    fn write(&mut self, attribute: EventAttribute, value: &str) {
+        // A property of the message says it.
+        if attribute != EventAttribute::ContentType {
+            self.insert(attribute.header(PREFIX).into(), AMQPValue::LongString(value.into()));
+        }
+    }
+
+    fn read(&self, attribute: EventAttribute) -> Option<Cow<'_, str>> {
+        match self.inner().get(&*attribute.header(PREFIX))? {
+            AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes())),
+            AMQPValue::ShortString(text) => Some(text.as_str().into()),
+            _ => None,
+        }
+    }
+}
 
 /// The properties of an event.
 pub(super) fn properties(topic: &TopicName, event: &OutgoingEvent) -> BasicProperties {
-    let EventRecord { time, source, key, trace, .. } = &event.record;
     let mut headers = FieldTable::default();
-    let mut insert = |name: &str, value: &str| {
-        headers.insert(name.into(), AMQPValue::LongString(value.into()));
-    };
-    insert("cloudEvents:specversion", "1.0");
-    insert("cloudEvents:id", &event.id);
-    insert(SOURCE, &format!("/topics/{topic}"));
-    insert("cloudEvents:type", topic.as_str());
-    insert(TIME, &rfc3339(*time));
-    insert(PUBLISHER, source);
-    if let Some(key) = key {
-        insert(KEY, key);
-    }
-    if let Some(trace) = trace {
-        insert(TRACE, &trace.to_string());
-    }
+    headers.seal(topic, event);
     let properties = BasicProperties::default().with_message_id(event.id.as_str().into()).with_headers(headers);
     properties.with_content_type("application/json".into()).with_delivery_mode(2)
 }
@@ -50,40 +46,24 @@ pub(super) fn mark(id: &str) -> BasicProperties {
     BasicProperties::default().with_message_id(id.into()).with_type(MARK.into()).with_delivery_mode(2)
 }
 
-/// What a stream has delivered; `None` if it has no number. A message that somebody else published may have any
-/// payload: whoever handles it finds out.
+/// What a stream has delivered; `None` if it has no number.
 pub(super) fn seen(delivery: &Delivery) -> Option<SeenMessage> {
     let properties = &delivery.properties;
-    let headers = properties.headers().as_ref()?.inner();
-    let number = match headers.get("x-stream-offset")? {
+    let headers = properties.headers().as_ref()?;
+    let number = match headers.inner().get("x-stream-offset")? {
         AMQPValue::LongLongInt(offset) => u64::try_from(*offset).ok()?.checked_add(1)?,
         _ => return None,
     };
-    // An empty one names nothing: all events with it would count as one.
-    let id = properties.message_id().as_ref().map(|id| id.as_str().to_owned()).filter(|id| !id.is_empty());
+    let id = id_of(properties.message_id().as_ref().map(ShortString::as_str));
     if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == MARK) {
         return Some(SeenMessage { number, id, event: None });
     }
-    let header = |name: &str| match headers.get(name)? {
-        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
-        AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
-        _ => None,
-    };
-    let told = || u64::try_from(header(TIME)?.parse::<Timestamp>().ok()?.as_millisecond()).ok();
     // The property has seconds.
     let sent = || properties.timestamp().as_ref().map(|seconds| seconds.saturating_mul(1000));
-    let payload = String::from_utf8_lossy(&delivery.data).into_owned();
-    let source = header(PUBLISHER).or_else(|| header(SOURCE)).unwrap_or_else(|| "outside".to_owned());
-    let record = EventRecord {
-        // Without any it is as new as it is to this host: an alarm on its age would be false.
-        time: told().or_else(sent).unwrap_or_else(now),
-        source: cut(source, longest::SOURCE),
-        key: header(KEY).map(|key| cut(key, longest::KEY)),
-        trace: header(TRACE).as_deref().and_then(TraceParent::parse),
-        payload,
-    };
-    let bytes = ENVELOPE + record.payload.len() + record.key.as_ref().map_or(0, String::len);
-    Some(SeenMessage { number, id: id.clone(), event: Some(StoredEvent { number, id, record, bytes: bytes as u64 }) })
+    // Without any it is as new as it is to this host: an alarm on its age would be false.
+    let record = headers.open(&delivery.data, || sent().unwrap_or_else(now));
+    let bytes = size(&record);
+    Some(SeenMessage { number, id: id.clone(), event: Some(StoredEvent { number, id, record, bytes }) })
 }
 
 fn now() -> u64 {
@@ -94,7 +74,13 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::envelope::sample;
+    use crate::events::{EventRecord, longest};
     use proptest::prelude::*;
+
+    const KEY: &str = "cloudEvents:partitionkey";
+    const TIME: &str = "cloudEvents:time";
+    const TRACE: &str = "cloudEvents:traceparent";
 
     /// What comes of a message in a stream: the broker adds its number.
     fn delivered(properties: BasicProperties, offset: Option<i64>, payload: &[u8]) -> Delivery {
@@ -109,15 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_event_reads_as_it_was_written(
-            time in 0..4_000_000_000_000_u64,
-            source in ".{1,40}",
-            key in proptest::option::of("(?s).{0,60}"),
-            payload in ".{0,100}",
-        ) {
-            let trace = TraceParent::parse("00-000000000000000000000000000000ab-00000000000000cd-01");
-            let record = EventRecord { time, source, key, payload, trace };
-            let event = OutgoingEvent { id: "o-7-ab".into(), record };
+        fn an_event_reads_as_it_was_written(event in sample::events()) {
             let written = properties(&TopicName::new("orders.placed").unwrap(), &event);
             let read = seen(&delivered(written, Some(6), event.record.payload.as_bytes())).unwrap();
             prop_assert_eq!((read.number, read.id.as_deref()), (7, Some("o-7-ab")));
@@ -152,5 +130,32 @@ mod tests {
         assert_eq!(seen(&delivered(BasicProperties::default(), None, b"{}")), None);
         let unnamed = seen(&delivered(BasicProperties::default().with_message_id("".into()), Some(4), b"{}")).unwrap();
         assert_eq!((unnamed.id, unnamed.event.unwrap().id), (None, None), "an empty id is none");
+    }
+
+    #[test]
+    fn an_event_has_the_properties_of_the_binding() {
+        let (topic, event) = sample::event();
+        let properties = properties(&topic, &event);
+        let text = |value: &AMQPValue| match value {
+            AMQPValue::LongString(text) => text.to_string(),
+            other => format!("{other:?}"),
+        };
+        let headers = properties.headers().as_ref().unwrap().inner();
+        let found: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let expected = [
+            ("cloudEvents:id", "o-7-ab"),
+            ("cloudEvents:partitionkey", "ke%y"),
+            ("cloudEvents:publisher", "orders of \u{e9}"),
+            ("cloudEvents:source", "/topics/orders.placed"),
+            ("cloudEvents:specversion", "1.0"),
+            ("cloudEvents:time", "2026-11-18T11:06:41.500Z"),
+            ("cloudEvents:traceparent", sample::TRACE),
+            ("cloudEvents:type", "orders.placed"),
+        ];
+        assert_eq!(found, sample::texts(expected));
+        let told = [properties.message_id(), properties.content_type(), properties.kind()];
+        let told = told.map(|property| property.as_ref().map(|text| text.as_str().to_owned()));
+        assert_eq!(told, [Some("o-7-ab".to_owned()), Some("application/json".to_owned()), None]);
+        assert_eq!(*properties.delivery_mode(), Some(2));
     }
 }

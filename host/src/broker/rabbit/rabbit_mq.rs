@@ -1,10 +1,10 @@
 //! The connections to RabbitMQ.
 
-use super::broker_log::{Broker, BrokerLog};
-use super::error::BrokerError;
-use super::rabbit_link::RabbitLink;
-use super::rabbit_stream::RabbitStream;
-use super::settings::BrokerSettings;
+use super::link::RabbitLink;
+use super::stream::RabbitStream;
+use crate::broker::broker_log::{Broker, BrokerLog};
+use crate::broker::error::BrokerError;
+use crate::broker::settings::BrokerSettings;
 use crate::events::TopicName;
 use std::sync::Arc;
 

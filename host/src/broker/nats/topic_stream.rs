@@ -4,11 +4,11 @@
 //! acknowledged after a wait, and later events of the same key before it: a crash of the host would break the order.
 //! How far a subscription is, its notes on this disk say, in the same commits as the effects of its handlers.
 
-use super::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
-use super::error::BrokerError;
 use super::jet_stream::JetStream;
-use super::request_time::{LONGEST, no_answer};
 use super::{message, stream_config};
+use crate::broker::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
+use crate::broker::error::BrokerError;
+use crate::broker::request_time::{LONGEST, no_answer};
 use crate::events::TopicName;
 use async_nats::Subscriber;
 use bytes::Bytes;

@@ -1,10 +1,10 @@
 //! The requests of the Kafka protocol that this host makes, each in one version: those that servers of 2.5 and of 4.x
 //! both know. What they answer is read here, too.
 
-use super::error::BrokerError;
-use super::kafka_error::check;
-use super::kafka_records::AbortedTransactions;
-use super::kafka_wire::{WireReader, WireWriter};
+use super::error::check;
+use super::records::AbortedTransactions;
+use super::wire::{WireReader, WireWriter};
+use crate::broker::error::BrokerError;
 use std::time::Duration;
 
 /// How long a server may take for an append or a change, in milliseconds: less than this host waits.
@@ -214,7 +214,7 @@ pub(super) fn described(answer: &[u8], what: &str) -> Result<Vec<(String, String
         Ok((error, text, settings))
     })?;
     let Some((error, text, settings)) = topics.into_iter().next() else { return Ok(Vec::new()) };
-    if error == 0 { Ok(settings) } else { Err(super::kafka_error::told(error, what, text)) }
+    if error == 0 { Ok(settings) } else { Err(super::error::told(error, what, text)) }
 }
 
 /// Where the coordinator is.
@@ -223,7 +223,7 @@ pub(super) fn coordinator(answer: &[u8], what: &str) -> Result<String, BrokerErr
     reader.i32()?;
     let (error, text, _) = (reader.i16()?, reader.text()?, reader.i32()?);
     if error != 0 {
-        return Err(super::kafka_error::told(error, what, text));
+        return Err(super::error::told(error, what, text));
     }
     let (host, port) = (reader.text()?.unwrap_or_default(), reader.i32()?);
     Ok(authority(&host, port))
@@ -237,17 +237,26 @@ pub(super) fn epoch(answer: &[u8], what: &str) -> Result<(i64, i16), BrokerError
     Ok((reader.i64()?, reader.i16()?))
 }
 
+/// What is answered for each partition, which `one` reads.
+fn of_partitions<'a, T>(
+    reader: &mut WireReader<'a>,
+    mut one: impl FnMut(&mut WireReader<'a>) -> Result<T, BrokerError>,
+) -> Result<Vec<T>, BrokerError> {
+    let topics = reader.items(|topic| {
+        topic.text()?;
+        topic.items(&mut one)
+    })?;
+    Ok(topics.into_iter().flatten().collect())
+}
+
 /// The offset of a batch's first record.
 pub(super) fn produced(answer: &[u8], what: &str) -> Result<u64, BrokerError> {
-    let offset = WireReader::new(answer).items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, error, offset, _) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
-            check(error, what)?;
-            Ok(offset)
-        })
+    let offsets = of_partitions(&mut WireReader::new(answer), |one| {
+        let (_, error, offset, _) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+        check(error, what)?;
+        Ok(offset)
     })?;
-    offset_of(offset.into_iter().flatten().next())
+    offset_of(offsets.into_iter().next())
 }
 
 /// What a fetch has brought.
@@ -264,45 +273,35 @@ pub(super) struct Fetched {
 pub(super) fn fetched(answer: &[u8], isolation: ReadIsolation) -> Result<Fetched, BrokerError> {
     let mut reader = WireReader::new(answer);
     reader.i32()?;
-    let partitions = reader.items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, error, end, stable) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
-            let end = if isolation == ReadIsolation::Committed && stable >= 0 { stable } else { end };
-            let aborted = one.items(|one| Ok((one.i64()?, one.i64()?)))?;
-            let batches = one.run()?.to_vec();
-            Ok(Fetched { error, end: u64::try_from(end).unwrap_or(0), aborted, batches })
-        })
+    let partitions = of_partitions(&mut reader, |one| {
+        let (_, error, end, stable) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+        let end = if isolation == ReadIsolation::Committed && stable >= 0 { stable } else { end };
+        let aborted = one.items(|one| Ok((one.i64()?, one.i64()?)))?;
+        let batches = one.run()?.to_vec();
+        Ok(Fetched { error, end: u64::try_from(end).unwrap_or(0), aborted, batches })
     })?;
-    let found = partitions.into_iter().flatten().next();
-    found.ok_or_else(|| BrokerError::Unread("no partition was answered for".to_owned()))
+    partitions.into_iter().next().ok_or_else(|| BrokerError::Unread("no partition was answered for".to_owned()))
 }
 
 /// An offset that was asked for.
 pub(super) fn listed(answer: &[u8], what: &str) -> Result<u64, BrokerError> {
     let mut reader = WireReader::new(answer);
     reader.i32()?;
-    let offsets = reader.items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, error, _, offset) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
-            check(error, what)?;
-            Ok(offset)
-        })
+    let offsets = of_partitions(&mut reader, |one| {
+        let (_, error, _, offset) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+        check(error, what)?;
+        Ok(offset)
     })?;
-    offset_of(offsets.into_iter().flatten().next())
+    offset_of(offsets.into_iter().next())
 }
 
 /// Looks whether records were deleted.
 pub(super) fn deleted(answer: &[u8], what: &str) -> Result<(), BrokerError> {
     let mut reader = WireReader::new(answer);
     reader.i32()?;
-    reader.items(|one| {
-        one.text()?;
-        one.items(|one| {
-            let (_, _, error) = (one.i32()?, one.i64()?, one.i16()?);
-            check(error, what)
-        })
+    of_partitions(&mut reader, |one| {
+        let (_, _, error) = (one.i32()?, one.i64()?, one.i16()?);
+        check(error, what)
     })?;
     Ok(())
 }
@@ -316,7 +315,7 @@ pub(super) fn shaken(answer: &[u8]) -> Result<(), BrokerError> {
 pub(super) fn authenticated(answer: &[u8]) -> Result<(), BrokerError> {
     let mut reader = WireReader::new(answer);
     let (error, text) = (reader.i16()?, reader.text()?);
-    if error == 0 { Ok(()) } else { Err(super::kafka_error::told(error, "the login", text)) }
+    if error == 0 { Ok(()) } else { Err(super::error::told(error, "the login", text)) }
 }
 
 fn offset_of(offset: Option<i64>) -> Result<u64, BrokerError> {

@@ -1,11 +1,11 @@
 //! The servers of a cluster that speaks the Kafka protocol: who leads what, and the connections to them.
 
-use super::error::BrokerError;
-use super::kafka_connection::KafkaConnection;
-use super::kafka_request::{self, KafkaRequest, PRODUCE, TopicPlace};
-use super::request_time::{LONGEST, pause};
-use super::secure_socket::client_tls;
-use super::settings::BrokerSettings;
+use super::connection::KafkaConnection;
+use super::request::{self, KafkaRequest, PRODUCE, TopicPlace};
+use crate::broker::error::BrokerError;
+use crate::broker::request_time::{LONGEST, pause};
+use crate::broker::secure_socket::client_tls;
+use crate::broker::settings::BrokerSettings;
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,7 +74,7 @@ impl KafkaCluster {
 
     /// What the cluster says of a topic.
     pub(super) async fn place_of(&self, topic: &str) -> Result<TopicPlace, BrokerError> {
-        kafka_request::place(&self.ask_any(&KafkaRequest::metadata(topic)).await?)
+        request::place(&self.ask_any(&KafkaRequest::metadata(topic)).await?)
     }
 
     /// Asks this server. After an error of an append nobody knows whether it has arrived.

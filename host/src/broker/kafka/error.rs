@@ -1,6 +1,6 @@
 //! What the numbers of errors mean that servers of the Kafka protocol answer.
 
-use super::error::BrokerError;
+use crate::broker::error::BrokerError;
 
 pub(super) const OFFSET_OUT_OF_RANGE: i16 = 1;
 pub(super) const UNKNOWN_TOPIC: i16 = 3;

@@ -6,13 +6,13 @@
 //!   lets no other channel have it before the earlier one is gone, and all that came by it is done.
 //! - After the lock was taken a *mark* is written. Whoever has read up to it has seen all that was sent earlier.
 
-use super::broker_log::{BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
-use super::error::BrokerError;
-use super::rabbit_link::{RabbitConnection, RabbitLink, told};
-use super::rabbit_message;
+use super::link::{RabbitConnection, RabbitLink, told};
+use super::message;
 use super::recent_events::SeenMessage;
-use super::request_time::{LONGEST, no_answer};
 use super::stream_tail::{AHEAD, StreamTail, acknowledge, consume, no_offset};
+use crate::broker::broker_log::{BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
+use crate::broker::error::BrokerError;
+use crate::broker::request_time::{LONGEST, no_answer};
 use crate::events::{TopicName, longest};
 use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -157,7 +157,7 @@ impl RabbitStream {
         }
         *agreed = None;
         let id = format!("atoll-{:032x}", rand::random::<u128>());
-        self.send(&writer, [(rabbit_message::mark(&id), &[][..])]).await?;
+        self.send(&writer, [(message::mark(&id), &[][..])]).await?;
         let number = self.number_of(&tail, &id).await?;
         let reach = tail.reach();
         if reach.last_event == 0 {
@@ -210,7 +210,7 @@ impl RabbitStream {
             return Err(BrokerError::Unread("nothing was to be appended".to_owned()));
         };
         let (writer, tail) = (self.writer().await?, self.tail().await?);
-        let message = |event| (rabbit_message::properties(&self.topic, event), event.record.payload.as_bytes());
+        let message = |event| (message::properties(&self.topic, event), event.record.payload.as_bytes());
         self.send(&writer, events.iter().map(message)).await?;
         self.number_of(&tail, &last.id).await
     }
@@ -239,7 +239,7 @@ impl RabbitStream {
                 return Err(BrokerError::Away("the server has ended the reading of a stream".to_owned()));
             };
             let delivery = delivery.map_err(|error| told(&error))?;
-            let first = rabbit_message::seen(&delivery).ok_or_else(no_offset)?;
+            let first = message::seen(&delivery).ok_or_else(no_offset)?;
             let _ = channel.close(200, "".into()).await;
             Ok(first.number)
         };
@@ -284,7 +284,7 @@ impl RabbitStream {
             let (mut bytes, mut came, mut longest) = (0, 0, 0);
             while let Some(delivery) = messages.next().await {
                 let delivery = delivery.map_err(|error| told(&error))?;
-                let SeenMessage { number, event, .. } = rabbit_message::seen(&delivery).ok_or_else(no_offset)?;
+                let SeenMessage { number, event, .. } = message::seen(&delivery).ok_or_else(no_offset)?;
                 came += 1;
                 longest = longest.max(delivery.data.len() as u64);
                 if let Some(event) = event.filter(|_| number > after && number <= until) {

@@ -1,6 +1,6 @@
 //! The stream of a topic: its name, its settings, and what is wrong with one that is there already.
 
-use super::error::BrokerError;
+use crate::broker::error::BrokerError;
 use crate::events::TopicName;
 use serde_json::{Value, json};
 

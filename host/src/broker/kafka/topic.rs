@@ -6,14 +6,14 @@
 //! another one with the same database, and what has arrived stands before the mark: it is looked for there before
 //! anything is sent again. No transaction is ever begun.
 
-use super::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
-use super::error::BrokerError;
-use super::kafka_cluster::KafkaCluster;
-use super::kafka_log::{KafkaLog, PreparedTopic, events};
-use super::kafka_message;
-use super::kafka_records::{LogRecord, ProducerTurn, encode};
-use super::kafka_request::{self, KafkaRequest, ReadIsolation};
-use super::request_time::{LONGEST, pause};
+use super::cluster::KafkaCluster;
+use super::log::{KafkaLog, PreparedTopic, events};
+use super::message;
+use super::records::{LogRecord, ProducerTurn, encode};
+use super::request::{self, KafkaRequest, ReadIsolation};
+use crate::broker::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
+use crate::broker::error::BrokerError;
+use crate::broker::request_time::{LONGEST, pause};
 use crate::events::TopicName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,7 +74,7 @@ impl KafkaTopic {
             None => self.new_turn(&prepared, outgoing).await?,
         };
         let left = outgoing.iter().filter(|event| !arrived.contains_key(event.id.as_str()));
-        let records: Vec<_> = left.map(|event| kafka_message::record(&self.topic, event)).collect();
+        let records: Vec<_> = left.map(|event| message::record(&self.topic, event)).collect();
         let mut last = arrived.values().copied().max().unwrap_or(0);
         for batch in batches(&records, prepared.batch) {
             last = self.send(&prepared, batch, &mut turn).await?;
@@ -94,7 +94,7 @@ impl KafkaTopic {
     ) -> Result<u64, BrokerError> {
         let request = KafkaRequest::produce(&self.log.name, &encode(batch, *turn));
         let answer = self.log.cluster.ask(&prepared.leader, &request).await?;
-        let first = kafka_request::produced(&answer, &self.log.what())?;
+        let first = request::produced(&answer, &self.log.what())?;
         turn.sequence += i32::try_from(batch.len()).unwrap_or(i32::MAX / 2);
         Ok(first + batch.len() as u64)
     }
@@ -109,12 +109,12 @@ impl KafkaTopic {
         let mut offset = certain.ok_or_else(|| BrokerError::Away("nobody has looked at the log yet".to_owned()))?;
         let (cluster, what) = (&self.log.cluster, format!("the transactional id `{}`", self.writer));
         let answer = cluster.ask_any(&KafkaRequest::find_coordinator(&self.writer)).await?;
-        let coordinator = kafka_request::coordinator(&answer, &what)?;
+        let coordinator = request::coordinator(&answer, &what)?;
         let answer = cluster.ask(&coordinator, &KafkaRequest::new_epoch(&self.writer)).await?;
-        let (id, epoch) = kafka_request::epoch(&answer, &what)?;
+        let (id, epoch) = request::epoch(&answer, &what)?;
         let mut turn = ProducerTurn { id, epoch, sequence: 0 };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mark = kafka_message::mark(&self.writer, u64::try_from(now.as_millis()).unwrap_or(0));
+        let mark = message::mark(&self.writer, u64::try_from(now.as_millis()).unwrap_or(0));
         let mark = self.send(prepared, &[mark], &mut turn).await?;
         let ids: BTreeSet<_> = outgoing.iter().map(|event| event.id.as_str()).collect();
         let mut arrived = BTreeMap::new();
@@ -158,7 +158,7 @@ fn batches(records: &[LogRecord], most: usize) -> Vec<&[LogRecord]> {
     const HEAD: usize = 61;
     let (mut parts, mut begin, mut bytes) = (Vec::new(), 0, HEAD);
     for (n, record) in records.iter().enumerate() {
-        let size = kafka_message::size(record);
+        let size = message::size(record);
         if n > begin && bytes + size > most {
             parts.push(&records[begin..n]);
             (begin, bytes) = (n, HEAD);
@@ -237,7 +237,7 @@ impl BrokerLog for KafkaTopic {
             let dropped = async {
                 let leader = self.log.prepare().await?.leader;
                 let request = KafkaRequest::delete_records(&self.log.name, number);
-                kafka_request::deleted(&self.log.cluster.ask(&leader, &request).await?, &self.log.what())
+                request::deleted(&self.log.cluster.ask(&leader, &request).await?, &self.log.what())
             };
             self.log.watched(dropped.await).await
         })

@@ -1,66 +1,49 @@
-//! An event as a message of NATS: CloudEvents 1.0 in the binary mode of its NATS binding, whose headers are encoded as
-//! in its HTTP binding, section 3.1.3.2.
+//! An event as a message of NATS: the headers are those of CloudEvents' NATS binding, encoded as in its HTTP binding,
+//! section 3.1.3.2.
 
-use super::broker_log::{OutgoingEvent, StoredEvent};
-use crate::base::TraceParent;
-use crate::events::{EventRecord, TopicName, longest, rfc3339};
+use crate::broker::broker_log::{OutgoingEvent, StoredEvent};
+use crate::broker::envelope::{Envelope, EventAttribute, id_of, milliseconds};
+use crate::events::TopicName;
 use async_nats::{HeaderMap, Message};
-use jiff::Timestamp;
+use std::borrow::Cow;
 
 /// The id that the server looks at, too.
 const ID: &str = "Nats-Msg-Id";
-const PUBLISHER: &str = "ce-publisher";
-const SOURCE: &str = "ce-source";
-const KEY: &str = "ce-partitionkey";
-const TIME: &str = "ce-time";
-const TRACE: &str = "ce-traceparent";
+/// What stands before the name of an attribute.
+const PREFIX: &str = "ce-";
+
+impl Envelope for HeaderMap {
+    fn write(&mut self, attribute: EventAttribute, value: &str) {
+        let value = if is_encoded(attribute) { encode(value).into() } else { Cow::from(value) };
+        self.insert(attribute.header(PREFIX), &*value);
+    }
+
+    fn read(&self, attribute: EventAttribute) -> Option<Cow<'_, str>> {
+        let value = self.get(attribute.header(PREFIX))?.as_str().trim();
+        Some(if is_encoded(attribute) { decode(value).into() } else { value.into() })
+    }
+}
+
+/// Whether an attribute may have any characters. The others are plain, and stand as they are.
+fn is_encoded(attribute: EventAttribute) -> bool {
+    matches!(attribute, EventAttribute::Publisher | EventAttribute::Source | EventAttribute::Key)
+}
 
 /// The headers of an event.
 pub(super) fn headers(topic: &TopicName, event: &OutgoingEvent) -> HeaderMap {
-    let EventRecord { time, source, key, trace, .. } = &event.record;
     let mut headers = HeaderMap::new();
     headers.insert(ID, event.id.as_str());
-    headers.insert("ce-specversion", "1.0");
-    headers.insert("ce-id", event.id.as_str());
-    headers.insert(SOURCE, format!("/topics/{topic}").as_str());
-    headers.insert("ce-type", topic.as_str());
-    headers.insert(TIME, rfc3339(*time).as_str());
-    headers.insert("content-type", "application/json");
-    headers.insert(PUBLISHER, encode(source).as_str());
-    if let Some(key) = key {
-        headers.insert(KEY, encode(key).as_str());
-    }
-    if let Some(trace) = trace {
-        headers.insert(TRACE, trace.to_string().as_str());
-    }
+    headers.seal(topic, event);
     headers
 }
 
-/// The event of a message that a stream has; `None` if it has no number. A message that somebody else published may
-/// have any payload: whoever handles it finds out.
+/// The event of a message that a stream has; `None` if it has no number.
 pub(super) fn stored(message: &Message) -> Option<StoredEvent> {
-    let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().trim());
+    let headers = message.headers.as_ref()?;
+    let header = |name: &str| headers.get(name).map(|value| value.as_str().trim());
     let number = header("Nats-Sequence")?.parse().ok()?;
-    let time = [TIME, "Nats-Time-Stamp"].iter().find_map(|name| {
-        let time: Timestamp = header(name)?.parse().ok()?;
-        u64::try_from(time.as_millisecond()).ok()
-    });
-    let source = header(PUBLISHER).or_else(|| header(SOURCE)).map_or_else(|| "outside".to_owned(), decode);
-    let record = EventRecord {
-        time: time.unwrap_or_default(),
-        source: cut(source, longest::SOURCE),
-        key: header(KEY).map(|key| cut(decode(key), longest::KEY)),
-        payload: String::from_utf8_lossy(&message.payload).into_owned(),
-        trace: header(TRACE).and_then(TraceParent::parse),
-    };
-    Some(StoredEvent { number, id: header(ID).map(str::to_owned), record, bytes: message.length as u64 })
-}
-
-/// The beginning of a text, of at most `most` bytes.
-pub(super) fn cut(mut text: String, most: usize) -> String {
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text.truncate(end);
-    text
+    let record = headers.open(&message.payload, || header("Nats-Time-Stamp").and_then(milliseconds).unwrap_or(0));
+    Some(StoredEvent { number, id: id_of(header(ID)), record, bytes: message.length as u64 })
 }
 
 /// Writes every byte that is not a visible ASCII character, and `"` and `%`, as `%XX`.
@@ -87,7 +70,12 @@ fn decode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::envelope::sample;
+    use crate::events::{EventRecord, longest};
     use proptest::prelude::*;
+
+    const KEY: &str = "ce-partitionkey";
+    const TIME: &str = "ce-time";
 
     fn message(mut headers: HeaderMap, payload: &str) -> Message {
         headers.insert("Nats-Sequence", "7");
@@ -99,15 +87,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_event_reads_as_it_was_written(
-            time in 0..4_000_000_000_000_u64,
-            source in ".{1,40}",
-            key in proptest::option::of("(?s).{0,60}"),
-            payload in ".{0,100}",
-        ) {
-            let trace = TraceParent::parse("00-000000000000000000000000000000ab-00000000000000cd-01");
-            let record = EventRecord { time, source, key, payload, trace };
-            let event = OutgoingEvent { id: "o-7-ab".into(), record };
+        fn an_event_reads_as_it_was_written(event in sample::events()) {
             let headers = headers(&TopicName::new("orders.placed").unwrap(), &event);
             for (_, values) in headers.iter() {
                 prop_assert!(values.iter().all(|value| value.as_str().bytes().all(|b| (b' '..=b'~').contains(&b))));
@@ -140,5 +120,36 @@ mod tests {
         };
         assert_eq!((read.id, read.record), (None, record));
         assert_eq!(decode("%41%zz%4%+1%"), "A%zz%4%+1%");
+    }
+
+    #[test]
+    fn an_empty_id_is_none() {
+        for empty in ["", " "] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ID, empty);
+            assert_eq!(stored(&message(headers, "{}")).unwrap().id, None, "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_has_the_headers_of_the_binding() {
+        let (topic, event) = sample::event();
+        let headers = headers(&topic, &event);
+        let mut found: Vec<_> =
+            headers.iter().map(|(name, values)| (name.to_string(), values[0].to_string())).collect();
+        found.sort();
+        let expected = [
+            ("Nats-Msg-Id", "o-7-ab"),
+            ("ce-id", "o-7-ab"),
+            ("ce-partitionkey", "ke%25y"),
+            ("ce-publisher", "orders%20of%20%C3%A9"),
+            ("ce-source", "/topics/orders.placed"),
+            ("ce-specversion", "1.0"),
+            ("ce-time", "2026-11-18T11:06:41.500Z"),
+            ("ce-traceparent", sample::TRACE),
+            ("ce-type", "orders.placed"),
+            ("content-type", "application/json"),
+        ];
+        assert_eq!(found, sample::texts(expected));
     }
 }

@@ -1,7 +1,7 @@
 //! The primitive types of the Kafka protocol, as its versions without compact types write them: big-endian numbers, and
 //! a length before each text, array and run of bytes. Records have variable-length numbers.
 
-use super::error::BrokerError;
+use crate::broker::error::BrokerError;
 
 /// What is written.
 #[derive(Debug, Default, Clone)]

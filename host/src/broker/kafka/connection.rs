@@ -1,11 +1,11 @@
 //! One connection to a server of the Kafka protocol, on which one request is under way at a time.
 
-use super::error::{BrokerError, is_of_tls};
-use super::kafka_request::{self, KafkaApi, KafkaRequest, NEEDED, SASL_AUTHENTICATE, SASL_HANDSHAKE};
-use super::kafka_wire::{WireReader, WireWriter};
-use super::request_time::{LONGEST, no_answer};
-use super::secure_socket::{Duplex, open};
-use super::settings::{BrokerLogin, BrokerSettings};
+use super::request::{self, KafkaApi, KafkaRequest, NEEDED, SASL_AUTHENTICATE, SASL_HANDSHAKE};
+use super::wire::{WireReader, WireWriter};
+use crate::broker::error::{BrokerError, is_of_tls};
+use crate::broker::request_time::{LONGEST, no_answer};
+use crate::broker::secure_socket::{Duplex, open};
+use crate::broker::settings::{BrokerLogin, BrokerSettings};
 use rustls::ClientConfig;
 use std::io;
 use std::sync::Arc;
@@ -42,16 +42,16 @@ impl KafkaConnection {
             false => away(server, &error),
         })?;
         let mut one = Self { stream, server: server.to_owned(), number: 0, used: Instant::now() };
-        let known = kafka_request::versions(&one.call(&KafkaRequest::api_versions()).await?)?;
+        let known = request::versions(&one.call(&KafkaRequest::api_versions()).await?)?;
         let login = match &settings.login {
             Some(BrokerLogin::User(user, password)) => Some((user, password)),
             _ => None,
         };
         one.fits(&known, NEEDED.iter().chain(login.iter().flat_map(|_| [&SASL_HANDSHAKE, &SASL_AUTHENTICATE])))?;
         if let Some((user, password)) = login {
-            kafka_request::shaken(&one.call(&KafkaRequest::sasl_handshake()).await?)?;
+            request::shaken(&one.call(&KafkaRequest::sasl_handshake()).await?)?;
             let proof = KafkaRequest::sasl_plain(user, password.expose());
-            kafka_request::authenticated(&one.call(&proof).await?)?;
+            request::authenticated(&one.call(&proof).await?)?;
         }
         Ok(one)
     }

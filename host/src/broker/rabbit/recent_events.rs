@@ -1,6 +1,6 @@
 //! The latest messages of a stream that were seen, in memory.
 
-use super::broker_log::{StoredEvent, StoredPage};
+use crate::broker::broker_log::{StoredEvent, StoredPage};
 use std::collections::VecDeque;
 
 /// The most messages that are remembered.

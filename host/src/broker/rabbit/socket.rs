@@ -1,6 +1,6 @@
 //! The sockets of lapin, which are ours: its own TLS would bring the ciphers of another library along.
 
-use super::secure_socket::{Duplex, open};
+use crate::broker::secure_socket::{Duplex, open};
 use async_rs::Tokio;
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;

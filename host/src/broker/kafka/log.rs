@@ -1,13 +1,13 @@
 //! Reads the partition of a topic from the server that leads it, by offsets: without a group of consumers, since how
 //! far a subscription is stands in this host's own database.
 
-use super::broker_log::{StoredEvent, StoredPage};
-use super::error::BrokerError;
-use super::kafka_cluster::KafkaCluster;
-use super::kafka_error::{OFFSET_OUT_OF_RANGE, TOPIC_EXISTS, UNKNOWN_TOPIC, check, told};
-use super::kafka_records::{LogRecord, decode};
-use super::kafka_request::{self, EARLIEST, KafkaRequest, LATEST, ReadIsolation};
-use super::{kafka_message, kafka_settings};
+use super::cluster::KafkaCluster;
+use super::error::{OFFSET_OUT_OF_RANGE, TOPIC_EXISTS, UNKNOWN_TOPIC, check, told};
+use super::records::{LogRecord, decode};
+use super::request::{self, EARLIEST, KafkaRequest, LATEST, ReadIsolation};
+use super::{message, topic_settings};
+use crate::broker::broker_log::{StoredEvent, StoredPage};
+use crate::broker::error::BrokerError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,21 +68,21 @@ impl KafkaLog {
         }
         check(place.error, &what)?;
         let asked = self.cluster.ask_any(&KafkaRequest::describe(&self.name)).await?;
-        let settings = kafka_request::described(&asked, &what)?;
-        let batch = kafka_settings::check(&self.name, place.partitions, &settings)?;
+        let settings = request::described(&asked, &what)?;
+        let batch = topic_settings::check(&self.name, place.partitions, &settings)?;
         let leader = place.leader.ok_or_else(|| BrokerError::Away(format!("{what}: it has no leader")))?;
         Ok(prepared.insert(PreparedTopic { leader, batch }).clone())
     }
 
     async fn create(&self, controller: Option<&str>) -> Result<(), BrokerError> {
         let replicas = self.cluster.settings().replicas;
-        let wanted = kafka_settings::wanted(replicas);
+        let wanted = topic_settings::wanted(replicas);
         let request = KafkaRequest::create_topic(&self.name, replicas.into(), &wanted);
         let answer = match controller {
             Some(controller) => self.cluster.ask(controller, &request).await?,
             None => self.cluster.ask_any(&request).await?,
         };
-        match kafka_request::created(&answer)? {
+        match request::created(&answer)? {
             // Another host was faster.
             (0 | TOPIC_EXISTS, _) => Ok(()),
             (error, text) => Err(told(error, &format!("creating the topic `{}`", self.name), text)),
@@ -106,7 +106,7 @@ impl KafkaLog {
     async fn bound(&self, which: i64, isolation: ReadIsolation) -> Result<u64, BrokerError> {
         let leader = self.prepare().await?.leader;
         let answer = self.cluster.ask(&leader, &KafkaRequest::list_offsets(&self.name, which, isolation)).await?;
-        kafka_request::listed(&answer, &self.what())
+        request::listed(&answer, &self.what())
     }
 
     /// The offset of the first record that is there.
@@ -141,7 +141,7 @@ impl KafkaLog {
         let leader = self.prepare().await?.leader;
         let asked = async |offset| {
             let request = KafkaRequest::fetch(&self.name, offset, bytes, wait, isolation);
-            kafka_request::fetched(&self.cluster.ask(&leader, &request).await?, isolation)
+            request::fetched(&self.cluster.ask(&leader, &request).await?, isolation)
         };
         let mut fetched = asked(offset).await?;
         if fetched.error == OFFSET_OUT_OF_RANGE {
@@ -223,5 +223,5 @@ impl KafkaLog {
 
 /// The events among records.
 pub(super) fn events(records: Vec<(u64, LogRecord)>) -> impl Iterator<Item = StoredEvent> {
-    records.into_iter().filter_map(|(offset, record)| kafka_message::stored(offset, record))
+    records.into_iter().filter_map(|(offset, record)| message::stored(offset, record))
 }

@@ -1,7 +1,8 @@
 //! Batches of records, in the one format that servers of the Kafka protocol have had since 2017 (`magic` 2).
 
-use super::error::BrokerError;
-use super::kafka_wire::{WireReader, WireWriter};
+use super::wire::{WireReader, WireWriter};
+use crate::broker::error::BrokerError;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Read;
 
@@ -27,9 +28,9 @@ pub(super) struct LogRecord {
 
 impl LogRecord {
     /// The value of a header, as text.
-    pub(super) fn header(&self, name: &str) -> Option<String> {
+    pub(super) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         let (_, value) = self.headers.iter().find(|(own, _)| own == name)?;
-        Some(String::from_utf8_lossy(value).into_owned())
+        Some(String::from_utf8_lossy(value))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The connection to a NATS server with JetStream.
 
-use super::error::{BrokerError, is_of_tls};
-use super::request_time::{LONGEST, no_answer, pause};
-use super::settings::{BrokerLogin, BrokerSettings, NatsServers};
+use crate::broker::error::{BrokerError, is_of_tls};
+use crate::broker::request_time::{LONGEST, no_answer, pause};
+use crate::broker::settings::{BrokerLogin, BrokerSettings, NatsServers};
 use crate::events::longest;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, HeaderMap, Message, RequestErrorKind};

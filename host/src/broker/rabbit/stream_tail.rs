@@ -3,11 +3,11 @@
 //! AMQP 0.9.1 has no other way to learn how far a stream goes, and a confirmation does not tell the number of a
 //! message. A reader that is up to date costs no request, and two subscriptions of a topic are served by one delivery.
 
-use super::broker_log::StoredPage;
-use super::error::BrokerError;
-use super::rabbit_link::{RabbitConnection, told};
-use super::rabbit_message::seen;
+use super::link::{RabbitConnection, told};
+use super::message::seen;
 use super::recent_events::RecentEvents;
+use crate::broker::broker_log::StoredPage;
+use crate::broker::error::BrokerError;
 use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};

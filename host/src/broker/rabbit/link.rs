@@ -1,10 +1,10 @@
 //! A connection to RabbitMQ that is made anew when it was lost.
 
-use super::error::{BrokerError, is_of_tls};
-use super::rabbit_socket::{RabbitKit, RabbitSocket};
-use super::request_time::{LONGEST, no_answer, pause};
-use super::secure_socket::client_tls;
-use super::settings::{BrokerLogin, BrokerSettings};
+use super::socket::{RabbitKit, RabbitSocket};
+use crate::broker::error::{BrokerError, is_of_tls};
+use crate::broker::request_time::{LONGEST, no_answer, pause};
+use crate::broker::secure_socket::client_tls;
+use crate::broker::settings::{BrokerLogin, BrokerSettings};
 use async_rs::Runtime;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind};
