@@ -54,6 +54,7 @@ mod saga_metrics;
 mod schedule_metrics;
 mod service_metrics;
 mod slow_threshold;
+mod state_counters;
 mod status_slot;
 mod store_metrics;
 mod switched_format;
@@ -98,6 +99,7 @@ pub use saga_metrics::{SagaSample, SagaSource};
 pub use schedule_metrics::{ScheduleSample, ScheduleSource};
 pub use service_metrics::ServiceMetrics;
 pub use slow_threshold::SlowThreshold;
+pub use state_counters::{StateCounters, StateOperation};
 pub use store_metrics::StoreMetrics;
 #[cfg(any(test, feature = "testing"))]
 pub use test_log::log_of_this_thread;
