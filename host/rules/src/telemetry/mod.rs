@@ -75,7 +75,7 @@ pub use cluster_metrics::{ClusterSample, ClusterSource};
 pub use code_metrics::{CodeMetrics, code_metrics};
 pub use delivery_metrics::{DeliverySample, DeliverySource, OutboxSample};
 pub use discovery_metrics::{DiscoverySample, DiscoverySource};
-pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
+pub use edge_metrics::{AuditMetrics, EdgeMetrics, Http2Refusals, KeyFetchMetrics, ProxyRefusals};
 pub use endpoint_metrics::{EndpointMetrics, FAILED, LastFailure, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use gateway_metrics::{CountScope, DurationExemplar, GatewayMetrics, OpenSocket};
