@@ -23,6 +23,8 @@ MUST_ANSWER = (
     "atoll_waiting",
     "atoll_pool_slots",
     "atoll_state_degraded",
+    "atoll_state_operations_total",
+    "atoll_state_read_bytes_total",
 )
 
 

@@ -1,4 +1,4 @@
-//! What guests say by `wasi:logging`, and a host that keeps no lines.
+//! What guests say by `wasi:logging`, what they print and do not flush, and a host that keeps no lines.
 
 use super::atoll::{Home, Http};
 
@@ -43,6 +43,30 @@ async fn a_guest_logs_by_wasi_logging_in_both_of_its_versions() {
         assert_eq!((&line["text"], &line["fields"]["topic"]), (&"hello".into(), &"cart".into()), "{line}");
         assert_eq!(line["request_id"], said.header("x-request-id"));
     }
+}
+
+#[tokio::test]
+async fn what_a_guest_of_wasi_0_2_prints_without_a_flush_is_logged_however_it_ends() {
+    let home = Home::new(
+        "[telemetry.logs]\nkeep = \"1MiB\"\n[service.endings]\ncomponent = \"{component:fixture-endings02}\"\n\
+         retry = { tries = 0 }\n[[route]]\nprefix = \"/\"\nservice = \"endings\"\n",
+    );
+    let atoll = home.start().await;
+    // More lines than a turn has, in one write.
+    let printed: Vec<String> = (0..40).map(|number| format!("line {number}")).collect();
+    for (guest, status) in [("return", 200), ("trap", 502), ("return", 200)] {
+        let answer = Http::default().get(&format!("{}/printed/{guest}", atoll.gateway)).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let id = answer.header("x-request-id");
+        let logs = Http::default().get(&format!("{}/v1/logs?service=endings&limit=1000", atoll.admin)).await.json();
+        let of_request = logs["lines"].as_array().unwrap().iter().filter(|line| line["request_id"] == id);
+        let lines: Vec<_> = of_request.filter_map(|line| line["text"].as_str()).collect();
+        let lines: Vec<_> = lines.into_iter().filter(|line| line.starts_with("line ")).collect();
+        assert_eq!(lines, printed, "{guest}");
+    }
+    let traps = Http::default().get(&format!("{}/v1/traps?service=endings", atoll.admin)).await.json();
+    let told = traps[0]["error_output"].as_str().unwrap_or_default();
+    assert!(told.starts_with("line 0\n") && told.contains("line 39"), "{traps}");
 }
 
 #[tokio::test]

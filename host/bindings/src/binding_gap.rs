@@ -4,8 +4,8 @@
 use crate::go_module::MOST_FIELDS;
 use crate::world::BindingLanguage;
 use crate::world_part::{TypeSearch, WorldPart, constituents};
-use std::collections::BTreeMap;
-use wit_bindgen_core::wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId, WorldId};
+use std::collections::{BTreeMap, BTreeSet};
+use wit_bindgen_core::wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId, TypeOwner, WorldId};
 
 /// The most values of the parameters and the answer of one function. The generators write code for each of them, and
 /// records in records are a list of all that is in them: at 10,000 it is 9 MB of C, for which they need half a second
@@ -109,21 +109,91 @@ impl TypeSizes<'_> {
     }
 }
 
-/// Two functions that would be one in C, where a name has no places but what it begins with.
+/// Two functions or types that would have one name in C, where a name has no places but what it begins with.
 fn same_name(resolve: &Resolve, world: WorldId, parts: &[WorldPart]) -> Option<String> {
     let world = resolve.worlds[world].name.as_str();
     let (renamed, mut taken) = (std::collections::HashMap::new(), BTreeMap::new());
     for part in parts {
-        for function in &part.functions {
+        let functions = part.functions.iter().map(|function| {
             let key = part.interface.map(|(_, key)| key);
             let name = wit_bindgen_c::c_func_name(part.is_import, resolve, world, key, function, &renamed);
-            let place = format!("`{}` in {}", function.name, part.name);
+            (name, format!("`{}` in {}", function.name, part.name))
+        });
+        let types = part.types.iter().flat_map(|(name, id)| {
+            let place = format!("the type `{name}` of {}", part.name);
+            c_type_names(resolve, world, part, *id).into_iter().map(move |name| (name, place.clone()))
+        });
+        for (name, place) in functions.chain(types) {
             if let Some(other) = taken.insert(name.clone(), place.clone()) {
                 return Some(format!("have one name, {name}, for {other} and {place}; give one of them another"));
             }
         }
     }
     None
+}
+
+/// What the bindings for C make of a type of a world's part: the type itself, and the functions that go with it.
+fn c_type_names(resolve: &Resolve, world: &str, part: &WorldPart, id: TypeId) -> Vec<String> {
+    let is_its_own = match (resolve.types[id].owner, part.interface) {
+        (TypeOwner::Interface(owner), Some((interface, _))) => owner == interface,
+        (owner, None) => matches!(owner, TypeOwner::World(_)),
+        _ => false,
+    };
+    if !is_its_own {
+        return Vec::new();
+    }
+    let renamed = std::collections::HashMap::new();
+    let space = wit_bindgen_c::owner_namespace(part.interface, part.is_import, world.to_owned(), resolve, id, &renamed);
+    let (_, name) = wit_bindgen_c::gen_type_name(resolve, id);
+    let own = |ends: &[&str]| ends.iter().map(|end| format!("{space}_{name}_{end}")).collect::<Vec<_>>();
+    let origin = dealiased(resolve, id);
+    if !matches!(resolve.types[origin].kind, TypeDefKind::Resource) {
+        return own(if is_freed(resolve, id) { &["t", "free"] } else { &["t"] });
+    }
+    if origin != id {
+        // Who takes a resource from elsewhere uses what is there.
+        return Vec::new();
+    }
+    let handles = [format!("{space}_own_{name}_t"), format!("{space}_borrow_{name}_t")];
+    let mut names = match part.is_import {
+        true => own(&["drop_own", "drop_borrow"]),
+        false => own(&["t", "drop_own", "new", "rep", "destructor"]),
+    };
+    names.extend(part.is_import.then(|| format!("{space}_borrow_{name}")));
+    names.extend(handles);
+    names
+}
+
+/// The type that this one is another name of, or itself.
+fn dealiased(resolve: &Resolve, mut id: TypeId) -> TypeId {
+    while let TypeDefKind::Type(Type::Id(of)) = resolve.types[id].kind {
+        id = of;
+    }
+    id
+}
+
+/// Whether the bindings for C have a function that frees what a value of this type holds. It looks at each type once.
+fn is_freed(resolve: &Resolve, id: TypeId) -> bool {
+    let (mut open, mut seen) = (vec![Type::Id(id)], BTreeSet::new());
+    while let Some(ty) = open.pop() {
+        let id = match ty {
+            Type::String => return true,
+            Type::Id(id) if seen.insert(id) => id,
+            _ => continue,
+        };
+        match &resolve.types[id].kind {
+            TypeDefKind::List(_)
+            | TypeDefKind::Map(..)
+            | TypeDefKind::Option(_)
+            | TypeDefKind::Result(_)
+            | TypeDefKind::Variant(_) => return true,
+            TypeDefKind::Record(_) | TypeDefKind::Tuple(_) | TypeDefKind::Type(_) => {
+                open.extend(constituents(resolve, id));
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// A getter or setter, which only a resource or an interface of a new kind has.

@@ -26,7 +26,7 @@ use crate::rollout::Rollout;
 use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
-use crate::telemetry::{EdgeMetrics, Metrics, ProxyRefusals, Tracer};
+use crate::telemetry::{EdgeMetrics, Http2Refusals, Metrics, ProxyRefusals, Tracer};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,6 +47,7 @@ pub(super) struct HostParts {
     /// The gateway's socket by TLS.
     pub(super) secure_address: Option<SocketAddr>,
     pub(super) proxy: Option<Arc<ProxyRefusals>>,
+    pub(super) http2: Option<Arc<Http2Refusals>>,
     pub(super) tracer: Option<Arc<Tracer>>,
     pub(super) drain: Drain,
     /// This host as a node, if the manifest has a cluster.
@@ -150,7 +151,8 @@ impl HostParts {
     fn operations(&self, manifest: &Manifest, policies: &AuthPolicies, gateway: &Arc<Gateway<Mesh>>) -> HostOperations {
         let metrics = Metrics::new(Discovered(Arc::clone(&self.registry)), Arc::clone(gateway.metrics()));
         let audit = self.trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
-        let counted = EdgeMetrics { proxy: self.proxy.clone(), audit, keys: policies.fetches() };
+        let (proxy, http2) = (self.proxy.clone(), self.http2.clone());
+        let counted = EdgeMetrics { proxy, http2, audit, keys: policies.fetches() };
         let metrics = metrics.with_tls(self.tls.metrics()).with_edges(counted.clone()).with_host(self.since);
         let metrics = metrics.with_traces(self.tracer.as_ref());
         metrics.add_discovery(Arc::new(DiscoverySamples(Arc::clone(&self.rollout))));

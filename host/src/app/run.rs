@@ -222,6 +222,7 @@ fn host_parts(
         tls: tls.clone(),
         secure_address,
         proxy: gateway.refusals().cloned(),
+        http2: gateway.http2_refusals().cloned(),
         tracer: traces.tracer.clone(),
         drain: drain.clone(),
         cluster: cluster.clone(),

@@ -19,7 +19,7 @@ use super::socket::{Socket, SocketMode, is_line_end};
 use super::tunnel::Tunnel;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::{Body, RequestId};
-use crate::telemetry::ProxyRefusals;
+use crate::telemetry::{Http2Refusals, ProxyRefusals};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::server::conn::http1::{self, Parts};
@@ -69,6 +69,8 @@ pub(super) struct AcceptedConnection {
     pub(super) permit: ConnectionPermit,
     /// Counts it if the PROXY protocol refuses it; `None`: there is no such protocol.
     pub(super) refusals: Option<Arc<ProxyRefusals>>,
+    /// Counts it if it speaks HTTP/2 and ends by the peer's fault; `None`: there is no HTTP/2.
+    pub(super) http2_refusals: Option<Arc<Http2Refusals>>,
     /// The connections of its address, if they are bounded.
     pub(super) addresses: Option<Arc<AddressCounts>>,
 }
@@ -97,7 +99,7 @@ async fn begin(
 ///
 /// `unparsed` is told what could not be parsed and was answered all the same.
 pub(super) async fn serve<S, F>(
-    AcceptedConnection { stream, addr, tls, permit, refusals, addresses }: AcceptedConnection,
+    AcceptedConnection { stream, addr, tls, permit, refusals, http2_refusals, addresses }: AcceptedConnection,
     service: S,
     protocol: http1::Builder,
     settings: Arc<Settings>,
@@ -127,7 +129,7 @@ pub(super) async fn serve<S, F>(
             Opening::Nothing => return socket.close().await,
             Opening::Http2 => {
                 socket.switch(SocketMode::Streams);
-                let connection = Http2Connection { socket, peer, memory, timer, drain };
+                let connection = Http2Connection { socket, peer, memory, timer, drain, refusals: http2_refusals };
                 return Box::pin(http2_connection::serve(connection, service, (&settings, http2), unparsed)).await;
             }
         }

@@ -14,6 +14,8 @@ use super::stream_tasks::{StreamProgress, StreamTasks};
 use super::tunnel::Tunnel;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
+use crate::telemetry::Http2Refusals;
+use h2::Reason;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -21,7 +23,9 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -68,6 +72,8 @@ pub(super) struct Http2Connection {
     pub(super) memory: AnswerMemory,
     pub(super) timer: StageTimer,
     pub(super) drain: Drain,
+    /// Counts it if it ends by the peer's fault.
+    pub(super) refusals: Option<Arc<Http2Refusals>>,
 }
 
 /// Copies what follows the answer to a WebSocket's handshake.
@@ -98,7 +104,7 @@ pub(super) async fn serve<S, F>(
     S: Fn(Request<Body>, Peer) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let Http2Connection { socket, peer, memory, timer, drain } = connection;
+    let Http2Connection { socket, peer, memory, timer, drain, refusals } = connection;
     let drained = drain.waiter();
     let rate = LeastRate::new(settings.min_download_rate, settings.rate_grace);
     let tasks = StreamTasks::new(rate, settings.write_timeout);
@@ -144,7 +150,7 @@ pub(super) async fn serve<S, F>(
         timer,
         drained,
     };
-    loop {
+    let fault = loop {
         tokio::select! {
             biased;
             outcome = poll_fn(|cx| {
@@ -152,20 +158,44 @@ pub(super) async fn serve<S, F>(
                 (0..meter.take_refusals()).for_each(|_| unparsed(UnparsedRequest::of_h2(refused.clone())));
                 outcome
             }) => {
-                if let Err(error) = outcome {
-                    tracing::debug!(peer = %addr, %error, "a connection broke off");
-                }
-                return;
+                let Err(error) = outcome else { break None };
+                tracing::debug!(peer = %addr, %error, "a connection broke off");
+                break fault_of_peer(&error);
             }
             step = poll_fn(|cx| bounds.poll(cx)) => match step {
                 ConnectionStep::GoAway => connection.as_mut().graceful_shutdown(),
-                ConnectionStep::Cut(why) => {
+                ConnectionStep::Cut(why, fault) => {
                     tracing::debug!(peer = %addr, "a connection was cut off: {why}");
-                    return;
+                    break fault;
                 }
             }
         }
+    };
+    if let Some((refusals, fault)) = refusals.zip(fault) {
+        refusals.count(fault);
     }
+}
+
+/// Which fault of the peer has ended a connection with this error: a reason of [`Http2Refusals`]. `None`: the peer has
+/// gone, or has ended the connection by itself.
+///
+/// h2 answers such a fault with GOAWAY, and gives the connection up with the same code: also its own bounds, as that on
+/// the CONTINUATIONs of a header block. For the bounds of `frame_meter.rs` the socket has written GOAWAY, and its error
+/// has a kind that nothing else gives it.
+fn fault_of_peer(error: &hyper::Error) -> Option<&'static str> {
+    let cause = error.source()?;
+    if let Some(cause) = cause.downcast_ref::<io::Error>() {
+        return (cause.kind() == io::ErrorKind::QuotaExceeded).then_some("enhance-your-calm");
+    }
+    let cause = cause.downcast_ref::<h2::Error>().filter(|cause| cause.is_go_away() && !cause.is_remote())?;
+    Some(match cause.reason()? {
+        Reason::ENHANCE_YOUR_CALM => "enhance-your-calm",
+        Reason::PROTOCOL_ERROR => "protocol-error",
+        Reason::FRAME_SIZE_ERROR => "frame-size-error",
+        Reason::FLOW_CONTROL_ERROR => "flow-control-error",
+        Reason::COMPRESSION_ERROR => "compression-error",
+        _ => "other",
+    })
 }
 
 /// How long a connection that makes room for another may take to end in order.
@@ -175,7 +205,8 @@ const MAKING_ROOM: Duration = Duration::from_secs(1);
 enum ConnectionStep {
     /// The connection takes no new stream, and ends with its last.
     GoAway,
-    Cut(&'static str),
+    /// It is cut off, for this cause, and if that is a fault of the peer's, for this reason of [`Http2Refusals`].
+    Cut(&'static str, Option<&'static str>),
 }
 
 /// The bounds of a connection in time that hyper does not have.
@@ -205,7 +236,8 @@ impl ConnectionBounds {
         }
         let header = self.meter.open_since().map(|since| Instant::from_std(since) + self.header_timeout);
         if header.is_some_and(|end| end <= now) {
-            return Poll::Ready(ConnectionStep::Cut("a preface, a frame or a header block took too long"));
+            let why = "a preface, a frame or a header block took too long";
+            return Poll::Ready(ConnectionStep::Cut(why, Some("slow-headers")));
         }
         // What h2 holds of answers whose streams have ended here waits for windows that may never open.
         let closed = self.closing.filter(|_| self.streams.count() == 0);
@@ -214,7 +246,7 @@ impl ConnectionBounds {
         let patience = if makes_room { MAKING_ROOM.min(self.write_timeout) } else { self.write_timeout };
         let closed = closed.map(|since| since.max(self.timer.idle_since()) + patience);
         if closed.is_some_and(|end| end <= now) {
-            return Poll::Ready(ConnectionStep::Cut("the peer takes nothing of what is left"));
+            return Poll::Ready(ConnectionStep::Cut("the peer takes nothing of what is left", None));
         }
         let oldest = self.oldest.filter(|_| self.closing.is_none());
         if let Some(next) = [header, closed, oldest].into_iter().flatten().min() {

@@ -10,7 +10,7 @@ use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
-use crate::telemetry::ProxyRefusals;
+use crate::telemetry::{Http2Refusals, ProxyRefusals};
 use http::{Request, Response};
 use std::future::poll_fn;
 use std::io;
@@ -42,6 +42,7 @@ pub struct Listener {
     memory: AnswerMemory,
     unparsed: Arc<UnparsedRequestObserver>,
     refusals: Option<Arc<ProxyRefusals>>,
+    http2_refusals: Option<Arc<Http2Refusals>>,
 }
 
 /// One socket of a listener.
@@ -69,8 +70,9 @@ impl Listener {
         let addresses = bounded.then(|| AddressCounts::new(settings.per_address, settings.proxies.clone()));
         let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
         let refusals = settings.proxy_protocol.is_some().then(Arc::default);
+        let http2_refusals = settings.http2.is_some().then(Arc::default);
         let (turn, settings, unparsed) = (AtomicUsize::new(0), Arc::new(settings), Arc::new(|_| {}));
-        Ok(Self { entrances, turn, settings, permits, addresses, memory, unparsed, refusals })
+        Ok(Self { entrances, turn, settings, permits, addresses, memory, unparsed, refusals, http2_refusals })
     }
 
     /// All connections to the address of the settings have TLS.
@@ -92,6 +94,11 @@ impl Listener {
     /// Counts the connections that the PROXY protocol refuses; `None`: there is no such protocol.
     pub fn refusals(&self) -> Option<&Arc<ProxyRefusals>> {
         self.refusals.as_ref()
+    }
+
+    /// Counts the connections of HTTP/2 that end by the peer's fault; `None`: there is no HTTP/2.
+    pub fn http2_refusals(&self) -> Option<&Arc<Http2Refusals>> {
+        self.http2_refusals.as_ref()
     }
 
     /// Tells `unparsed` of everything that could not be parsed as a request, and that the service therefore does not
@@ -176,8 +183,8 @@ impl Listener {
         }
         let permit = self.permits.take().await;
         let Arrival { stream, addr, tls } = without_permit.take().expect("it was put there above");
-        let (refusals, addresses) = (self.refusals.clone(), self.addresses.clone());
-        AcceptedConnection { stream, addr, tls, permit, refusals, addresses }
+        let (refusals, http2_refusals) = (self.refusals.clone(), self.http2_refusals.clone());
+        AcceptedConnection { stream, addr, tls, permit, refusals, http2_refusals, addresses: self.addresses.clone() }
     }
 
     async fn accept_one(&self) -> Arrival {

@@ -256,6 +256,16 @@ impl StateError {
         }
     }
 
+    /// What it is for the service whose guest asked: a kind of `atoll_state_operations_failed_total`.
+    pub fn failure(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } | Self::ConflictBeside { .. } => "conflict",
+            Self::TooLarge { .. } | Self::EmptyKey | Self::NotANumber { .. } => "invalid",
+            Self::Overloaded => "overloaded",
+            _ => "unavailable",
+        }
+    }
+
     /// Why a commit that failed with this error did not reach the disk: a cause of `atoll_state_failed_commits_total`.
     pub(super) fn write_cause(&self) -> &'static str {
         let source = match self {

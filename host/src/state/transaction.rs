@@ -123,6 +123,11 @@ impl Transaction {
         checks + writes
     }
 
+    /// The bytes of keys and values of its writes, without those of the host beside. Of a sum the key alone.
+    pub fn written(&self) -> usize {
+        self.writes.iter().map(|(key, change)| key.len() + change.size()).sum()
+    }
+
     /// Whether it would change nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.beside.iter().all(|beside| beside.writes.is_empty())

@@ -96,6 +96,12 @@ async fn floods_of_frames_that_carry_nothing_end_their_connection() {
     client.end().await;
     serves_others(&atoll).await;
     assert_eq!(plain.seen().len(), 5, "only the others were served");
+    let counted = "atoll_http2_refusals_total{reason=\"enhance-your-calm\"} 5";
+    eventually("each of the five connections is counted", async || {
+        let metrics = Http::default().get(&format!("{}/metrics", atoll.admin)).await;
+        String::from_utf8_lossy(&metrics.body).lines().any(|line| line == counted).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

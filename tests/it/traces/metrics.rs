@@ -57,6 +57,12 @@ async fn callers_calls_and_the_work_of_guests_are_counted_apart() {
         ("atoll_host_uptime_seconds", 1e-3),
         ("atoll_state_batch_seconds_count", 3.0),
         ("atoll_state_file_bytes", 4096.0),
+        ("atoll_state_operations_total{service=\"users\",operation=\"commit\"}", 1.0),
+        ("atoll_state_operations_total{service=\"users\",operation=\"get\"}", 1.0),
+        // Their names and addresses alone are more.
+        ("atoll_state_written_bytes_total{service=\"users\"}", 20.0),
+        ("atoll_state_read_bytes_total{service=\"users\"}", 20.0),
+        ("atoll_state_commit_seconds_total{service=\"users\"}", 1e-6),
     ] {
         let value = host.metric(series).await;
         assert!(value >= least, "{series} is {value}");

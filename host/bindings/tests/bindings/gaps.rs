@@ -64,6 +64,47 @@ fn two_functions_that_would_have_one_name_in_c_are_named() {
     assert!(bound(&format!("{apart} world w {{ export a; export a-b; }}"), BindingLanguage::C).is_ok());
 }
 
+/// So may a function and what C makes of a type, and two types, of one package or of two.
+#[test]
+fn types_that_would_share_a_name_in_c_are_named() {
+    for (contract, world, parts) in [
+        (
+            "interface i { record r { s: string } r-free: func(); }",
+            "export i;",
+            ["have one name, exports_x_y_i_r_free, for ", "`r-free` in x:y/i", "the type `r` of x:y/i"],
+        ),
+        (
+            "interface i { enum r { a } r-t: func(); }",
+            "import i;",
+            ["one name, x_y_i_r_t, for ", "`r-t` in x:y/i", "the type `r` of x:y/i"],
+        ),
+        (
+            "interface i { resource r; r-drop-own: func(); }",
+            "export i;",
+            ["one name, exports_x_y_i_r_drop_own, for ", "`r-drop-own` in x:y/i", "the type `r` of x:y/i"],
+        ),
+        (
+            "interface a { record b-c { n: u8 } } interface a-b { record c { n: u32 } }",
+            "import a; import a-b;",
+            ["one name, x_y_a_b_c_t, for ", "the type `b-c` of x:y/a and", "the type `c` of x:y/a-b"],
+        ),
+        (
+            "interface a-b { record c { n: u8 } } package x:y-a { interface b { record c { n: u32 } } }",
+            "import a-b; import x:y-a/b;",
+            ["one name, x_y_a_b_c_t, for ", "the type `c` of x:y/a-b", "the type `c` of x:y-a/b"],
+        ),
+    ] {
+        let text = format!("package x:y; {contract} world w {{ {world} }}");
+        let refused = bound(&text, BindingLanguage::C).unwrap_err();
+        assert!(parts.iter().all(|part| refused.contains(part)), "{contract}: {refused}");
+        assert!(refused.contains("give one of them another"), "{contract}: {refused}");
+        assert!(bound(&text, BindingLanguage::Go).is_ok(), "{contract}");
+    }
+    // A record of numbers holds nothing that is freed, and only a resource is dropped.
+    let apart = "interface i { record r { n: u32 } r-free: func(); r-drop-own: func(); r-new: func(); }";
+    assert!(bound(&format!("package x:y; {apart} world w {{ export i; import i; }}"), BindingLanguage::C).is_ok());
+}
+
 /// The files of the bindings of the world `w`.
 fn bound(text: &str, language: BindingLanguage) -> Result<BTreeSet<std::path::PathBuf>, String> {
     let place = tempfile::tempdir().unwrap();

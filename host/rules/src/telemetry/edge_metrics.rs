@@ -1,6 +1,7 @@
-//! What the edges count beside requests: connections that the PROXY protocol refuses, lines that the audit file lacks,
-//! and fetches of issuers' keys.
+//! What the edges count beside requests: connections that the PROXY protocol refuses, those of HTTP/2 that end by the
+//! peer's fault, lines that the audit file lacks, and fetches of issuers' keys.
 
+use super::kind_counters::KindCounters;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -27,6 +28,47 @@ impl ProxyRefusals {
     /// Counts a connection without a right header.
     pub fn without_header(&self) {
         self.header.fetch_add(1, Relaxed);
+    }
+}
+
+/// Why a connection of HTTP/2 is ended: the name of the error in GOAWAY (RFC 9113, section 7), or `slow-headers`, where
+/// the peer is told nothing.
+const HTTP2_REASONS: [&str; 7] = [
+    "enhance-your-calm",
+    "protocol-error",
+    "frame-size-error",
+    "flow-control-error",
+    "compression-error",
+    "slow-headers",
+    "other",
+];
+
+/// The connections of HTTP/2 that were ended, with all their streams, since the peer has broken a bound or the
+/// protocol.
+pub struct Http2Refusals(KindCounters<{ HTTP2_REASONS.len() }>);
+
+impl Default for Http2Refusals {
+    fn default() -> Self {
+        Self(KindCounters::new(&HTTP2_REASONS))
+    }
+}
+
+impl Http2Refusals {
+    /// Counts a connection. `reason`: `enhance-your-calm`, `protocol-error`, `frame-size-error`, `flow-control-error`,
+    /// `compression-error`, `slow-headers` or `other`.
+    pub fn count(&self, reason: &str) {
+        self.0.count(reason);
+    }
+
+    /// How often it was each reason.
+    pub fn counts(&self) -> Vec<(&'static str, u64)> {
+        self.0.counts()
+    }
+}
+
+impl fmt::Debug for Http2Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.counts()).finish()
     }
 }
 
@@ -100,6 +142,8 @@ impl KeyFetchMetrics {
 pub struct EdgeMetrics {
     /// Where connections begin with a header of the PROXY protocol.
     pub proxy: Option<Arc<ProxyRefusals>>,
+    /// Where clients may speak HTTP/2.
+    pub http2: Option<Arc<Http2Refusals>>,
     /// Where the manifest names an audit file.
     pub audit: Option<Arc<AuditMetrics>>,
     /// One for each policy whose keys are fetched.
@@ -113,6 +157,14 @@ impl Collector for EdgeMetrics {
             let mut family = encoder.encode_descriptor("proxy_refusals", help, None, MetricType::Counter)?;
             for (reason, count) in [("untrusted", &proxy.untrusted), ("header", &proxy.header)] {
                 let count = count.load(Relaxed);
+                family.encode_family(&[("reason", reason)])?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+            }
+        }
+        if let Some(http2) = &self.http2 {
+            let help =
+                "Connections of HTTP/2 that were ended since the peer has broken a bound or the protocol, by reason";
+            let mut family = encoder.encode_descriptor("http2_refusals", help, None, MetricType::Counter)?;
+            for (reason, count) in http2.counts() {
                 family.encode_family(&[("reason", reason)])?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
             }
         }
@@ -157,7 +209,9 @@ mod tests {
     fn what_the_host_does_not_have_is_no_series_and_what_it_has_is_counted() {
         assert_eq!(encoded(EdgeMetrics::default()), "# EOF\n");
         let (proxy, audit, keys) = (ProxyRefusals::default(), AuditMetrics::default(), KeyFetchMetrics::new("staff"));
+        let http2 = Http2Refusals::default();
         proxy.untrusted();
+        http2.count("enhance-your-calm");
         audit.failed(3);
         audit.overflowed();
         for good in [true, false, true] {
@@ -165,10 +219,12 @@ mod tests {
         }
         assert!(audit.is_failing() && !keys.is_away());
         let (proxy, audit, keys) = (Some(Arc::new(proxy)), Some(Arc::new(audit)), vec![Arc::new(keys)]);
-        let text = encoded(EdgeMetrics { proxy, audit, keys });
+        let text = encoded(EdgeMetrics { proxy, http2: Some(Arc::new(http2)), audit, keys });
         for line in [
             r#"atoll_proxy_refusals_total{reason="untrusted"} 1"#,
             r#"atoll_proxy_refusals_total{reason="header"} 0"#,
+            r#"atoll_http2_refusals_total{reason="enhance-your-calm"} 1"#,
+            r#"atoll_http2_refusals_total{reason="protocol-error"} 0"#,
             "atoll_audit_failing 1",
             "atoll_audit_lost_events_total 4",
             r#"atoll_auth_key_fetches_total{policy="staff",outcome="good"} 2"#,

@@ -34,6 +34,7 @@ mod metric_family;
 mod service_families;
 #[cfg(test)]
 mod size;
+mod state_families;
 #[cfg(test)]
 mod tests;
 

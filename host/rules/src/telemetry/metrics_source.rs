@@ -55,6 +55,8 @@ pub struct PoolSample {
     pub longest_wait: Duration,
     /// How long its calls have waited so far.
     pub metrics: Arc<PoolMetrics>,
+    /// Whether it has data of its own.
+    pub keeps_state: bool,
 }
 
 /// One outside host that a service called, at the time of a scrape. No two services share a circuit, so each service

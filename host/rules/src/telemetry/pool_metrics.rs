@@ -1,7 +1,9 @@
-//! The metric handles of one service at the engine's pool: how long its calls wait for instances, and are worked on.
+//! The metric handles of one service at the engine's pool: how long its calls wait for instances, and are worked on,
+//! and what the instances do with the service's data.
 
 use super::histogram::Histogram;
 use super::service_metrics::WAIT;
+use super::state_counters::StateCounters;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -16,12 +18,21 @@ pub struct PoolMetrics {
     made: AtomicU64,
     /// Calls that got an instance which was there already.
     reused: AtomicU64,
+    /// What its guests do with its data.
+    state: StateCounters,
 }
 
 impl Default for PoolMetrics {
     fn default() -> Self {
         let zero = || AtomicU64::new(0);
-        Self { waits: Histogram::new(&WAIT), worked: zero(), memory_peak: zero(), made: zero(), reused: zero() }
+        Self {
+            waits: Histogram::new(&WAIT),
+            worked: zero(),
+            memory_peak: zero(),
+            made: zero(),
+            reused: zero(),
+            state: StateCounters::default(),
+        }
     }
 }
 
@@ -64,6 +75,11 @@ impl PoolMetrics {
     /// The most bytes of memory that one instance has had so far.
     pub(super) fn memory_peak(&self) -> u64 {
         self.memory_peak.load(Relaxed)
+    }
+
+    /// What the instances do with the service's data.
+    pub fn state(&self) -> &StateCounters {
+        &self.state
     }
 
     /// How long instances have worked on calls so far.

@@ -1,8 +1,9 @@
-//! HTTP/2 where neither the real binary nor another client shows it: the age of a connection, and answers of a wrong
-//! length. Everything else is in `tests/it/http2`.
+//! HTTP/2 where neither the real binary nor another client shows it: the age of a connection, answers of a wrong
+//! length, and each reason for which a connection is ended. Everything else is in `tests/it/http2`.
 
 use super::*;
 use crate::listen::Http2Settings;
+use crate::telemetry::Http2Refusals;
 use tokio::io::AsyncReadExt;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -68,4 +69,66 @@ async fn an_answer_of_another_length_than_its_head_says_breaks_off() {
         let frames = frames_until(&mut stream, RST_STREAM).await;
         assert_eq!(frames.last(), Some(&(RST_STREAM, 1)), "{length}: {frames:?}");
     }
+}
+
+/// A frame of this kind, with these flags, on this stream.
+fn frame(kind: u8, flags: u8, stream: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).expect("a small frame").to_be_bytes();
+    [&[0, length[0], length[1], kind, flags, 0, 0, 0, stream][..], content].concat()
+}
+
+/// Waits until so many connections were ended for each reason.
+async fn refused(refusals: &Http2Refusals, expected: &[(&str, u64)]) {
+    within(async {
+        loop {
+            let counts = refusals.counts();
+            let counted: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+            if counted == expected {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_connection_that_a_fault_of_its_peer_has_ended_is_counted_by_the_reason() {
+    let settings = Settings { header_timeout: SHORT, ..settings(None) };
+    let listener = Listener::bind(settings).await.expect("port 0 is free");
+    let refusals = Arc::clone(listener.http2_refusals().expect("it speaks HTTP/2"));
+    let addr = listener.local_addr().expect("it is bound");
+    tokio::spawn(listener.serve(|_, _| async { Response::new(empty_body()) }, Drain::new()));
+    let begun = frame(1, 1, 1, b"\x82\x86\x84");
+    // One field of the static table in each: no bound of bytes is near.
+    let continued = frame(9, 0, 1, b"\x87").repeat(64);
+    let mut sent = Vec::new();
+    for (bytes, reason) in [
+        // h2's own bound on the frames of a header block, and the host's on frames that carry nothing.
+        ([&*begun, &*continued].concat(), "enhance-your-calm"),
+        (frame(6, 0, 0, &[0; 8]).repeat(1100), "enhance-your-calm"),
+        (frame(0, 0, 0, b"x"), "protocol-error"),
+        ([&[0, 0x40, 1, 0, 0, 0, 0, 0, 1][..], &[0; 0x4001]].concat(), "frame-size-error"),
+        (frame(8, 0, 0, &[0x7f, 0xff, 0xff, 0xff]), "flow-control-error"),
+        // The rest of the header block does not come.
+        (begun, "slow-headers"),
+    ] {
+        let mut stream = TcpStream::connect(addr).await.expect("a connection");
+        // What is sent behind the end may find no reader.
+        let _ = stream.write_all(&[PREFACE, &bytes].concat()).await;
+        match sent.last_mut() {
+            Some((last, count)) if *last == reason => *count += 1,
+            _ => sent.push((reason, 1)),
+        }
+        refused(&refusals, &sent).await;
+    }
+    // An answer, an end in order, a client that goes away, and one that ends the connection with an error of its own.
+    for bytes in [GET_FRAME.to_vec(), frame(7, 0, 0, &[0; 8]), Vec::new(), frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2])] {
+        let mut stream = TcpStream::connect(addr).await.expect("a connection");
+        stream.write_all(&[PREFACE, &bytes].concat()).await.expect("bytes are taken");
+        stream.shutdown().await.expect("it is connected");
+        // It is reset if it ends with the fault of its peer.
+        let _ = within(stream.read_to_end(&mut Vec::new())).await;
+    }
+    refused(&refusals, &sent).await;
 }

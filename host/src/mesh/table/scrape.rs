@@ -74,13 +74,10 @@ impl MetricsSource for Discovered {
 
 /// What the service has of the engine's pool.
 fn pool(service: &Service) -> PoolSample {
-    let pool = service.pool().map(|pool| (pool.share(), Arc::clone(pool.pool_metrics())));
-    pool.map_or_else(PoolSample::default, |(PoolShare { held, waiting, longest_wait }, metrics)| PoolSample {
-        held,
-        waiting,
-        longest_wait,
-        metrics,
-    })
+    let Some(pool) = service.pool() else { return PoolSample::default() };
+    let PoolShare { held, waiting, longest_wait } = pool.share();
+    let (metrics, keeps_state) = (Arc::clone(pool.pool_metrics()), pool.keeps_state());
+    PoolSample { held, waiting, longest_wait, metrics, keeps_state }
 }
 
 /// A circuit as a gauge.

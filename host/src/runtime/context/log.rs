@@ -6,6 +6,8 @@ use super::line_fields::LineFields;
 use crate::base::{log_safe, mask_secrets};
 use crate::runtime::lock::lock;
 use crate::telemetry::ERROR_OUTPUT;
+use bytes::Bytes;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -14,6 +16,7 @@ use tokio::io::AsyncWrite;
 use tracing::Level;
 use tracing::field::display;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{self, StreamError, StreamResult};
 
 /// The longest line in bytes. A longer line is logged in pieces.
 const LINE: usize = 4096;
@@ -22,9 +25,14 @@ const TOPIC: usize = 128;
 /// What one instance may log on one stream: far more than a request needs, and far less than fills a disk.
 const MOST_LINES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
-/// How many lines are written before the other tasks of the thread have their turn. A line takes a microsecond or more,
-/// and those of a guest that prints are written by tasks of their own, which no slice bounds.
+/// How many lines are written before the other tasks of the thread have their turn: a line takes a microsecond or more.
+///
+/// A guest of WASI 0.3 waits for its turns within its write. If it ends before it has waited for that, the rest goes
+/// with its stream. What a guest of WASI 0.2 writes is in the log when the write returns, whole, since it may end
+/// without a flush: it waits for its turn before the next write.
 const LINES_IN_TURN: usize = 16;
+/// The most bytes of one write of a guest of WASI 0.2: what its `blocking-write-and-flush` takes at once.
+const WRITE: usize = 4096;
 
 /// Standard output, standard error, or `wasi:logging`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,6 +120,16 @@ impl LogLine {
         self.write(&bytes[..length]);
         self.in_turn = if length == 0 { 0 } else { self.in_turn + lines };
         length
+    }
+
+    /// Writes all of `bytes`, and counts its lines to the present turn.
+    fn write_whole(&mut self, bytes: &[u8]) {
+        self.in_turn += bytes.split(|byte| *byte == b'\n').count() - 1;
+        self.write(bytes);
+    }
+
+    fn is_turn_over(&self) -> bool {
+        self.in_turn >= LINES_IN_TURN
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -202,6 +220,47 @@ impl StdoutStream for GuestLog {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
+
+    fn p2_stream(&self) -> Box<dyn p2::OutputStream> {
+        Box::new(GuestLogStream(self.clone()))
+    }
+}
+
+/// A stream as WASI 0.2 has it. Wasmtime's own would hand what the guest writes to a task, which ends with the guest.
+struct GuestLogStream(GuestLog);
+
+impl p2::OutputStream for GuestLogStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE {
+            return Err(StreamError::trap("the write is larger than `check-write` permits"));
+        }
+        lock(&self.0.0).write_whole(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(if lock(&self.0.0).is_turn_over() { 0 } else { WRITE })
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl p2::Pollable for GuestLogStream {
+    async fn ready(&mut self) {
+        poll_fn(|context| {
+            let mut log = lock(&self.0.0);
+            if !log.is_turn_over() {
+                return Poll::Ready(());
+            }
+            log.in_turn = 0;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
 }
 
 impl AsyncWrite for GuestLog {
@@ -233,9 +292,9 @@ mod tests {
     use crate::runtime::tape::call_tape::CallTape;
     use std::collections::BTreeMap;
     use std::task::Waker;
+    use wasmtime_wasi::p2::Pollable as _;
 
-    #[test]
-    fn a_guest_that_prints_much_lets_others_have_their_turns_and_loses_nothing() {
+    fn standard_error() -> GuestLog {
         let grants = Grants::new(ServiceName::new("shop").unwrap(), None, vec![], Allow::new(vec![]), &BTreeMap::new());
         let request = CurrentRequest::new(RequestId::from_random(7));
         let identity = InstanceIdentity {
@@ -245,8 +304,17 @@ mod tests {
             request,
             tape: CallTape::default(),
         };
-        let mut log = GuestLog::new(OutputStream::Err, identity);
-        let text: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        GuestLog::new(OutputStream::Err, identity)
+    }
+
+    /// So many lines.
+    fn lines(count: usize) -> String {
+        (0..count).map(|number| format!("line {number}\n")).collect()
+    }
+
+    #[test]
+    fn a_guest_that_prints_much_lets_others_have_their_turns_and_loses_nothing() {
+        let (mut log, text) = (standard_error(), lines(100));
         let (mut rest, mut turns) = (text.as_bytes(), 1);
         let mut context = Context::from_waker(Waker::noop());
         while !rest.is_empty() {
@@ -258,5 +326,31 @@ mod tests {
         assert_eq!((lock(&log.0).lines, turns), (100, 7));
         assert_eq!(log.last_output(), text);
         assert!(Pin::new(&mut log).poll_write(&mut context, b"").is_ready());
+    }
+
+    #[test]
+    fn what_a_guest_of_wasi_0_2_writes_is_logged_without_a_flush() {
+        let (log, text) = (standard_error(), lines(100));
+        let mut stream = log.p2_stream();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(stream.ready().as_mut().poll(&mut context).is_ready());
+        assert_eq!(stream.check_write().unwrap(), WRITE);
+        stream.write(Bytes::from(text.clone())).unwrap();
+        assert_eq!(log.last_output(), text);
+        assert_eq!(lock(&log.0).lines, 100);
+        // Now others have their turn, once.
+        assert_eq!(stream.check_write().unwrap(), 0);
+        let mut ready = stream.ready();
+        assert!(ready.as_mut().poll(&mut context).is_pending());
+        assert!(ready.as_mut().poll(&mut context).is_ready());
+        drop(ready);
+        for number in 1..=LINES_IN_TURN {
+            assert_eq!(stream.check_write().unwrap(), WRITE, "line {number} of a turn");
+            stream.write(Bytes::from("begun, ")).unwrap();
+            stream.write(Bytes::from("and ended\n")).unwrap();
+        }
+        assert_eq!(stream.check_write().unwrap(), 0);
+        assert_eq!(lock(&log.0).lines, 100 + LINES_IN_TURN);
+        assert!(stream.write(Bytes::from(vec![b'a'; WRITE + 1])).is_err());
     }
 }

@@ -42,6 +42,11 @@ impl MemoryLimit {
         Self { note, ..self }
     }
 
+    /// The counters of the service whose instance it is.
+    pub(crate) fn metrics(&self) -> &Arc<PoolMetrics> {
+        &self.metrics
+    }
+
     /// One more call begins. Its `note` is told what the instance has grown by since the call before it, once the
     /// instance is warm. Whose growth that is nobody knows exactly, and need not: it is a call of the same revision.
     pub(super) fn begin_call(&mut self, note: Option<&MemoryNote>) {

@@ -196,13 +196,14 @@ pub(super) fn beside(guard: &CommitGuard) -> Beside {
     Beside { bucket: guard.bucket.clone(), checks: vec![(guard.key.clone(), 0)], writes: Vec::new() }
 }
 
-/// Commits `transaction` with the note that it was made for `event`, unless a try before has made it.
+/// Commits `transaction` with the note that it was made for `event`, unless a try before has made it. Returns the bytes
+/// that it has written now as well.
 async fn commit_once(
     bucket: &Bucket,
     mut transaction: Transaction,
     event: &HandledEvent,
-) -> Result<Committed, StateError> {
-    let number = event.begin_commit();
+) -> Result<(Committed, usize), StateError> {
+    let (number, bytes) = (event.begin_commit(), transaction.written());
     let note = event.note_of(number);
     transaction.beside.push(Beside {
         bucket: event.notes.clone(),
@@ -211,8 +212,10 @@ async fn commit_once(
     });
     match bucket.commit(transaction).await {
         // A try before has made this commit: all that it wrote has the version of its note.
-        Err(StateError::ConflictBeside { key, version }) if key == note => Ok(Committed { version, sums: Vec::new() }),
-        outcome => outcome.inspect_err(|_| event.release_commit(number)),
+        Err(StateError::ConflictBeside { key, version }) if key == note => {
+            Ok((Committed { version, sums: Vec::new() }, 0))
+        }
+        outcome => outcome.map(|committed| (committed, bytes)).inspect_err(|_| event.release_commit(number)),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A guest's use of its store: each operation with its span, on the call's tape, and with a note of what the guest is
-//! handed.
+//! A guest's use of its store: each operation counted, with its span, on the call's tape, and with a note of what the
+//! guest is handed.
 
 use crate::base::{OpenSpan, TraceParent};
 use crate::recording::{Blob, RecordedCommit, RecordedQuestion, RecordedReply, RefusalCase};
@@ -7,6 +7,9 @@ use crate::runtime::context::call_notes::CallNotes;
 use crate::runtime::context::context::Context;
 use crate::runtime::tape::call_tape::CallTape;
 use crate::state::{Bucket, Change, Committed, Entry, Key, Page, StateError, Transaction, Versioned};
+use crate::telemetry::{PoolMetrics, StateOperation};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// A service's own bucket for one operation, with the span of that, and what is noted of the call.
 pub(super) struct OwnBucket {
@@ -14,6 +17,8 @@ pub(super) struct OwnBucket {
     operation: &'static str,
     span: Option<OpenSpan>,
     notes: Option<CallNotes>,
+    /// The service's counters. A replay asks the store nothing, so it counts nothing.
+    metrics: Arc<PoolMetrics>,
     /// The tape of the call.
     pub(super) tape: CallTape,
 }
@@ -35,7 +40,9 @@ impl OwnBucket {
     /// As [`OwnBucket::of`], for a guest that has opened its bucket itself.
     pub(super) fn opened(context: &Context, bucket: Bucket, operation: &'static str) -> Self {
         let (span, notes, tape) = (open(context, operation), context.notes(), context.identity.tape.clone());
-        Self { bucket, operation, span, notes, tape }
+        // What a migration does is the host's, and may be given up.
+        let metrics = if tape.is_confined() { Arc::default() } else { Arc::clone(context.memory.metrics()) };
+        Self { bucket, operation, span, notes, metrics, tape }
     }
 
     /// As [`Bucket::get`].
@@ -52,9 +59,12 @@ impl OwnBucket {
     }
 
     async fn get_now(self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
-        let Some(notes) = self.notes else { return traced(self.span, self.bucket.get(keys)).await };
+        let own = (self.span, &*self.metrics, StateOperation::Get);
+        let Some(notes) = self.notes else {
+            return read(own, self.bucket.get(keys), |found| bytes_of_values(found)).await;
+        };
         notes.before_values(&self.bucket, &keys);
-        let outcome = traced(self.span, self.bucket.get(keys.clone())).await;
+        let outcome = read(own, self.bucket.get(keys.clone()), |found| bytes_of_values(found)).await;
         match &outcome {
             Ok(found) => notes.state_values(&keys, found),
             Err(_) => notes.state_failure(),
@@ -83,9 +93,12 @@ impl OwnBucket {
     }
 
     async fn scan_now(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
-        let Some(notes) = self.notes else { return traced(self.span, self.bucket.scan(prefix, after, limit)).await };
+        let own = (self.span, &*self.metrics, StateOperation::Scan);
+        let Some(notes) = self.notes else {
+            return read(own, self.bucket.scan(prefix, after, limit), bytes_of_entries).await;
+        };
         let watch = notes.before_page(&self.bucket, &prefix, after.as_deref());
-        let outcome = traced(self.span, self.bucket.scan(prefix.clone(), after.clone(), limit)).await;
+        let outcome = read(own, self.bucket.scan(prefix.clone(), after.clone(), limit), bytes_of_entries).await;
         match &outcome {
             Ok(page) => {
                 notes.after_page(&self.bucket, (&prefix, after.as_deref()), watch, page.next.as_deref());
@@ -136,9 +149,12 @@ impl OwnBucket {
     }
 
     async fn keys_now(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
-        let Some(notes) = self.notes else { return traced(self.span, self.bucket.keys(prefix, after, limit)).await };
+        let own = (self.span, &*self.metrics, StateOperation::Scan);
+        let Some(notes) = self.notes else {
+            return read(own, self.bucket.keys(prefix, after, limit), bytes_of_keys).await;
+        };
         let watch = notes.before_page(&self.bucket, &prefix, after.as_deref());
-        let outcome = traced(self.span, self.bucket.keys(prefix.clone(), after.clone(), limit)).await;
+        let outcome = read(own, self.bucket.keys(prefix.clone(), after.clone(), limit), bytes_of_keys).await;
         match &outcome {
             Ok(page) => {
                 notes.after_page(&self.bucket, (&prefix, after.as_deref()), watch, page.next.as_deref());
@@ -149,9 +165,26 @@ impl OwnBucket {
         outcome
     }
 
-    /// The outcome of `commit`, a change of this bucket.
-    pub(super) async fn change<E>(self, commit: impl Future<Output = Result<Committed, E>>) -> Result<Committed, E> {
+    /// The outcome of `commit`, a change of this bucket, which says how many bytes it has written.
+    pub(super) async fn change(
+        self,
+        commit: impl Future<Output = Result<(Committed, usize), StateError>>,
+    ) -> Result<Committed, StateError> {
+        let state = self.metrics.state();
+        state.began(StateOperation::Commit);
+        let began = Instant::now();
         let outcome = traced(self.span, commit).await;
+        state.committed(began.elapsed());
+        let outcome = match outcome {
+            Ok((committed, bytes)) => {
+                state.wrote(bytes);
+                Ok(committed)
+            }
+            Err(error) => {
+                state.failed(error.failure());
+                Err(error)
+            }
+        };
         if let Some(notes) = self.notes {
             notes.state_change(self.operation, &outcome);
         }
@@ -181,8 +214,9 @@ impl OwnBucket {
     }
 
     async fn commit_now(self, transaction: Transaction) -> Result<Committed, StateError> {
-        let bucket = self.bucket.clone();
-        self.change(bucket.commit(transaction)).await
+        let (bucket, bytes) = (self.bucket.clone(), transaction.written());
+        let commit = async move { bucket.commit(transaction).await.map(|committed| (committed, bytes)) };
+        self.change(commit).await
     }
 }
 
@@ -293,4 +327,96 @@ async fn traced<T, E>(span: Option<OpenSpan>, work: impl Future<Output = Result<
         span.fail("state");
     }
     outcome
+}
+
+/// The outcome of `work`, which reads: counted, with the bytes that it hands to the guest, and in its span.
+async fn read<T>(
+    (span, metrics, operation): (Option<OpenSpan>, &PoolMetrics, StateOperation),
+    work: impl Future<Output = Result<T, StateError>>,
+    bytes: impl FnOnce(&T) -> usize,
+) -> Result<T, StateError> {
+    let state = metrics.state();
+    state.began(operation);
+    let outcome = traced(span, work).await;
+    match &outcome {
+        Ok(found) => state.read(bytes(found)),
+        Err(error) => state.failed(error.failure()),
+    }
+    outcome
+}
+
+/// The guest has the keys already.
+fn bytes_of_values(found: &[Option<Versioned>]) -> usize {
+    found.iter().flatten().map(|one| one.value.len()).sum()
+}
+
+fn bytes_of_entries(page: &Page<Entry>) -> usize {
+    page.items.iter().map(|entry| entry.key.len() + entry.value.value.len()).sum()
+}
+
+fn bytes_of_keys(page: &Page<Key>) -> usize {
+    page.items.iter().map(Vec::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ServiceName;
+    use crate::state::{Settings, Store};
+
+    /// A service's data, as one operation after the other has them.
+    struct Guest {
+        bucket: Bucket,
+        metrics: Arc<PoolMetrics>,
+    }
+
+    impl Guest {
+        fn own(&self) -> OwnBucket {
+            let (bucket, metrics) = (self.bucket.clone(), Arc::clone(&self.metrics));
+            OwnBucket { bucket, operation: "test", span: None, notes: None, metrics, tape: CallTape::default() }
+        }
+
+        async fn commit(&self, checks: Vec<(Key, u64)>, writes: &[(&str, Change)]) -> Result<Committed, StateError> {
+            let writes = writes.iter().map(|(key, change)| ((*key).into(), change.clone())).collect();
+            self.own().commit(Transaction { checks, writes, beside: Vec::new() }).await
+        }
+
+        fn counts(&self) -> (Vec<u64>, (u64, u64)) {
+            let state = self.metrics.state();
+            (state.operations().map(|(_, count)| count).collect(), state.bytes())
+        }
+    }
+
+    #[tokio::test]
+    async fn each_operation_is_counted_with_the_bytes_that_went_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Settings { path: folder.path().join("state.redb"), ..Settings::default() }).unwrap();
+        let guest = |name| Guest { bucket: store.bucket(&ServiceName::new(name).unwrap()), metrics: Arc::default() };
+        let (users, orders) = (guest("users"), guest("orders"));
+        // 2 + 100 bytes, 3 + 40, a key alone, a key alone.
+        let value = |bytes| Change::Put(vec![7; bytes]);
+        let writes = [("ka", value(100)), ("kbb", value(40)), ("gone", Change::Delete), ("n", Change::Add(5))];
+        users.commit(Vec::new(), &writes).await.unwrap();
+        assert_eq!(users.counts(), (vec![0, 0, 1], (0, 150)));
+        assert!(!users.metrics.state().commit_time().is_zero());
+        // The values alone, and nothing of a key that is absent.
+        let found = users.own().get(["ka", "kbb", "absent"].map(Key::from).to_vec()).await.unwrap();
+        assert_eq!(found.iter().flatten().count(), 2);
+        assert_eq!(users.counts(), (vec![1, 0, 1], (140, 150)));
+        let page = users.own().scan(b"k".to_vec(), None, 10).await.unwrap();
+        assert_eq!((page.items.len(), users.counts()), (2, (vec![1, 1, 1], (140 + 145, 150))));
+        let page = users.own().keys(Key::new(), None, 10).await.unwrap();
+        assert_eq!((page.items.len(), users.counts()), (3, (vec![1, 2, 1], (285 + 6, 150))));
+        assert_eq!(users.metrics.state().failures().iter().map(|(_, count)| count).sum::<u64>(), 0);
+        // What fails is asked for all the same, and moves no bytes.
+        let stale = vec![(b"ka".to_vec(), u64::MAX)];
+        assert!(matches!(users.commit(stale, &[("ka", value(1))]).await, Err(StateError::Conflict { .. })));
+        assert_eq!(users.own().get(vec![Key::new()]).await, Err(StateError::EmptyKey));
+        assert_eq!(users.counts(), (vec![2, 2, 2], (291, 150)));
+        assert_eq!(users.metrics.state().failures()[..2], [("conflict", 1), ("invalid", 1)]);
+        assert_eq!(orders.counts(), (vec![0, 0, 0], (0, 0)), "each service has its own");
+        tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+        assert!(orders.own().get(vec![b"k".to_vec()]).await.is_err());
+        assert_eq!(orders.metrics.state().failures()[3], ("unavailable", 1));
+    }
 }

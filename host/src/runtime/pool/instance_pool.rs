@@ -127,6 +127,11 @@ impl InstancePool {
         self.slots.metrics()
     }
 
+    /// Whether the service has data of its own.
+    pub fn keeps_state(&self) -> bool {
+        self.revision.grants.state.is_some()
+    }
+
     /// The processor time of whole slices that the service's guests have used up: that of requests which compute for
     /// long.
     pub fn computed(&self) -> Duration {

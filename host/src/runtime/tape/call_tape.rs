@@ -113,23 +113,24 @@ impl CallTape {
         self.playing().is_some()
     }
 
+    /// Whether the guest works on what is not its service's own: a migration.
+    pub(crate) fn is_confined(&self) -> bool {
+        matches!(self.0.as_deref(), Some(CallTapeKind::Confined(_)))
+    }
+
     /// How a replay has gone that came to this outcome; `None` for a tape that does not play.
     pub(crate) fn report(&self, outcome: RecordedOutcome) -> Option<PlaybackReport> {
         self.playing().map(|played| lock(&played.playback).report(outcome))
     }
 
     fn playing(&self) -> Option<&PlayedTape> {
-        match self.0.as_deref() {
-            Some(CallTapeKind::Played(played)) => Some(played),
-            _ => None,
-        }
+        let Some(CallTapeKind::Played(played)) = self.0.as_deref() else { return None };
+        Some(played)
     }
 
     fn recording(&self) -> Option<&RecordedTape> {
-        match self.0.as_deref() {
-            Some(CallTapeKind::Recorded(recorded)) => Some(recorded),
-            _ => None,
-        }
+        let Some(CallTapeKind::Recorded(recorded)) = self.0.as_deref() else { return None };
+        Some(recorded)
     }
 
     /// Adds `bytes` to what is recorded, by `add`.

@@ -1,6 +1,7 @@
 //! The families of services.
 
 use super::metric_family::{MetricFamily, encode, family, family_when, gauge, to_usize};
+use super::state_families::encode_state;
 use crate::base::DeadlineOwner;
 use crate::telemetry::endpoint_metrics::EndpointMetrics;
 use crate::telemetry::histogram::HistogramSnapshot;
@@ -59,6 +60,7 @@ pub(super) fn encode_services(
     encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])?;
     encode_components(encoder, services)?;
     encode_instances(encoder, services)?;
+    encode_state(encoder, services)?;
     encode_service_kinds(encoder, services)
 }
 

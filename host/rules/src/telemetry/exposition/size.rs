@@ -4,13 +4,15 @@ use super::super::gateway_metrics::CountScope;
 use super::*;
 use crate::base::ServiceName;
 use crate::telemetry::metrics_source::{EndpointSample, OutsideSample, PoolSample, ServiceSample};
-use crate::telemetry::{EndpointMetrics, ServiceMetrics};
+use crate::telemetry::{EndpointMetrics, PoolMetrics, ServiceMetrics, StateOperation};
 use std::time::Duration;
 
 /// A host with many services of one component each.
 struct Many {
     services: Vec<(String, Arc<ServiceMetrics>)>,
     endpoints: Vec<(String, String, Arc<EndpointMetrics>)>,
+    /// Of each service, if they keep data.
+    pools: Option<Vec<Arc<PoolMetrics>>>,
 }
 
 /// The outcomes that a typed route has, about.
@@ -42,12 +44,13 @@ const OUTCOMES: [(u16, &str); 24] = [
 ];
 
 impl Many {
-    fn new(count: usize, replicas: usize) -> Self {
+    fn new(count: usize, replicas: usize, keep_state: bool) -> Self {
         let name = |n: usize| format!("service-{n:03}");
         let endpoints = (0..count).flat_map(|n| (0..replicas).map(move |replica| (n, replica)));
         Self {
             services: (0..count).map(|n| (name(n), Arc::default())).collect(),
             endpoints: endpoints.map(|(n, at)| (name(n), format!("{}-{at}", name(n)), Arc::default())).collect(),
+            pools: keep_state.then(|| (0..count).map(|_| Arc::default()).collect()),
         }
     }
 
@@ -62,6 +65,12 @@ impl Many {
         for (_, _, endpoint) in &self.endpoints {
             endpoint.request();
             endpoint.answered(took);
+        }
+        for state in self.pools.iter().flatten().map(|pool| pool.state()) {
+            StateOperation::ALL.into_iter().for_each(|operation| state.began(operation));
+            state.read(10_000);
+            state.wrote(10_000);
+            state.committed(took);
         }
     }
 
@@ -79,6 +88,11 @@ impl Many {
         for (_, _, endpoint) in &self.endpoints {
             for kind in ["trap", "reset", "answered-5xx"] {
                 endpoint.failure(kind);
+            }
+        }
+        for state in self.pools.iter().flatten().map(|pool| pool.state()) {
+            for (kind, _) in state.failures() {
+                state.failed(kind);
             }
         }
     }
@@ -105,13 +119,18 @@ impl MetricsSource for Arc<Many> {
     }
 
     fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
-        let sample = |(name, metrics): &(String, Arc<ServiceMetrics>)| {
+        let sample = |(at, (name, metrics)): (usize, &(String, Arc<ServiceMetrics>))| {
             let (name, revision, computed) = (name.clone(), "0123456789ab".into(), Duration::from_millis(1500));
-            let (waiting, faults, retry_budget, pool) = (0, 0, 100, PoolSample::default());
+            let pool = self.pools.as_ref().map_or_else(PoolSample::default, |pools| PoolSample {
+                metrics: Arc::clone(&pools[at]),
+                keeps_state: true,
+                ..PoolSample::default()
+            });
+            let (waiting, faults, retry_budget) = (0, 0, 100);
             let sample = ServiceSample { name, revision, waiting, faults, retry_budget, pool, computed };
             (sample, Arc::clone(metrics))
         };
-        self.services.iter().map(sample).collect()
+        self.services.iter().enumerate().map(sample).collect()
     }
 
     fn outside(&self) -> Vec<(OutsideSample, Arc<EndpointMetrics>)> {
@@ -126,13 +145,14 @@ fn series(text: &str) -> usize {
 /// 1 MiB is what the issue of the metrics allows for 200 services.
 #[test]
 fn two_hundred_services_fit_in_a_mebibyte() {
-    for (replicas, idle_kib) in [(1, 320), (2, 450)] {
-        let many = Arc::new(Many::new(200, replicas));
+    for (replicas, keep_state, idle_kib) in [(1, false, 320), (2, false, 450), (1, true, 410)] {
+        let many = Arc::new(Many::new(200, replicas, keep_state));
         let gateway = many.gateway();
         let metrics = Metrics::new(Arc::clone(&many), Arc::clone(&gateway));
         let idle = metrics.encode().len();
         many.serve(&gateway);
         let busy = metrics.encode().len();
+        eprintln!("SIZE {replicas} {keep_state} {idle} {busy}");
         assert!(idle < idle_kib << 10, "idle, with {replicas} replicas: {idle} bytes");
         assert!(busy < 1 << 20, "in traffic, with {replicas} replicas: {busy} bytes");
     }
@@ -141,7 +161,7 @@ fn two_hundred_services_fit_in_a_mebibyte() {
 #[test]
 fn the_number_of_series_is_bounded_by_the_manifest() {
     let count = |services: usize| {
-        let many = Arc::new(Many::new(services, 2));
+        let many = Arc::new(Many::new(services, 2, true));
         let gateway = many.gateway();
         let metrics = Metrics::new(Arc::clone(&many), Arc::clone(&gateway));
         many.serve(&gateway);

@@ -4,7 +4,7 @@ use super::super::gateway_metrics::CountScope;
 use super::*;
 use crate::base::DeadlineOwner;
 use crate::telemetry::metrics_source::{EndpointSample, OutsideSample, PoolSample, ServiceSample};
-use crate::telemetry::{EndpointMetrics, PoolMetrics, ServiceMetrics};
+use crate::telemetry::{EndpointMetrics, PoolMetrics, ServiceMetrics, StateOperation};
 use std::time::Duration;
 
 #[derive(Default, Clone)]
@@ -36,6 +36,7 @@ impl MetricsSource for One {
             waiting: 8,
             longest_wait: Duration::from_millis(250),
             metrics: Arc::clone(&self.pool),
+            keeps_state: true,
         };
         let (name, revision, computed) = ("users".into(), "abc".into(), Duration::from_millis(1500));
         let sample = ServiceSample { name, revision, waiting: 4, faults: 5, retry_budget: 6, pool, computed };
@@ -193,6 +194,7 @@ fn what_cannot_happen_and_what_has_not_happened_has_no_series() {
         "timeouts",
         "faults_",
         "guest_seconds",
+        "state_",
         "outside_latency_seconds",
     ] {
         assert!(!quiet.contains(&format!("atoll_{family}")), "{family} is in\n{quiet}");
@@ -233,6 +235,48 @@ fn the_exposition_has_every_family_of_the_gateway() {
             r#"atoll_gateway_duration_seconds_bucket{le="+Inf",route="/a/{id}",service="a",class="2xx"} 1"#,
         ],
     );
+}
+
+#[test]
+fn the_exposition_has_what_services_do_with_their_data() {
+    let one = One::default();
+    let state = one.pool.state();
+    let metrics = Metrics::new(one.clone(), Arc::default());
+    assert_lines(
+        &metrics.encode(),
+        &[
+            r#"atoll_state_operations_total{service="users",operation="get"} 0"#,
+            r#"atoll_state_operations_total{service="users",operation="scan"} 0"#,
+            r#"atoll_state_operations_total{service="users",operation="commit"} 0"#,
+            r#"atoll_state_read_bytes_total{service="users"} 0"#,
+            r#"atoll_state_written_bytes_total{service="users"} 0"#,
+            r#"atoll_state_commit_seconds_total{service="users"} 0.0"#,
+        ],
+    );
+    assert!(!metrics.encode().contains("state_operations_failed"), "a kind comes with its first event");
+    for operation in [StateOperation::Get, StateOperation::Get, StateOperation::Commit] {
+        state.began(operation);
+    }
+    state.read(1000);
+    state.read(24);
+    state.wrote(300);
+    state.committed(Duration::from_millis(2));
+    state.failed("conflict");
+    let text = metrics.encode();
+    assert_lines(
+        &text,
+        &[
+            "# TYPE atoll_state_operations counter",
+            r#"atoll_state_operations_total{service="users",operation="get"} 2"#,
+            r#"atoll_state_operations_total{service="users",operation="scan"} 0"#,
+            r#"atoll_state_operations_total{service="users",operation="commit"} 1"#,
+            r#"atoll_state_operations_failed_total{service="users",kind="conflict"} 1"#,
+            r#"atoll_state_read_bytes_total{service="users"} 1024"#,
+            r#"atoll_state_written_bytes_total{service="users"} 300"#,
+            r#"atoll_state_commit_seconds_total{service="users"} 0.002"#,
+        ],
+    );
+    assert!(!text.contains(r#"kind="overloaded""#), "{text}");
 }
 
 #[test]
