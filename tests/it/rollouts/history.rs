@@ -71,7 +71,7 @@ async fn a_rollback_finds_its_way_through_the_history_after_a_restart_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollback_that_the_disk_does_not_take_says_so_and_is_ordered_once_more() {
     let home = Home::new(&manifest(HISTORY));
-    let (mut atoll, http) = (home.start().await, Http::default());
+    let (atoll, http) = (home.start().await, Http::default());
     assert_eq!(begin(&http, &atoll, &revision(0, 0, 'b').1, "").await.status, 200);
     // The record is written here before it gets its name: a folder in its place is as a disk that is full.
     let aside = home.folder.path().join(".atoll/history/services/fickle.tmp");

@@ -152,7 +152,6 @@ fn two_hundred_services_fit_in_a_mebibyte() {
         let idle = metrics.encode().len();
         many.serve(&gateway);
         let busy = metrics.encode().len();
-        eprintln!("SIZE {replicas} {keep_state} {idle} {busy}");
         assert!(idle < idle_kib << 10, "idle, with {replicas} replicas: {idle} bytes");
         assert!(busy < 1 << 20, "in traffic, with {replicas} replicas: {busy} bytes");
     }
