@@ -9,9 +9,9 @@
 use super::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
 use super::error::BrokerError;
 use super::kafka_cluster::KafkaCluster;
-use super::kafka_log::{KafkaLog, PreparedTopic, events};
+use super::kafka_log::{KafkaLog, LogEnd, PreparedTopic, events};
 use super::kafka_message;
-use super::kafka_records::{LogRecord, ProducerTurn, encode};
+use super::kafka_records::{LogRecord, ProducerTurn, ReadBudget, encode};
 use super::kafka_request::{self, KafkaRequest, ReadIsolation};
 use super::request_time::{LONGEST, pause};
 use crate::events::TopicName;
@@ -24,8 +24,6 @@ use tokio::time::sleep;
 
 /// For how long a server waits until others publish.
 const WATCH: Duration = Duration::from_secs(1);
-/// How much is read to learn that somebody has published, in bytes.
-const GLANCE: i32 = 64 << 10;
 /// The time between two looks at a server that does not wait.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -120,7 +118,8 @@ impl KafkaTopic {
         let mut arrived = BTreeMap::new();
         while offset < mark {
             // With what others have not committed: behind it this host's own events could not be seen.
-            let page = self.log.fetch(offset, ReadIsolation::Uncommitted).await?;
+            let budget = ReadBudget::page(offset, usize::MAX);
+            let page = self.log.fetch(budget, ReadIsolation::Uncommitted).await?;
             for event in events(page.records) {
                 if let Some(id) = event.id.as_deref().and_then(|id| ids.get(id)) {
                     arrived.insert(*id, event.number);
@@ -136,8 +135,9 @@ impl KafkaTopic {
     }
 
     async fn look(&self) -> Result<LogExtent, BrokerError> {
-        let (end, last) = self.log.latest().await?;
-        self.certain.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        let LogEnd { stable, last, .. } = self.log.latest().await?;
+        // Whoever has looked reads no further than that.
+        self.certain.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stable);
         Ok(LogExtent { last, bytes: 0 })
     }
 
@@ -205,7 +205,7 @@ impl TopicWatch {
 async fn glance(log: &KafkaLog, known: Option<u64>) -> Result<u64, BrokerError> {
     match known {
         None => log.end().await,
-        Some(end) => Ok(log.fetch_bytes((end, GLANCE), WATCH, ReadIsolation::Committed).await?.end),
+        Some(end) => log.end_after(end, WATCH).await,
     }
 }
 

@@ -18,14 +18,18 @@
 //! [`RabbitMq`] with streams over AMQP 0.9.1 (`rabbit_…`, `stream_tail`, `recent_events`), [`KafkaCluster`] with the
 //! Kafka protocol, whose messages are written here (`kafka_…`).
 //!
-//! Tests: of the messages beside them, and with real servers in `tests/it/topics`.
+//! Tests: of the messages beside them, of Kafka's logs with a server in memory (`kafka_fake`), and with real servers in
+//! `tests/it/topics`.
 
 mod broker_log;
 mod error;
 mod jet_stream;
+mod kafka_batch;
 mod kafka_cluster;
 mod kafka_connection;
 mod kafka_error;
+#[cfg(test)]
+mod kafka_fake;
 mod kafka_log;
 mod kafka_message;
 mod kafka_records;

@@ -111,8 +111,8 @@ impl Relay {
         let (mut arrived, mut mark) = (Vec::new(), after);
         loop {
             let page = self.log.after(after, PAGE).await?;
-            let Some(last) = page.events.last() else { break };
-            after = last.number;
+            let Some(last) = page.last() else { break };
+            after = last;
             for event in &page.events {
                 if let Some(size) = event.id.as_deref().and_then(|id| ids.get(id)) {
                     arrived.push(**size);
