@@ -2,7 +2,7 @@
 //! both know. What they answer is read here, too.
 
 use super::error::BrokerError;
-use super::kafka_error::check;
+use super::kafka_error::{DUPLICATE, FENCED, OLD_EPOCH, OUT_OF_ORDER, UNKNOWN_PRODUCER, check, told};
 use super::kafka_records::AbortedTransactions;
 use super::kafka_wire::{WireReader, WireWriter};
 use std::time::Duration;
@@ -214,7 +214,7 @@ pub(super) fn described(answer: &[u8], what: &str) -> Result<Vec<(String, String
         Ok((error, text, settings))
     })?;
     let Some((error, text, settings)) = topics.into_iter().next() else { return Ok(Vec::new()) };
-    if error == 0 { Ok(settings) } else { Err(super::kafka_error::told(error, what, text)) }
+    if error == 0 { Ok(settings) } else { Err(told(error, what, text)) }
 }
 
 /// Where the coordinator is.
@@ -223,7 +223,7 @@ pub(super) fn coordinator(answer: &[u8], what: &str) -> Result<String, BrokerErr
     reader.i32()?;
     let (error, text, _) = (reader.i16()?, reader.text()?, reader.i32()?);
     if error != 0 {
-        return Err(super::kafka_error::told(error, what, text));
+        return Err(told(error, what, text));
     }
     let (host, port) = (reader.text()?.unwrap_or_default(), reader.i32()?);
     Ok(authority(&host, port))
@@ -235,6 +235,28 @@ pub(super) fn epoch(answer: &[u8], what: &str) -> Result<(i64, i16), BrokerError
     reader.i32()?;
     check(reader.i16()?, what)?;
     Ok((reader.i64()?, reader.i16()?))
+}
+
+/// Whether an earlier producer's id can write no more, after a batch with its next epoch: that was taken, or a later
+/// epoch was there already.
+pub(super) fn is_fenced(answer: &[u8], what: &str) -> Result<bool, BrokerError> {
+    let errors = WireReader::new(answer).items(|one| {
+        one.text()?;
+        one.items(|one| {
+            let (_, error, _, _) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+            Ok(error)
+        })
+    })?;
+    let error = errors.into_iter().flatten().next();
+    match error.ok_or_else(|| BrokerError::Unread("no partition was answered for".to_owned()))? {
+        0 | OLD_EPOCH | FENCED => Ok(true),
+        // It knows the id no more, or otherwise.
+        OUT_OF_ORDER | DUPLICATE | UNKNOWN_PRODUCER => Ok(false),
+        error => match told(error, what, None) {
+            error @ (BrokerError::Away(_) | BrokerError::Login(_)) => Err(error),
+            _ => Ok(false),
+        },
+    }
 }
 
 /// The offset of a batch's first record.
@@ -316,7 +338,7 @@ pub(super) fn shaken(answer: &[u8]) -> Result<(), BrokerError> {
 pub(super) fn authenticated(answer: &[u8]) -> Result<(), BrokerError> {
     let mut reader = WireReader::new(answer);
     let (error, text) = (reader.i16()?, reader.text()?);
-    if error == 0 { Ok(()) } else { Err(super::kafka_error::told(error, "the login", text)) }
+    if error == 0 { Ok(()) } else { Err(told(error, "the login", text)) }
 }
 
 fn offset_of(offset: Option<i64>) -> Result<u64, BrokerError> {

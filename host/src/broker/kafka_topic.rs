@@ -5,6 +5,10 @@
 //! writes a *mark* in it. From then on the server refuses whatever comes of an earlier epoch, of this process or of
 //! another one with the same database, and what has arrived stands before the mark: it is looked for there before
 //! anything is sent again. No transaction is ever begun.
+//!
+//! Servers forget a transactional id that took no epoch for some days (Apache Kafka after 7), though it writes all the
+//! time, and name another producer's id then, as after the last epoch. So an epoch is renewed each day, and the mark of
+//! a new id is preceded by one of the earlier id, with the epoch behind its last one.
 
 use super::broker_log::{Broker, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredPage};
 use super::error::BrokerError;
@@ -27,14 +31,19 @@ const WATCH: Duration = Duration::from_secs(1);
 /// The time between two looks at a server that does not wait.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// For how long an epoch is written with: less than any server remembers the transactional id without another one.
+const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The log of one topic, to which this host writes.
 pub(super) struct KafkaTopic {
     topic: TopicName,
     log: Arc<KafkaLog>,
     /// The transactional id.
     writer: String,
-    /// Who writes next; `None`: whether the last batch has arrived is not known.
-    turn: tokio::sync::Mutex<Option<ProducerTurn>>,
+    /// Who writes next, and since when; `None`: whether the last batch has arrived is not known.
+    turn: tokio::sync::Mutex<Option<(ProducerTurn, Instant)>>,
+    /// The producer's id with which this process has written, and its latest epoch.
+    producer: Mutex<Option<(i64, i16)>>,
     /// The offset before which all that this host has sent is known to those who have looked; `None`: nobody has.
     certain: Mutex<Option<u64>>,
     watch: Mutex<Option<TopicWatch>>,
@@ -58,6 +67,7 @@ impl KafkaTopic {
             log,
             writer,
             turn: tokio::sync::Mutex::default(),
+            producer: Mutex::default(),
             certain: Mutex::default(),
             watch: Mutex::default(),
         }
@@ -67,9 +77,15 @@ impl KafkaTopic {
         let prepared = self.log.prepare().await?;
         // Whatever happens until all is acknowledged, the next append takes a new epoch. This future may be dropped.
         let mut current = self.turn.lock().await;
-        let (mut turn, arrived) = match current.take() {
-            Some(turn) => (turn, BTreeMap::new()),
-            None => self.new_turn(&prepared, outgoing).await?,
+        let ((mut turn, begun), arrived) = match current.take() {
+            Some((turn, begun)) if begun.elapsed() < RENEWAL => ((turn, begun), BTreeMap::new()),
+            // Nothing is under way, so that nothing is looked for.
+            Some(_) => ((self.new_epoch(&prepared).await?, Instant::now()), BTreeMap::new()),
+            None => {
+                let begun = Instant::now();
+                let (turn, arrived) = self.new_turn(&prepared, outgoing).await?;
+                ((turn, begun), arrived)
+            }
         };
         let left = outgoing.iter().filter(|event| !arrived.contains_key(event.id.as_str()));
         let records: Vec<_> = left.map(|event| kafka_message::record(&self.topic, event)).collect();
@@ -79,7 +95,7 @@ impl KafkaTopic {
         }
         *self.certain.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
         // A sequence that would not fit any more begins anew with an epoch.
-        *current = Some(turn).filter(|turn| turn.sequence < i32::MAX / 2);
+        *current = Some((turn, begun)).filter(|(turn, _)| turn.sequence < i32::MAX / 2);
         Ok(last)
     }
 
@@ -105,14 +121,8 @@ impl KafkaTopic {
     ) -> Result<(ProducerTurn, BTreeMap<&'a str, u64>), BrokerError> {
         let certain = *self.certain.lock().unwrap_or_else(PoisonError::into_inner);
         let mut offset = certain.ok_or_else(|| BrokerError::Away("nobody has looked at the log yet".to_owned()))?;
-        let (cluster, what) = (&self.log.cluster, format!("the transactional id `{}`", self.writer));
-        let answer = cluster.ask_any(&KafkaRequest::find_coordinator(&self.writer)).await?;
-        let coordinator = kafka_request::coordinator(&answer, &what)?;
-        let answer = cluster.ask(&coordinator, &KafkaRequest::new_epoch(&self.writer)).await?;
-        let (id, epoch) = kafka_request::epoch(&answer, &what)?;
-        let mut turn = ProducerTurn { id, epoch, sequence: 0 };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mark = kafka_message::mark(&self.writer, u64::try_from(now.as_millis()).unwrap_or(0));
+        let mut turn = self.new_epoch(prepared).await?;
+        let mark = kafka_message::mark(&self.writer, now());
         let mark = self.send(prepared, &[mark], &mut turn).await?;
         let ids: BTreeSet<_> = outgoing.iter().map(|event| event.id.as_str()).collect();
         let mut arrived = BTreeMap::new();
@@ -134,6 +144,30 @@ impl KafkaTopic {
         Ok((turn, arrived))
     }
 
+    /// Takes a new epoch. If it is one of another producer's id, what comes of the earlier one is refused from now on.
+    async fn new_epoch(&self, prepared: &PreparedTopic) -> Result<ProducerTurn, BrokerError> {
+        let (cluster, what) = (&self.log.cluster, format!("the transactional id `{}`", self.writer));
+        let answer = cluster.ask_any(&KafkaRequest::find_coordinator(&self.writer)).await?;
+        let coordinator = kafka_request::coordinator(&answer, &what)?;
+        let answer = cluster.ask(&coordinator, &KafkaRequest::new_epoch(&self.writer)).await?;
+        let (id, epoch) = kafka_request::epoch(&answer, &what)?;
+        let earlier = *self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((earlier, latest)) = earlier.filter(|(earlier, _)| *earlier != id) {
+            let turn = ProducerTurn { id: earlier, epoch: latest.saturating_add(1), sequence: 0 };
+            let mark = encode(&[kafka_message::mark(&self.writer, now())], turn);
+            let answer = cluster.ask(&prepared.leader, &KafkaRequest::produce(&self.log.name, &mark)).await?;
+            if !kafka_request::is_fenced(&answer, &self.log.what())? {
+                tracing::warn!(
+                    target: "delivery", topic = self.log.name, producer = earlier, epoch = latest,
+                    "the broker has given this host another producer's id, and takes no mark of the earlier one: a \
+                     batch of it that is still on its way may be there twice"
+                );
+            }
+        }
+        *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, epoch));
+        Ok(ProducerTurn { id, epoch, sequence: 0 })
+    }
+
     async fn look(&self) -> Result<LogExtent, BrokerError> {
         let LogEnd { stable, last, .. } = self.log.latest().await?;
         // Whoever has looked reads no further than that.
@@ -150,6 +184,12 @@ impl KafkaTopic {
         };
         news.notified().await;
     }
+}
+
+/// In milliseconds since 1970.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(0)
 }
 
 /// Parts of at most `most` bytes, each of at least one record.
@@ -264,6 +304,79 @@ impl Broker for Arc<KafkaCluster> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::kafka_error::{OLD_EPOCH, UNKNOWN_PRODUCER};
+    use crate::broker::kafka_fake::FakeKafka;
+    use crate::events::EventRecord;
+
+    async fn topic() -> (FakeKafka, KafkaTopic) {
+        let fake = FakeKafka::start().await;
+        let topic = KafkaTopic::new(&fake.cluster().await, &TopicName::new("orders").unwrap(), "origin");
+        topic.look().await.unwrap();
+        (fake, topic)
+    }
+
+    fn event(id: &str) -> [OutgoingEvent; 1] {
+        let record = EventRecord { time: 1, source: "a".into(), key: None, payload: "{}".into(), trace: None };
+        [OutgoingEvent { id: id.into(), record }]
+    }
+
+    async fn ids(topic: &KafkaTopic) -> Vec<String> {
+        let page = topic.after(0, 99).await.unwrap();
+        page.events.into_iter().filter_map(|event| event.id).collect()
+    }
+
+    /// As Apache Kafka does with a transactional id that took no epoch for a week, and after the last epoch of an id.
+    #[tokio::test]
+    async fn what_was_under_way_with_an_earlier_producers_id_is_kept_out() {
+        for forgotten in [false, true] {
+            let (fake, topic) = topic().await;
+            topic.append_all(&event("a")).await.unwrap();
+            fake.state().holds = true;
+            topic.append_all(&event("b")).await.unwrap_err();
+            fake.state().producer = (8, -1);
+            if forgotten {
+                // Then what is under way is refused as well.
+                fake.state().refused.insert(1, UNKNOWN_PRODUCER);
+            }
+            topic.append_all(&event("b")).await.unwrap();
+            let expected = if forgotten { UNKNOWN_PRODUCER } else { OLD_EPOCH };
+            assert_eq!(fake.state().arrive(), expected);
+            assert_eq!(ids(&topic).await, ["a", "b"]);
+            assert_eq!(fake.state().epochs[&8].0, 0);
+        }
+    }
+
+    /// A leader that has changed says nothing of the earlier id: it is asked again, before anything is sent.
+    #[tokio::test]
+    async fn an_earlier_producers_id_is_not_forgotten_before_its_mark_was_answered() {
+        let (fake, topic) = topic().await;
+        topic.append_all(&event("a")).await.unwrap();
+        fake.state().holds = true;
+        topic.append_all(&event("b")).await.unwrap_err();
+        fake.state().producer = (8, -1);
+        fake.state().refused.insert(1, 6);
+        topic.append_all(&event("b")).await.unwrap_err();
+        fake.state().refused.clear();
+        topic.append_all(&event("b")).await.unwrap();
+        assert_eq!(fake.state().arrive(), OLD_EPOCH);
+        assert_eq!(ids(&topic).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn an_epoch_is_renewed_each_day_without_a_look_and_without_a_mark() {
+        let (fake, topic) = topic().await;
+        topic.append_all(&event("a")).await.unwrap();
+        topic.append_all(&event("b")).await.unwrap();
+        let written = || {
+            let state = fake.state();
+            (state.epochs[&1], state.end())
+        };
+        assert_eq!(written(), ((0, 3), 3), "a mark and two events");
+        topic.turn.lock().await.as_mut().unwrap().1 -= RENEWAL;
+        topic.append_all(&event("c")).await.unwrap();
+        topic.append_all(&event("d")).await.unwrap();
+        assert_eq!(written(), ((1, 2), 5));
+    }
 
     #[test]
     fn a_batch_has_at_most_so_many_bytes_and_keeps_the_order() {
