@@ -56,7 +56,9 @@ pub(super) struct PreparedTopic {
 pub(super) struct LogEnd {
     /// The offset behind the last record that may be read: before those of a transaction of others which has not ended.
     pub(super) stable: u64,
-    /// The number of the latest event before.
+    /// The offset behind the last record that is there.
+    end: u64,
+    /// The number of the latest event that is read now, or will be whatever becomes of transactions.
     pub(super) last: u64,
 }
 
@@ -227,15 +229,21 @@ impl KafkaLog {
         }
     }
 
-    /// Where the log ends, and the number of the latest event before.
+    /// Where the log ends, and the number of the latest event before. Events of this host count as soon as they are
+    /// there: transactions of others, behind whose beginning nothing is read until they end, are none of its business.
     pub(super) async fn latest(&self) -> Result<LogEnd, BrokerError> {
+        // In this order: what becomes readable in between is behind both.
         let stable = self.end().await?;
+        let end = self.bound(LATEST, ReadIsolation::Uncommitted).await?.max(stable);
         let known = *self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.stable == stable {
+        if (known.stable, known.end) == (stable, end) {
             return Ok(known);
         }
-        let last = self.latest_event(stable).await?;
-        let found = LogEnd { stable, last };
+        let last = match self.latest_waiting(stable, end).await? {
+            Some(number) => number,
+            None => self.latest_event(stable).await?,
+        };
+        let found = LogEnd { stable, end, last };
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(found)
     }
@@ -258,6 +266,21 @@ impl KafkaLog {
             }
             (to, step) = (from, (step * BACK.0).min(BACK.1));
         }
+    }
+
+    /// The number of the latest event that waits for the end of a transaction of others and is none of a transaction:
+    /// it will be read, whatever becomes of them.
+    async fn latest_waiting(&self, stable: u64, end: u64) -> Result<Option<u64>, BrokerError> {
+        let (mut to, mut step) = (end, 1);
+        while to > stable {
+            let from = to.saturating_sub(step).max(stable);
+            let found = self.latest_between((from, to), false, ReadIsolation::Uncommitted).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            (to, step) = (from, (step * BACK.0).min(BACK.1));
+        }
+        Ok(None)
     }
 
     /// The number of the latest event of those that stand from one offset to before another one, or to the end of the

@@ -44,6 +44,9 @@ pub(super) struct KafkaTopic {
     turn: tokio::sync::Mutex<Option<(ProducerTurn, Instant)>>,
     /// The producer's id with which this process has written, and its latest epoch.
     producer: Mutex<Option<(i64, i16)>>,
+    /// The ids of the latest append that was acknowledged, and the number of its last event. Whoever could not note
+    /// that repeats it, and looks in vain where a transaction of others is open: nothing is read behind its beginning.
+    written: Mutex<(BTreeSet<String>, u64)>,
     /// The offset before which all that this host has sent is known to those who have looked; `None`: nobody has.
     certain: Mutex<Option<u64>>,
     watch: Mutex<Option<TopicWatch>>,
@@ -68,6 +71,7 @@ impl KafkaTopic {
             writer,
             turn: tokio::sync::Mutex::default(),
             producer: Mutex::default(),
+            written: Mutex::default(),
             certain: Mutex::default(),
             watch: Mutex::default(),
         }
@@ -87,13 +91,17 @@ impl KafkaTopic {
                 ((turn, begun), arrived)
             }
         };
-        let left = outgoing.iter().filter(|event| !arrived.contains_key(event.id.as_str()));
+        let (known, number) = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (known, left): (Vec<_>, Vec<_>) = outgoing.iter().partition(|event| known.contains(&event.id));
+        let left = left.into_iter().filter(|event| !arrived.contains_key(event.id.as_str()));
         let records: Vec<_> = left.map(|event| kafka_message::record(&self.topic, event)).collect();
-        let mut last = arrived.values().copied().max().unwrap_or(0);
+        let mut last = arrived.values().copied().chain(known.first().map(|_| number)).max().unwrap_or(0);
         for batch in batches(&records, prepared.batch) {
             last = self.send(&prepared, batch, &mut turn).await?;
         }
         *self.certain.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        let ids = outgoing.iter().map(|event| event.id.clone()).collect();
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = (ids, last);
         // A sequence that would not fit any more begins anew with an epoch.
         *current = Some((turn, begun)).filter(|(turn, _)| turn.sequence < i32::MAX / 2);
         Ok(last)
@@ -170,6 +178,11 @@ impl KafkaTopic {
 
     async fn look(&self) -> Result<LogExtent, BrokerError> {
         let LogEnd { stable, last, .. } = self.log.latest().await?;
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if last < written.1 {
+            // The server has lost it.
+            *written = (BTreeSet::new(), 0);
+        }
         // Whoever has looked reads no further than that.
         self.certain.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stable);
         Ok(LogExtent { last, bytes: 0 })
@@ -304,8 +317,9 @@ impl Broker for Arc<KafkaCluster> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::kafka_batch::{CONTROL, TRANSACTIONAL};
     use crate::broker::kafka_error::{OLD_EPOCH, UNKNOWN_PRODUCER};
-    use crate::broker::kafka_fake::FakeKafka;
+    use crate::broker::kafka_fake::{FakeKafka, batch};
     use crate::events::EventRecord;
 
     async fn topic() -> (FakeKafka, KafkaTopic) {
@@ -376,6 +390,48 @@ mod tests {
         topic.append_all(&event("c")).await.unwrap();
         topic.append_all(&event("d")).await.unwrap();
         assert_eq!(written(), ((1, 2), 5));
+    }
+
+    /// What nobody may read yet of others must not look as if the broker had lost what it has acknowledged.
+    #[tokio::test]
+    async fn own_events_count_behind_a_transaction_of_others_that_has_not_ended() {
+        let (fake, topic) = topic().await;
+        let last = async || topic.extent().await.unwrap().last;
+        assert_eq!(topic.append_all(&event("a")).await, Ok(2));
+        let begun = fake.state().publish(batch(&["x"], TRANSACTIONAL));
+        fake.state().open = Some(begun);
+        assert_eq!(last().await, 2, "nobody knows what becomes of it");
+        assert_eq!(topic.append_all(&event("b")).await, Ok(4));
+        assert_eq!((last().await, ids(&topic).await), (4, vec!["a".to_owned()]));
+        // As by a relay whose own database has not taken that it has arrived, and that does not find it.
+        assert_eq!((topic.append_all(&event("b")).await, fake.state().end()), (Ok(4), 4));
+        fake.state().publish(batch(&["end"], TRANSACTIONAL | CONTROL));
+        fake.state().open = None;
+        let page = topic.after(0, 9).await.unwrap();
+        assert_eq!((last().await, page.last(), page.events.len(), page.more), (4, Some(4), 3, false));
+        // Another one, at the end of the log, of which nothing but the end of what may be read changes.
+        let begun = fake.state().publish(batch(&["y"], TRANSACTIONAL));
+        fake.state().open = Some(begun);
+        assert_eq!(last().await, 4);
+        fake.state().open = None;
+        assert_eq!(last().await, begun + 1);
+    }
+
+    #[tokio::test]
+    async fn an_append_that_failed_is_found_behind_a_transaction_of_others_that_has_not_ended() {
+        let (fake, topic) = topic().await;
+        topic.append_all(&event("a")).await.unwrap();
+        let begun = fake.state().publish(batch(&["x"], TRANSACTIONAL));
+        fake.state().open = Some(begun);
+        fake.state().holds = true;
+        topic.append_all(&event("b")).await.unwrap_err();
+        assert_eq!(fake.state().arrive(), 0);
+        // Also by another process, which looks first.
+        let other = KafkaTopic::new(&fake.cluster().await, &topic.topic, "origin");
+        other.look().await.unwrap();
+        assert_eq!(other.append_all(&event("b")).await, Ok(4));
+        fake.state().open = None;
+        assert_eq!(ids(&other).await, ["a", "b"]);
     }
 
     #[test]
