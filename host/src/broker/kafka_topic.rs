@@ -28,6 +28,8 @@ use tokio::time::sleep;
 
 /// For how long a server waits until others publish.
 const WATCH: Duration = Duration::from_secs(1);
+/// The least time between two looks: whoever publishes all the time is told of as often as that.
+const PACE: Duration = Duration::from_millis(20);
 /// The time between two looks at a server that does not wait.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -238,6 +240,7 @@ impl TopicWatch {
                         (end, failures) = (Some(now), 0);
                         if is_longer {
                             told.notify_one();
+                            sleep(PACE).await;
                         } else if begun.elapsed() < LOOK {
                             // Not every server waits, and the first look is none.
                             sleep(LOOK).await;
@@ -320,6 +323,7 @@ mod tests {
     use crate::broker::kafka_batch::{CONTROL, TRANSACTIONAL};
     use crate::broker::kafka_error::{OLD_EPOCH, UNKNOWN_PRODUCER};
     use crate::broker::kafka_fake::{FakeKafka, batch};
+    use crate::broker::kafka_request::FETCH;
     use crate::events::EventRecord;
 
     async fn topic() -> (FakeKafka, KafkaTopic) {
@@ -432,6 +436,19 @@ mod tests {
         assert_eq!(other.append_all(&event("b")).await, Ok(4));
         fake.state().open = None;
         assert_eq!(ids(&other).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_topic_on_which_somebody_publishes_all_the_time_is_looked_at_in_a_measured_pace() {
+        let (fake, topic) = topic().await;
+        fake.state().grows = true;
+        let begun = Instant::now();
+        for _ in 0..5 {
+            topic.listen().await;
+        }
+        let looks = fake.state().asked.iter().filter(|key| **key == FETCH.key).count();
+        let most = begun.elapsed().as_millis() / PACE.as_millis() + 2;
+        assert!(looks as u128 <= most, "{looks} looks, and {most} at most");
     }
 
     #[test]
