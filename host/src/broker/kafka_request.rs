@@ -5,6 +5,7 @@ use super::error::BrokerError;
 use super::kafka_error::{DUPLICATE, FENCED, OLD_EPOCH, OUT_OF_ORDER, UNKNOWN_PRODUCER, check, told};
 use super::kafka_records::AbortedTransactions;
 use super::kafka_wire::{WireReader, WireWriter};
+use std::fmt;
 use std::time::Duration;
 
 /// How long a server may take for an append or a change, in milliseconds: less than this host waits.
@@ -45,13 +46,19 @@ pub(super) const NEEDED: [KafkaApi; 8] =
 pub(super) const EARLIEST: i64 = -2;
 pub(super) const LATEST: i64 = -1;
 
-/// A request.
-#[derive(Debug, Clone)]
+/// A request. Its bytes do not print: a password may be among them.
+#[derive(Clone)]
 pub(super) struct KafkaRequest {
     pub(super) api: KafkaApi,
     pub(super) body: Vec<u8>,
     /// For how long the server may wait by itself.
     pub(super) wait: Duration,
+}
+
+impl fmt::Debug for KafkaRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KafkaRequest({} of {} bytes)", self.api.name, self.body.len())
+    }
 }
 
 /// Whether what has not been committed, or was aborted, is left out of what others write in transactions.
@@ -371,6 +378,15 @@ mod tests {
         let expected =
             TopicPlace { error: 0, partitions: 2, leader: Some("[::1]:1".into()), controller: Some("a:9092".into()) };
         assert_eq!(place(answer.bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_password_is_in_a_debug_text() {
+        let request = KafkaRequest::sasl_plain("atoll", "s3cret");
+        assert_eq!(format!("{request:?}"), "KafkaRequest(SaslAuthenticate of 17 bytes)");
+        let mut writer = WireWriter::default();
+        assert_eq!(format!("{:?}", writer.text("s3cret")), "WireWriter(8 bytes)");
+        assert!(!format!("{:?}", WireReader::new(writer.bytes())).contains("115"), "as a number");
     }
 
     #[test]
