@@ -90,6 +90,11 @@ pub trait BrokerLog: Send + Sync {
         false
     }
 
+    /// Whether it tells how many bytes its events have.
+    fn tells_bytes(&self) -> bool {
+        !self.keeps_all()
+    }
+
     /// Removes the events up to this number.
     fn drop_until(&self, number: u64) -> BrokerFuture<'_, ()>;
 

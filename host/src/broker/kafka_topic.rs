@@ -288,6 +288,10 @@ impl BrokerLog for KafkaTopic {
         Box::pin(async move { Ok(first <= 1 || self.log.watched(self.log.beginning().await).await? == 0) })
     }
 
+    fn tells_bytes(&self) -> bool {
+        false
+    }
+
     fn drop_until(&self, number: u64) -> BrokerFuture<'_, ()> {
         Box::pin(async move {
             let dropped = async {

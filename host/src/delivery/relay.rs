@@ -93,7 +93,7 @@ impl Relay {
         *certain = false;
         let last = self.log.append(&waiting.events).await?;
         let bytes = waiting.sizes.iter().map(|(_, bytes)| bytes).sum();
-        self.topic.extended(last, if self.log.keeps_all() { 0 } else { bytes });
+        self.topic.extended(last, if self.log.tells_bytes() { bytes } else { 0 });
         self.outbox.settle(&self.topic, &waiting.sizes, last).await?;
         *certain = true;
         Ok(RelayStep::Moved)
