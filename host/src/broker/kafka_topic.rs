@@ -63,8 +63,7 @@ struct TopicWatch {
 impl KafkaTopic {
     /// `writer` names this host among those that have the topic.
     pub(super) fn new(cluster: &Arc<KafkaCluster>, topic: &TopicName, writer: &str) -> Self {
-        let prefix = &cluster.settings().namespace;
-        let name = if prefix.is_empty() { topic.to_string() } else { format!("{prefix}.{topic}") };
+        let name = cluster.settings().remote_name(topic);
         let writer = format!("atoll.{writer}.{name}");
         let log = Arc::new(KafkaLog::new(cluster, name));
         Self {
