@@ -35,8 +35,17 @@ pub struct StoredEvent {
 pub struct StoredPage {
     /// In the order of their numbers.
     pub events: Vec<StoredEvent>,
+    /// The numbers of what stands there, and cannot be read: each counts as one event, with its place among the others.
+    pub damaged: Vec<u64>,
     /// Whether more follows.
     pub more: bool,
+}
+
+impl StoredPage {
+    /// The number up to which it goes; `None` if it has nothing.
+    pub fn last(&self) -> Option<u64> {
+        self.events.last().map(|event| event.number).max(self.damaged.last().copied())
+    }
 }
 
 /// What a broker's log has.
@@ -59,8 +68,8 @@ pub trait Broker: Send + Sync {
 
 /// The log of one topic in a broker. Each operation ends within some seconds.
 pub trait BrokerLog: Send + Sync {
-    /// At most `most` events whose numbers are above `after`, the oldest first. A page may be shorter although more
-    /// follows.
+    /// At most `most` events whose numbers are above `after`, the oldest first, with those that cannot be read. A page
+    /// may be shorter although more follows.
     fn after(&self, after: u64, most: usize) -> BrokerFuture<'_, StoredPage>;
 
     /// Appends events in this order, and answers with the number of the last one when the broker has acknowledged all.
@@ -79,6 +88,11 @@ pub trait BrokerLog: Send + Sync {
     /// Whether it keeps all events, and does not tell how many bytes they have: then nothing can be removed.
     fn keeps_all(&self) -> bool {
         false
+    }
+
+    /// Whether it tells how many bytes its events have.
+    fn tells_bytes(&self) -> bool {
+        !self.keeps_all()
     }
 
     /// Removes the events up to this number.

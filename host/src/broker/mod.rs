@@ -17,7 +17,8 @@
 //! and of [`Broker`], in a wing of its own: `nats` has [`JetStream`], `rabbit` has [`RabbitMq`], `kafka` has
 //! [`KafkaCluster`]. `envelope` says which headers an event has, in all of them.
 //!
-//! Tests: of the messages beside them, and with real servers in `tests/it/topics`.
+//! Tests: of the messages beside them, of Kafka's logs with a server in memory (`kafka/fake`), and with real servers in
+//! `tests/it/topics`.
 
 mod broker_log;
 mod envelope;

@@ -1,5 +1,6 @@
 //! Which broker, and how this host is let in there.
 
+use crate::events::TopicName;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -50,6 +51,14 @@ impl BrokerSettings {
         };
         let slash = if namespace.is_empty() { "" } else { "/" };
         format!("{scheme}://{}{slash}{namespace}", self.servers.join(","))
+    }
+
+    /// The whole name of a topic there, among all that the servers have: with the prefix of the Kafka protocol.
+    pub fn remote_name(&self, topic: &TopicName) -> String {
+        match (self.kind, &*self.namespace) {
+            (BrokerKind::Kafka, prefix) if !prefix.is_empty() => format!("{prefix}.{topic}"),
+            _ => topic.to_string(),
+        }
     }
 }
 

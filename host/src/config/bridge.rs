@@ -6,7 +6,7 @@ use super::reader::key::ManifestKey;
 use super::reader::kind::TextKind;
 use super::reader::section::Section;
 use super::topic::Topics;
-use crate::broker::BrokerSettings;
+use crate::broker::{BrokerKind, BrokerSettings};
 use crate::delivery::BridgeDirection;
 use crate::events::TopicName;
 use std::path::Path;
@@ -72,7 +72,9 @@ pub(super) fn read_all(
 fn is_twin(a: &BridgeConfig, b: &BridgeConfig) -> bool {
     let way = |one: &BridgeConfig| {
         let BridgeConfig { topic, direction, settings, remote, .. } = one;
-        (topic.clone(), *direction, remote.clone(), settings.kind, settings.servers.clone(), settings.namespace.clone())
+        // Of the Kafka protocol the prefix is a part of the name: `shop` and `eu.orders` are `shop.eu` and `orders`.
+        let host = Some(settings.namespace.clone()).filter(|_| settings.kind != BrokerKind::Kafka);
+        (topic.clone(), *direction, settings.remote_name(remote), settings.kind, settings.servers.clone(), host)
     };
     way(a) == way(b)
 }
@@ -121,5 +123,46 @@ fn read_one(
         },
     };
     let (settings, span) = connected?;
+    broker::check_name(&settings, remote.as_ref()?, &span, report);
     Some(BridgeConfig { name, topic: found?, direction, settings, remote: remote?, span })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Manifest;
+    use std::path::Path;
+
+    fn parse(text: &str) -> Result<usize, String> {
+        let read = Manifest::parse("atoll.toml", format!("[topic.'a.b']\n{text}"), Path::new(""), &|_| None);
+        read.map(|manifest| manifest.bridges.len()).map_err(|errors| errors.to_string())
+    }
+
+    fn bridge(name: &str, to: &str, remote: &str) -> String {
+        format!("[bridge.{name}]\ntopic = 'a.b'\nto = '{to}'\nremote = '{remote}'\n")
+    }
+
+    #[test]
+    fn two_bridges_to_one_log_are_twins_however_its_name_is_cut() {
+        let both = |to: &str, remote: &str| {
+            parse(&(bridge("one", "kafka://h/shop", "eu.orders") + &bridge("two", to, remote)))
+        };
+        let refused = both("kafka://h/shop.eu", "orders").unwrap_err();
+        assert!(refused.contains("bridge `one` copies the same events already"), "{refused}");
+        for (to, remote) in
+            [("kafka://h/shop.eu", "eu.orders"), ("kafka://h/shop", "orders"), ("nats://h", "eu.orders")]
+        {
+            assert_eq!(both(to, remote), Ok(2), "{to} {remote}");
+        }
+        let hosts = bridge("one", "amqp://h/a", "orders") + &bridge("two", "amqp://h/b", "orders");
+        assert_eq!(parse(&hosts), Ok(2));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_with_its_prefix_is_a_finding() {
+        let (prefix, name) = ("p".repeat(121), "n".repeat(127));
+        let to = format!("kafka://h/{prefix}");
+        assert_eq!(parse(&bridge("one", &to, &name)), Ok(1));
+        let refused = parse(&bridge("one", &format!("{to}p"), &name)).unwrap_err();
+        assert!(refused.contains("has 250 characters") && refused.contains("a shorter prefix"), "{refused}");
+    }
 }

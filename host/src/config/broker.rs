@@ -51,6 +51,8 @@ const SCHEMES: [(&str, BrokerKind, bool, u16); 6] = [
 ];
 /// IANA has none; this is what every server takes by default.
 const KAFKA_PORT: u16 = 9092;
+/// The longest name of a topic of the Kafka protocol.
+const LONGEST_NAME: usize = 249;
 
 impl ValueKind for BrokerAddressKind {
     type Value = BrokerAddress;
@@ -249,9 +251,23 @@ pub(super) fn connection(
     Some((BrokerSettings { kind, servers, namespace, tls, ca, login, replicas, outbox }, span))
 }
 
+/// Refuses a topic whose whole name at the broker is too long.
+pub(super) fn check_name(settings: &BrokerSettings, topic: &TopicName, span: &Span, report: &Report) {
+    let name = settings.remote_name(topic);
+    if settings.kind == BrokerKind::Kafka && name.len() > LONGEST_NAME {
+        report.push(
+            ValueOrigin::Text(span.clone()),
+            format!("the topic's name there, `{name}`, has {} characters, and may have {LONGEST_NAME}", name.len()),
+            "take a shorter prefix, or a shorter name of the topic",
+        );
+    }
+}
+
 /// Refuses what a topic asks of its log and the broker cannot do.
 pub(super) fn check_topics(broker: Option<&BrokerConfig>, topics: &[TopicConfig], report: &Report) {
-    let Some(kind) = broker.map(|broker| broker.settings.kind) else { return };
+    let Some(BrokerConfig { settings, span }) = broker else { return };
+    topics.iter().for_each(|topic| check_name(settings, &topic.name, span, report));
+    let kind = settings.kind;
     for (key, span) in topics.iter().flat_map(|topic| &topic.bounds) {
         let (message, help) = match (kind, *key) {
             (BrokerKind::RabbitMq, _) => (
@@ -364,6 +380,8 @@ mod tests {
 
     #[test]
     fn what_a_broker_cannot_be_or_cannot_keep_is_a_finding() {
+        let word = "w".repeat(128);
+        let too_long = format!("broker = 'kafka://a/{word}'\n[topic.{word}]\n");
         for (text, message, help) in [
             ("outbox = '1GiB'", "`[events]` has no `broker`", "add broker"),
             ("broker = 'kafka://a/'", "`broker` has no prefix of topics", "`shop.orders`"),
@@ -378,6 +396,7 @@ mod tests {
                 "does not tell how many bytes a topic has, as `size` wants",
                 "by `retention`",
             ),
+            (&*too_long, "has 257 characters, and may have 249", "a shorter prefix"),
             ("broker = 'amqp://a/'", "`broker` ends with `/`, which names a virtual host without", "leave the `/`"),
             ("broker = 'amqp://a/b/c'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),
             ("broker = 'amqp://a/%2'", "`broker` must be an address of NATS, RabbitMQ or", "after commas"),

@@ -43,7 +43,7 @@ impl BridgeIn {
             return Ok(BridgeStep::Idle);
         }
         let page = self.log.after(position.after, BATCH).await?;
-        let Some(last) = page.events.last().map(|event| event.number) else {
+        let Some(last) = page.last() else {
             let extent = self.log.extent().await?;
             set(&self.status.remote_last, Some(extent.last));
             if extent.last < position.after {
@@ -59,6 +59,13 @@ impl BridgeIn {
             }
             return Ok(BridgeStep::Idle);
         };
+        for number in page.damaged {
+            let (topic, place) = (&self.topic.name, &self.place);
+            tracing::error!(
+                target: "delivery", %topic, number, place,
+                "an event that cannot be read does not cross the bridge"
+            );
+        }
         self.copy(BridgePosition { after: last, ..position }, page.events).await?;
         self.settled.set(last);
         let known = (*self.status.remote_last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)).unwrap_or(0);

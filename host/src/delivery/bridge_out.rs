@@ -107,8 +107,8 @@ impl BridgeOut {
         let mut arrived = BTreeSet::new();
         loop {
             let page = self.log.after(after, PAGE).await?;
-            let Some(last) = page.events.last() else { break };
-            after = last.number;
+            let Some(last) = page.last() else { break };
+            after = last;
             for event in &page.events {
                 if let Some(id) = event.id.as_ref().filter(|id| ids.contains(id.as_str())) {
                     arrived.insert(id.clone());

@@ -25,6 +25,9 @@ const PAGE: usize = 256;
 const HELD_BYTES: usize = 8 << 20;
 /// The time between two tries of the store after one failed.
 const STORE_PAUSE: Duration = Duration::from_millis(250);
+/// Why an event is a dead letter that nobody was given. Of a broker's the log says more.
+const UNREADABLE: &str = "the event cannot be read: its bytes are not those that were written, or the broker has it in \
+                          a form that Atoll does not read";
 /// The pauses while the service cannot be reached.
 const UNREACHED: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(5) };
 
@@ -204,10 +207,10 @@ impl<H: Handle> Delivering<H> {
         let Ok(record) = record else {
             tracing::error!(
                 target: "delivery", topic = %self.given.subscription.topic.name, number,
-                "an event is damaged: it is a dead letter, and is not delivered"
+                "an event cannot be read: it is a dead letter, and is not delivered"
             );
             let mut history = FailureHistory::default();
-            history.add(unix_ms(), "the event is damaged: its bytes are not those that were written");
+            history.add(unix_ms(), UNREADABLE);
             self.dead += 1;
             // It takes part in the lanes as an event of its own, so that its outcome ends like any other.
             self.lanes.admit_under_way(number);

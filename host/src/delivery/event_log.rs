@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct LoggedEvent {
     /// Its number.
     pub number: u64,
-    /// The event, if its bytes are those that were written.
+    /// The event, if it can be read.
     pub record: Result<EventRecord, DamagedRecord>,
     /// How many bytes it has on disk.
     pub bytes: u64,
@@ -87,7 +87,11 @@ impl EventLog {
                 let page = log.after(after, most).await?;
                 let event =
                     |StoredEvent { number, record, bytes, .. }| LoggedEvent { number, record: Ok(record), bytes };
-                Ok(EventPage { events: page.events.into_iter().map(event).collect(), more: page.more })
+                let damaged = |number| LoggedEvent { number, record: Err(DamagedRecord), bytes: 0 };
+                let mut events: Vec<_> = page.events.into_iter().map(event).collect();
+                events.extend(page.damaged.into_iter().map(damaged));
+                events.sort_by_key(|event| event.number);
+                Ok(EventPage { events, more: page.more })
             }
         }
     }
@@ -99,9 +103,9 @@ impl EventLog {
                 let found = bucket.get(vec![sequence_key(Topic::COUNTER, number)]).await?;
                 Ok(found.into_iter().flatten().next().map(|found| EventRecord::decode(&found.value)))
             }
-            Self::Brokered(log) => {
-                let found = log.after(number.saturating_sub(1), 1).await?.events.into_iter().next();
-                Ok(found.filter(|found| found.number == number).map(|found| Ok(found.record)))
+            Self::Brokered(_) => {
+                let found = self.after(number.saturating_sub(1), 1).await?.events.into_iter().next();
+                Ok(found.filter(|found| found.number == number).map(|found| found.record))
             }
         }
     }

@@ -93,7 +93,7 @@ impl Relay {
         *certain = false;
         let last = self.log.append(&waiting.events).await?;
         let bytes = waiting.sizes.iter().map(|(_, bytes)| bytes).sum();
-        self.topic.extended(last, if self.log.keeps_all() { 0 } else { bytes });
+        self.topic.extended(last, if self.log.tells_bytes() { bytes } else { 0 });
         self.outbox.settle(&self.topic, &waiting.sizes, last).await?;
         *certain = true;
         Ok(RelayStep::Moved)
@@ -111,8 +111,8 @@ impl Relay {
         let (mut arrived, mut mark) = (Vec::new(), after);
         loop {
             let page = self.log.after(after, PAGE).await?;
-            let Some(last) = page.events.last() else { break };
-            after = last.number;
+            let Some(last) = page.last() else { break };
+            after = last;
             for event in &page.events {
                 if let Some(size) = event.id.as_deref().and_then(|id| ids.get(id)) {
                     arrived.push(**size);

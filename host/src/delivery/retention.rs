@@ -51,16 +51,27 @@ pub(super) async fn drop_some(topic: &Topic, log: &EventLog, settled: &[Settled]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let oldest = u64::try_from(now.saturating_sub(topic.retention.age).as_millis()).unwrap_or(u64::MAX);
     let mut over = topic.bytes().saturating_sub(topic.retention.size);
-    let (mut gone, mut bytes) = (Vec::new(), 0);
-    for LoggedEvent { number, record, bytes: size } in log.after(0, STEP).await?.events {
-        // A damaged event has no time that can be trusted: it goes for want of room alone.
-        let old = record.is_ok_and(|record| record.time < oldest);
-        if number > floor || !(old || over > 0) {
-            break;
+    // A damaged event has no time that can be trusted: it goes for want of room, or with a later one that is old.
+    let (mut gone, mut waiting, mut bytes, mut after) = (Vec::new(), Vec::new(), 0, 0);
+    let mut more = true;
+    while more && gone.is_empty() {
+        let page = log.after(after, STEP).await?;
+        more = page.more && !page.events.is_empty();
+        for LoggedEvent { number, record, bytes: size } in page.events {
+            let old = record.as_ref().is_ok_and(|record| record.time < oldest);
+            if number > floor || (record.is_ok() && !old && over == 0) {
+                more = false;
+                break;
+            }
+            after = number;
+            waiting.push((number, size));
+            if old || over > 0 {
+                let size: u64 = waiting.iter().map(|(_, size)| size).sum();
+                gone.extend(waiting.drain(..).map(|(number, _)| number));
+                over = over.saturating_sub(size);
+                bytes += size;
+            }
         }
-        over = over.saturating_sub(size);
-        bytes += size;
-        gone.push(number);
     }
     if !gone.is_empty() {
         log.remove(&gone, bytes).await?;

@@ -3,18 +3,21 @@
 use super::connection::KafkaConnection;
 use super::request::{self, KafkaRequest, PRODUCE, TopicPlace};
 use crate::broker::error::BrokerError;
-use crate::broker::request_time::{LONGEST, pause};
+use crate::broker::request_time::{LONGEST, no_answer, pause};
 use crate::broker::secure_socket::client_tls;
 use crate::broker::settings::BrokerSettings;
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// How many connections to one server wait for the next request.
 const IDLE: usize = 8;
 /// After so long without a request a connection is not used again: servers close theirs after 10 minutes.
 const OLD: Duration = Duration::from_secs(60);
+/// How long all servers of the manifest together may take for one request: two that answer nothing, and one that does.
+const ALL: Duration = Duration::from_secs(12);
 /// How many servers are remembered.
 const SERVERS: usize = 256;
 
@@ -60,16 +63,28 @@ impl KafkaCluster {
         &self.settings
     }
 
-    /// Asks the first server of the manifest that answers.
+    /// Asks the first server of the manifest that answers: those first that could be reached lately, so that what is
+    /// away takes the time of all once.
     pub(super) async fn ask_any(&self, request: &KafkaRequest) -> Result<Vec<u8>, BrokerError> {
         let mut failure = None;
-        for server in &self.settings.servers {
-            match self.ask(server, request).await {
-                Err(error) if !error.is_lasting() => failure = failure.or(Some(error)),
-                answer => return answer,
+        let asked = async {
+            for server in self.best_first() {
+                match self.ask(server, request).await {
+                    Err(error) if !error.is_lasting() => failure = failure.take().or(Some(error)),
+                    answer => return Some(answer),
+                }
             }
-        }
-        Err(failure.unwrap_or_else(|| BrokerError::Away("no server is named".to_owned())))
+            None
+        };
+        let answered = timeout(ALL, asked).await;
+        answered.ok().flatten().unwrap_or_else(|| Err(failure.unwrap_or_else(no_answer)))
+    }
+
+    /// The servers of the manifest: those first that have failed least since they were reached.
+    fn best_first(&self) -> Vec<&String> {
+        let (known, mut servers) = (self.known(), self.settings.servers.iter().collect::<Vec<_>>());
+        servers.sort_by_key(|server| known.get(*server).map_or(0, |known| known.failures));
+        servers
     }
 
     /// What the cluster says of a topic.
@@ -107,7 +122,9 @@ impl KafkaCluster {
         {
             return Err(error.clone());
         }
-        let opened = KafkaConnection::open(server, &self.settings, self.tls.as_ref()).await;
+        // Its parts have their own bounds: together they have one.
+        let opening = timeout(LONGEST, KafkaConnection::open(server, &self.settings, self.tls.as_ref()));
+        let opened = opening.await.unwrap_or_else(|_| Err(BrokerError::Away(format!("{server}: no answer"))));
         let mut servers = self.known();
         if servers.len() > SERVERS {
             servers.clear();
@@ -140,5 +157,22 @@ impl KafkaCluster {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, KafkaServer>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::kafka::fake::settings;
+
+    /// They take connections, as a firewall may that lets nothing through.
+    #[tokio::test(start_paused = true)]
+    async fn servers_that_never_answer_have_one_time_together_and_the_next_look_begins_with_others() {
+        let listeners: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let servers: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap().to_string()).collect();
+        let begun = tokio::time::Instant::now();
+        let cluster = KafkaCluster::connect(&settings(servers.clone())).await.unwrap();
+        assert!(begun.elapsed() <= ALL + Duration::from_millis(100), "{:?}", begun.elapsed());
+        assert_eq!(cluster.best_first()[0], &servers[2]);
     }
 }

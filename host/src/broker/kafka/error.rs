@@ -5,6 +5,11 @@ use crate::broker::error::BrokerError;
 pub(super) const OFFSET_OUT_OF_RANGE: i16 = 1;
 pub(super) const UNKNOWN_TOPIC: i16 = 3;
 pub(super) const TOPIC_EXISTS: i16 = 36;
+pub(super) const OUT_OF_ORDER: i16 = 45;
+pub(super) const DUPLICATE: i16 = 46;
+pub(super) const OLD_EPOCH: i16 = 47;
+pub(super) const UNKNOWN_PRODUCER: i16 = 59;
+pub(super) const FENCED: i16 = 90;
 
 /// Those that pass by themselves, or after another look at who leads.
 const PASSING: [(i16, &str); 22] = [
@@ -22,14 +27,14 @@ const PASSING: [(i16, &str); 22] = [
     (19, "too few replicas are in sync"),
     (20, "too few replicas were in sync after the append"),
     (41, "it is not the controller"),
-    (45, "out of order sequence number"),
-    (46, "duplicate sequence number"),
-    (47, "another connection of this host has written since"),
+    (OUT_OF_ORDER, "out of order sequence number"),
+    (DUPLICATE, "duplicate sequence number"),
+    (OLD_EPOCH, "another connection of this host has written since"),
     (51, "an earlier transaction of this host is being ended"),
     (56, "its disk has failed"),
-    (59, "it has forgotten this producer"),
+    (UNKNOWN_PRODUCER, "it has forgotten this producer"),
     (78, "the offset is not available yet"),
-    (90, "another connection of this host has written since"),
+    (FENCED, "another connection of this host has written since"),
 ];
 /// Those by which a host is not let in.
 const NOT_LET_IN: [(i16, &str); 6] = [

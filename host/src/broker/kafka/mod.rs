@@ -4,9 +4,12 @@
 //! servers and strangers send is read within bounds.
 //! Never: begins a transaction, joins a group of consumers, reads a batch whose checksum does not match.
 
+mod batch;
 mod cluster;
 mod connection;
 mod error;
+#[cfg(test)]
+mod fake;
 mod log;
 mod message;
 mod records;

@@ -1,20 +1,18 @@
-//! Batches of records, in the one format that servers of the Kafka protocol have had since 2017 (`magic` 2).
+//! The records of a log at a server of the Kafka protocol: how they are written, and read within bounds.
 
+use super::batch::{BatchFrame, CONTROL, LogBatch, TRANSACTIONAL, batch_of, crc32c, is_gzip, plain, words};
 use super::wire::{WireReader, WireWriter};
 use crate::broker::error::BrokerError;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::Read;
 
-/// The bytes before the length's end: the first offset and the length.
-const PREAMBLE: usize = 12;
-/// Bits of a batch's attributes.
-const CODEC: i16 = 0b111;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
-const GZIP: i16 = 1;
-/// What one compressed batch may have without its compression, in bytes.
-const LONGEST_PLAIN: u64 = 32 << 20;
+/// What one page has at most, as records in memory: a stranger's batches may be a thousand times as long as they come.
+const PAGE_PLAIN: usize = 4 << 20;
+const PAGE_RECORDS: usize = 4096;
+/// So many bytes of a page are read at once: their checksums take a fraction of a millisecond.
+const LIGHT: usize = 64 << 10;
+/// The most headers of a record: further ones are left out. Two bytes of a stranger would take 48 here.
+const HEADERS: i64 = 1000;
 
 /// A record without its place in a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,13 +41,61 @@ pub(super) struct ProducerTurn {
     pub(super) sequence: i32,
 }
 
+/// How much of a fetch is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReadBudget {
+    /// Records before this offset are left out.
+    pub(super) from: u64,
+    /// The most records.
+    pub(super) records: usize,
+    /// The most bytes of them in memory: with the record that reaches it, reading ends.
+    pub(super) bytes: usize,
+    /// Whether records count that others write in transactions.
+    pub(super) transactions: bool,
+}
+
+impl ReadBudget {
+    /// A page of at most `most` records from this offset on.
+    pub(super) fn page(from: u64, most: usize) -> Self {
+        Self { from, records: most.clamp(1, PAGE_RECORDS), bytes: PAGE_PLAIN, transactions: true }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.records == 0 || self.bytes == 0
+    }
+}
+
 /// Records of a log, which a fetch has brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FetchedRecords {
     /// With their offsets, in that order.
     pub(super) records: Vec<(u64, LogRecord)>,
-    /// The offset behind the last whole batch; `None` if there was none.
+    /// The batches among them that cannot be read, in the order of their offsets.
+    pub(super) damaged: Vec<DamagedBatch>,
+    /// The offset behind what was read; `None` if nothing was.
     pub(super) next: Option<u64>,
+}
+
+/// A batch that cannot be read, or not from some record on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DamagedBatch {
+    /// The offset of its first record.
+    pub(super) first: u64,
+    /// The offset behind its last record. As one event it has this number, which is that of its last record.
+    pub(super) next: u64,
+    /// How it is compressed, as far as that can be told.
+    pub(super) codec: &'static str,
+    /// What is wrong.
+    pub(super) what: String,
+    /// Whether it may be whole there, and was damaged on its way.
+    pub(super) may_pass: bool,
+}
+
+/// About how many bytes a record has in memory.
+fn weight(record: &LogRecord) -> usize {
+    let header = |(name, value): &(String, Vec<u8>)| size_of::<(String, Vec<u8>)>() + name.len() + value.len();
+    let headers: usize = record.headers.iter().map(header).sum();
+    size_of::<LogRecord>() + record.key.as_ref().map_or(0, Vec::len) + record.value.len() + headers
 }
 
 /// Which transactions of others were aborted: the producer, and from which offset on.
@@ -79,129 +125,147 @@ pub(super) fn encode(records: &[LogRecord], turn: ProducerTurn) -> Vec<u8> {
     batch.into_bytes()
 }
 
-/// The records of all whole batches, without those of `aborted` transactions. A server may end in the middle of one.
-///
-/// # Errors
-/// A batch is damaged, or written in a way that this host cannot read.
-pub(super) fn decode(bytes: &[u8], mut aborted: AbortedTransactions) -> Result<FetchedRecords, BrokerError> {
-    let (mut found, mut reader) = (FetchedRecords::default(), WireReader::new(bytes));
+/// The records of whole batches, without those of `aborted` transactions, as far as the budget goes: it may end inside
+/// of a batch, and reads something in any case. A server may end in the middle of a batch. One that cannot be read is
+/// told, and what stands before and behind it is read.
+pub(super) fn decode(bytes: &[u8], mut aborted: AbortedTransactions, budget: ReadBudget) -> FetchedRecords {
+    let (mut found, mut rest, mut left) = (FetchedRecords::default(), bytes, budget);
     let mut dropped = BTreeSet::new();
-    while reader.rest().len() > PREAMBLE {
-        let first = reader.i64()?;
-        let length = usize::try_from(reader.i32()?).map_err(|_| damaged(first, "its length is negative"))?;
-        let Ok(batch) = reader.take(length) else { break };
-        let Batch { attributes, last, producer, count, records } = batch_of(batch, first)?;
-        let next = first.checked_add(i64::from(last)).and_then(|end| end.checked_add(1));
-        let next = next.and_then(|next| u64::try_from(next).ok()).ok_or_else(|| damaged(first, "its offsets"))?;
-        let begun: Vec<_> = aborted.extract_if(.., |(_, from)| *from < next.cast_signed()).collect();
+    while !left.is_spent()
+        && let Some(frame) = BatchFrame::of(rest)
+    {
+        rest = frame.rest;
+        left.from = left.from.max(found.next.unwrap_or(0));
+        let batch = match batch_of(&frame) {
+            Ok(batch) => batch,
+            Err(what) => {
+                let (first, (next, goes_on)) = (frame.first.unwrap_or(left.from), frame.end_if_damaged(left.from));
+                found.damage(DamagedBatch { first, next, codec: frame.codec(), what, may_pass: true }, &mut left);
+                if goes_on {
+                    continue;
+                }
+                break;
+            }
+        };
+        let begun: Vec<_> = aborted.extract_if(.., |(_, from)| *from < batch.next.cast_signed()).collect();
         dropped.extend(begun.into_iter().map(|(producer, _)| producer));
-        found.next = Some(next);
-        if attributes & CONTROL != 0 {
+        let is_transactional = batch.attributes & TRANSACTIONAL != 0;
+        if batch.attributes & CONTROL != 0 {
             // The end of that producer's transaction.
-            dropped.remove(&producer);
-        } else if attributes & TRANSACTIONAL == 0 || !dropped.contains(&producer) {
-            let plain = plain(attributes & CODEC, records, first)?;
-            let mut reader = WireReader::new(&plain.0);
-            for _ in 0..count {
-                found.records.push(record_of(&mut reader, first, plain.1)?);
+            dropped.remove(&batch.producer);
+        } else if batch.next > left.from
+            && (!is_transactional || (budget.transactions && !dropped.contains(&batch.producer)))
+            && let Some(inside) = found.read(&batch, frame.codec(), &mut left)
+        {
+            found.next = Some(inside);
+            break;
+        }
+        found.next = Some(batch.next);
+    }
+    found
+}
+
+/// Whether reading these takes so long, or so much memory, that it must not be done beside requests.
+pub(super) fn is_heavy(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(frame) = BatchFrame::of(rest) {
+        if is_gzip(&frame) {
+            return true;
+        }
+        rest = frame.rest;
+    }
+    bytes.len() > LIGHT
+}
+
+impl FetchedRecords {
+    /// Reads a batch. Returns where it has stopped, if that is inside of the batch.
+    fn read(&mut self, batch: &LogBatch<'_>, codec: &'static str, left: &mut ReadBudget) -> Option<u64> {
+        let read = plain(batch, codec).and_then(|plain| self.take(&plain, batch, left));
+        read.unwrap_or_else(|what| {
+            let (first, next) = (batch.first, batch.next);
+            self.damage(DamagedBatch { first, next, codec, what, may_pass: false }, left);
+            None
+        })
+    }
+
+    fn take(&mut self, plain: &[u8], batch: &LogBatch<'_>, left: &mut ReadBudget) -> Result<Option<u64>, String> {
+        let (mut reader, mut offset) = (WireReader::new(plain), batch.first);
+        for _ in 0..batch.count {
+            if left.is_spent() {
+                return Ok(Some(offset));
+            }
+            let (own, record) = record_of(&mut reader, batch, left.from).map_err(words)?;
+            if !(offset..batch.next).contains(&own) {
+                return Err(format!("it has a record at offset {own}"));
+            }
+            offset = own + 1;
+            if let Some(record) = record {
+                (left.records, left.bytes) = (left.records - 1, left.bytes.saturating_sub(weight(&record)));
+                self.records.push((own, record));
             }
         }
+        Ok(None)
     }
-    Ok(found)
-}
 
-struct Batch<'a> {
-    attributes: i16,
-    /// The offset of the last record, counted from the first.
-    last: i32,
-    producer: i64,
-    count: i32,
-    /// Behind the time of the first one, which stands before them here.
-    records: (i64, &'a [u8]),
-}
-
-fn batch_of(batch: &[u8], first: i64) -> Result<Batch<'_>, BrokerError> {
-    let mut reader = WireReader::new(batch);
-    let (_, magic) = (reader.i32()?, reader.i8()?);
-    if magic != 2 {
-        return Err(damaged(first, &format!("its format is {magic}, and this host reads 2 alone")));
-    }
-    let crc = reader.u32()?;
-    if crc32c(reader.rest()) != crc {
-        return Err(damaged(first, "its checksum does not match"));
-    }
-    let (attributes, last, time, _) = (reader.i16()?, reader.i32()?, reader.i64()?, reader.i64()?);
-    let (producer, _, _, count) = (reader.i64()?, reader.i16()?, reader.i32()?, reader.i32()?);
-    Ok(Batch { attributes, last, producer, count, records: (time, reader.rest()) })
-}
-
-/// The records without their compression, and the time of the first one.
-fn plain(codec: i16, (time, records): (i64, &[u8]), first: i64) -> Result<(Vec<u8>, i64), BrokerError> {
-    match codec {
-        0 => Ok((records.to_vec(), time)),
-        GZIP => {
-            let mut plain = Vec::new();
-            let read = flate2::read::MultiGzDecoder::new(records).take(LONGEST_PLAIN).read_to_end(&mut plain);
-            read.map_err(|error| damaged(first, &error.to_string()))?;
-            Ok((plain, time))
-        }
-        _ => {
-            let name = ["none", "gzip", "snappy", "lz4", "zstd"].get(codec.unsigned_abs() as usize).unwrap_or(&"?");
-            Err(BrokerError::Unfit(format!(
-                "the batch at offset {first} is compressed by {name}, which Atoll does not read: set the topic's \
-                 `compression.type` to `uncompressed` or `gzip` before others publish"
-            )))
+    /// Steps over a batch that cannot be read.
+    fn damage(&mut self, batch: DamagedBatch, left: &mut ReadBudget) {
+        self.next = Some(self.next.unwrap_or(0).max(batch.next));
+        // Its last record may have been read.
+        let is_read = self.records.last().is_some_and(|(offset, _)| *offset + 1 >= batch.next);
+        if batch.next > left.from && !is_read {
+            left.records = left.records.saturating_sub(1);
+            self.damaged.push(batch);
         }
     }
 }
 
-fn record_of(reader: &mut WireReader<'_>, first: i64, time: i64) -> Result<(u64, LogRecord), BrokerError> {
-    let length = usize::try_from(reader.varint()?).map_err(|_| damaged(first, "a record's length is negative"))?;
+/// The next record and its offset; `None` if it stands before `from`.
+fn record_of(
+    reader: &mut WireReader<'_>,
+    batch: &LogBatch<'_>,
+    from: u64,
+) -> Result<(u64, Option<LogRecord>), BrokerError> {
+    let unread = |what: &str| BrokerError::Unread(what.to_owned());
+    let length = usize::try_from(reader.varint()?).map_err(|_| unread("a record's length is negative"))?;
     let mut reader = WireReader::new(reader.take(length)?);
     let (_, later, offset) = (reader.i8()?, reader.varint()?, reader.varint()?);
-    let offset = first.checked_add(offset).and_then(|offset| u64::try_from(offset).ok());
-    let offset = offset.ok_or_else(|| damaged(first, "the offset of a record"))?;
+    let offset = u64::try_from(offset).ok().and_then(|offset| batch.first.checked_add(offset));
+    let offset = offset.ok_or_else(|| unread("the offset of a record"))?;
+    if offset < from {
+        return Ok((offset, None));
+    }
     let key = reader.varrun()?.map(<[u8]>::to_vec);
     let value = reader.varrun()?.unwrap_or_default().to_vec();
     let mut headers = Vec::new();
-    for _ in 0..reader.varint()? {
+    for _ in 0..reader.varint()?.min(HEADERS) {
         let name = String::from_utf8_lossy(reader.varrun()?.unwrap_or_default()).into_owned();
         headers.push((name, reader.varrun()?.unwrap_or_default().to_vec()));
     }
-    Ok((offset, LogRecord { time: time.wrapping_add(later), key, value, headers }))
+    Ok((offset, Some(LogRecord { time: batch.time.wrapping_add(later), key, value, headers })))
 }
-
-fn damaged(first: i64, what: &str) -> BrokerError {
-    BrokerError::Unread(format!("the batch at offset {first}: {what}"))
-}
-
-/// The checksum of Castagnoli, as RFC 3720 has it.
-fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc: u32, byte| TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ (crc >> 8))
-}
-
-static TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut n = 0_u32;
-    while n < 256 {
-        let (mut crc, mut bit) = (n, 0);
-        while bit < 8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[n as usize] = crc;
-        n += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::kafka::batch::GZIP;
     use proptest::prelude::*;
     use std::io::Write;
 
     const TURN: ProducerTurn = ProducerTurn { id: 7, epoch: 3, sequence: 12 };
+    /// What stands before the bytes that the length counts.
+    const PREAMBLE: usize = 12;
+    const LZ4: i16 = 3;
+
+    /// All records, of one page.
+    fn read(bytes: &[u8], aborted: AbortedTransactions) -> FetchedRecords {
+        decode(bytes, aborted, ReadBudget::page(0, usize::MAX))
+    }
+
+    fn zipped(batch: &[u8], offset: i64) -> Vec<u8> {
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(&batch[61..]).unwrap();
+        placed(batch.to_vec(), offset, GZIP, Some(&zipped.finish().unwrap()))
+    }
 
     fn record(value: &str) -> LogRecord {
         LogRecord { value: value.into(), ..LogRecord::default() }
@@ -251,13 +315,13 @@ mod tests {
                 })
                 .collect();
             let batch = placed(encode(&records, TURN), 40, 0, None);
-            let found = decode(&batch, Vec::new()).unwrap();
+            let found = read(&batch, Vec::new());
             prop_assert_eq!(found.next, Some(40 + records.len() as u64));
             let expected: Vec<_> = (40..).zip(records).collect();
             prop_assert_eq!(found.records, expected);
             // A part of a batch is none.
             let cut = cut.min(batch.len() - 1);
-            prop_assert_eq!(decode(&batch[..cut], Vec::new()).unwrap(), FetchedRecords::default());
+            prop_assert_eq!(read(&batch[..cut], Vec::new()), FetchedRecords::default());
         }
 
         #[test]
@@ -265,8 +329,10 @@ mod tests {
             let mut batch = placed(encode(&[record("some value of a record")], TURN), 0, 0, None);
             let at = at.min(batch.len() - 1);
             batch[at] ^= 1 << bit;
-            let found = decode(&batch, Vec::new()).unwrap_err().to_string();
-            prop_assert!(found.contains("its checksum does not match"), "{}", found);
+            let found = read(&batch, Vec::new());
+            let damaged = &found.damaged[0];
+            prop_assert!(damaged.may_pass && damaged.what.contains("its checksum does not match"), "{:?}", damaged);
+            prop_assert_eq!((found.records, damaged.next, found.next), (Vec::new(), 1, Some(1)));
         }
 
         #[test]
@@ -276,7 +342,10 @@ mod tests {
             bytes[16] = 2;
             let crc = crc32c(&bytes[21..]);
             bytes[17..21].copy_from_slice(&crc.to_be_bytes());
-            let _ = decode(&bytes, vec![(0, 0)]);
+            let found = read(&bytes, vec![(0, 0)]);
+            let numbers: Vec<_> = found.records.iter().map(|(offset, _)| offset + 1).collect();
+            prop_assert!(numbers.is_sorted() && numbers.iter().all(|number| *number <= found.next.unwrap()));
+            let _ = is_heavy(&bytes);
         }
     }
 
@@ -293,20 +362,80 @@ mod tests {
         log.extend(placed(encode(&[record("b"), record("c")], TURN), 1, 0, None));
         log.extend(placed(encode(&[record("end of a")], TURN), 3, TRANSACTIONAL | CONTROL, None));
         log.extend(placed(encode(&[record("d")], TURN), 4, TRANSACTIONAL, None));
-        let found = decode(&log, vec![(7, 0)]).unwrap();
+        let found = read(&log, vec![(7, 0)]);
         assert_eq!(values(&found), [(1, "b".into()), (2, "c".into()), (4, "d".into())]);
         assert_eq!(found.next, Some(5));
-        assert_eq!(values(&decode(&log, vec![(8, 0)]).unwrap()).len(), 4);
+        assert_eq!(values(&read(&log, vec![(8, 0)])).len(), 4);
+        let without = decode(&log, Vec::new(), ReadBudget { transactions: false, ..ReadBudget::page(0, 9) });
+        assert_eq!(values(&without), [(1, "b".into()), (2, "c".into())]);
     }
 
     #[test]
-    fn gzip_is_read_and_another_compression_is_named() {
+    fn gzip_is_read_and_another_compression_is_one_damaged_event_between_others() {
         let batch = encode(&[record("a"), record("b")], TURN);
-        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        zipped.write_all(&batch[61..]).unwrap();
-        let found = placed(batch.clone(), 5, GZIP, Some(&zipped.finish().unwrap()));
-        assert_eq!(values(&decode(&found, Vec::new()).unwrap()), [(5, "a".into()), (6, "b".into())]);
-        let complaint = decode(&placed(batch, 5, 3, None), Vec::new()).unwrap_err().to_string();
-        assert!(complaint.contains("offset 5 is compressed by lz4") && complaint.contains("`gzip`"), "{complaint}");
+        let mut log = zipped(&batch, 5);
+        log.extend(placed(batch.clone(), 7, LZ4, None));
+        log.extend(placed(batch.clone(), 9, 0, None));
+        let found = read(&log, Vec::new());
+        let around = [(5, "a".into()), (6, "b".into()), (9, "a".into()), (10, "b".into())];
+        assert_eq!((values(&found).as_slice(), found.next), (&around[..], Some(11)));
+        let [damaged] = &found.damaged[..] else { panic!("{:?}", found.damaged) };
+        assert_eq!((damaged.first, damaged.next, damaged.codec, damaged.may_pass), (7, 9, "lz4", false));
+        assert!(damaged.what.contains("compressed by lz4") && damaged.what.contains("`gzip`"), "{}", damaged.what);
+        assert!(is_heavy(&log) && !is_heavy(&placed(batch, 0, 0, None)));
+    }
+
+    /// Nothing in its bytes can be trusted, also not where it ends.
+    #[test]
+    fn a_batch_whose_checksum_is_wrong_ends_where_the_next_one_begins() {
+        let batch = encode(&[record("a"), record("b"), record("c")], TURN);
+        for (at, alone) in [(70, 8), (24, 6), (58, 6), (16, 6)] {
+            let mut log = placed(batch.clone(), 5, 0, None);
+            log[at] ^= 0x40;
+            let from = |offset: u64| decode(&log, Vec::new(), ReadBudget::page(offset, 9));
+            assert_eq!((from(5).next, from(5).damaged[0].next), (Some(alone), alone), "alone, with byte {at}");
+            // In the middle of it, since a look before has given up one offset alone.
+            assert_eq!((from(7).next, from(7).damaged[0].next), (Some(8), 8), "{at}");
+            log.extend(placed(batch.clone(), 8, 0, None));
+            let found = read(&log, Vec::new());
+            assert_eq!((values(&found).len(), found.next, found.damaged[0].next), (3, Some(11), 8), "{at}");
+        }
+        // Its length: what follows seems to be a batch of a far offset.
+        for length in [0x80_u8, 0] {
+            let mut log = placed(batch.clone(), 5, 0, None);
+            (log[8], log[11]) = (length, log[11] - 9);
+            log.extend([0x7f; 80]);
+            let found = decode(&log, Vec::new(), ReadBudget::page(6, 9));
+            let next = found.damaged[0].next;
+            assert!((7..=8).contains(&next) && found.next == Some(next) && found.damaged.len() == 1, "{found:?}");
+        }
+    }
+
+    /// Whoever may publish could have the host's memory otherwise.
+    #[test]
+    fn what_a_page_becomes_in_memory_is_bounded_and_all_of_it_is_read_by_further_pages() {
+        let large: Vec<_> = (0..6).map(|n| record(&n.to_string().repeat(1 << 20))).collect();
+        let tiny = vec![record(""); 10_000];
+        let mut log = zipped(&encode(&large, TURN), 0);
+        log.extend(zipped(&encode(&large, TURN), 6));
+        log.extend(zipped(&encode(&tiny, TURN), 12));
+        assert!(log.len() < 500_000, "{}", log.len());
+        let (mut next, mut offsets, mut pages) = (0, Vec::new(), 0);
+        while next < 10_012 {
+            let found = decode(&log, Vec::new(), ReadBudget::page(next, usize::MAX));
+            let bytes: usize = found.records.iter().map(|(_, record)| weight(record)).sum();
+            assert!(bytes <= PAGE_PLAIN + (1 << 20) + 1000 && found.records.len() <= PAGE_RECORDS, "{bytes}");
+            assert!(found.damaged.is_empty() && found.next.unwrap() > next);
+            (next, pages) = (found.next.unwrap(), pages + 1);
+            offsets.extend(found.records.into_iter().map(|(offset, _)| offset));
+        }
+        assert!(offsets.into_iter().eq(0..10_012) && pages > 4);
+    }
+
+    #[test]
+    fn a_batch_too_large_without_its_compression_is_damaged_and_not_cut() {
+        let found = read(&zipped(&encode(&vec![record(&"x".repeat(1 << 20)); 33], TURN), 0), Vec::new());
+        assert_eq!((found.records.len(), found.next, found.damaged[0].next), (0, Some(33), 33));
+        assert!(found.damaged[0].what.contains("more than 32 MiB"), "{:?}", found.damaged);
     }
 }

@@ -1,10 +1,11 @@
 //! The requests of the Kafka protocol that this host makes, each in one version: those that servers of 2.5 and of 4.x
 //! both know. What they answer is read here, too.
 
-use super::error::check;
+use super::error::{DUPLICATE, FENCED, OLD_EPOCH, OUT_OF_ORDER, UNKNOWN_PRODUCER, check, told};
 use super::records::AbortedTransactions;
 use super::wire::{WireReader, WireWriter};
 use crate::broker::error::BrokerError;
+use std::fmt;
 use std::time::Duration;
 
 /// How long a server may take for an append or a change, in milliseconds: less than this host waits.
@@ -45,13 +46,19 @@ pub(super) const NEEDED: [KafkaApi; 8] =
 pub(super) const EARLIEST: i64 = -2;
 pub(super) const LATEST: i64 = -1;
 
-/// A request.
-#[derive(Debug, Clone)]
+/// A request. Its bytes do not print: a password may be among them.
+#[derive(Clone)]
 pub(super) struct KafkaRequest {
     pub(super) api: KafkaApi,
     pub(super) body: Vec<u8>,
     /// For how long the server may wait by itself.
     pub(super) wait: Duration,
+}
+
+impl fmt::Debug for KafkaRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KafkaRequest({} of {} bytes)", self.api.name, self.body.len())
+    }
 }
 
 /// Whether what has not been committed, or was aborted, is left out of what others write in transactions.
@@ -214,7 +221,7 @@ pub(super) fn described(answer: &[u8], what: &str) -> Result<Vec<(String, String
         Ok((error, text, settings))
     })?;
     let Some((error, text, settings)) = topics.into_iter().next() else { return Ok(Vec::new()) };
-    if error == 0 { Ok(settings) } else { Err(super::error::told(error, what, text)) }
+    if error == 0 { Ok(settings) } else { Err(told(error, what, text)) }
 }
 
 /// Where the coordinator is.
@@ -223,7 +230,7 @@ pub(super) fn coordinator(answer: &[u8], what: &str) -> Result<String, BrokerErr
     reader.i32()?;
     let (error, text, _) = (reader.i16()?, reader.text()?, reader.i32()?);
     if error != 0 {
-        return Err(super::error::told(error, what, text));
+        return Err(told(error, what, text));
     }
     let (host, port) = (reader.text()?.unwrap_or_default(), reader.i32()?);
     Ok(authority(&host, port))
@@ -247,6 +254,25 @@ fn of_partitions<'a, T>(
         topic.items(&mut one)
     })?;
     Ok(topics.into_iter().flatten().collect())
+}
+
+/// Whether an earlier producer's id can write no more, after a batch with its next epoch: that was taken, or a later
+/// epoch was there already.
+pub(super) fn is_fenced(answer: &[u8], what: &str) -> Result<bool, BrokerError> {
+    let errors = of_partitions(&mut WireReader::new(answer), |one| {
+        let (_, error, _, _) = (one.i32()?, one.i16()?, one.i64()?, one.i64()?);
+        Ok(error)
+    })?;
+    let error = errors.into_iter().next();
+    match error.ok_or_else(|| BrokerError::Unread("no partition was answered for".to_owned()))? {
+        0 | OLD_EPOCH | FENCED => Ok(true),
+        // It knows the id no more, or otherwise.
+        OUT_OF_ORDER | DUPLICATE | UNKNOWN_PRODUCER => Ok(false),
+        error => match told(error, what, None) {
+            error @ (BrokerError::Away(_) | BrokerError::Login(_)) => Err(error),
+            _ => Ok(false),
+        },
+    }
 }
 
 /// The offset of a batch's first record.
@@ -315,7 +341,7 @@ pub(super) fn shaken(answer: &[u8]) -> Result<(), BrokerError> {
 pub(super) fn authenticated(answer: &[u8]) -> Result<(), BrokerError> {
     let mut reader = WireReader::new(answer);
     let (error, text) = (reader.i16()?, reader.text()?);
-    if error == 0 { Ok(()) } else { Err(super::error::told(error, "the login", text)) }
+    if error == 0 { Ok(()) } else { Err(told(error, "the login", text)) }
 }
 
 fn offset_of(offset: Option<i64>) -> Result<u64, BrokerError> {
@@ -348,6 +374,15 @@ mod tests {
         let expected =
             TopicPlace { error: 0, partitions: 2, leader: Some("[::1]:1".into()), controller: Some("a:9092".into()) };
         assert_eq!(place(answer.bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_password_is_in_a_debug_text() {
+        let request = KafkaRequest::sasl_plain("atoll", "s3cret");
+        assert_eq!(format!("{request:?}"), "KafkaRequest(SaslAuthenticate of 17 bytes)");
+        let mut writer = WireWriter::default();
+        assert_eq!(format!("{:?}", writer.text("s3cret")), "WireWriter(8 bytes)");
+        assert!(!format!("{:?}", WireReader::new(writer.bytes())).contains("115"), "as a number");
     }
 
     #[test]

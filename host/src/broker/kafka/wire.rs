@@ -2,9 +2,10 @@
 //! a length before each text, array and run of bytes. Records have variable-length numbers.
 
 use crate::broker::error::BrokerError;
+use std::fmt;
 
-/// What is written.
-#[derive(Debug, Default, Clone)]
+/// What is written. Its bytes do not print: a password may be among them.
+#[derive(Default, Clone)]
 pub(super) struct WireWriter(Vec<u8>);
 
 impl WireWriter {
@@ -83,8 +84,20 @@ impl WireWriter {
     }
 }
 
+impl fmt::Debug for WireWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WireWriter({} bytes)", self.0.len())
+    }
+}
+
+impl fmt::Debug for WireReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WireReader({} bytes)", self.0.len())
+    }
+}
+
 /// What is left to read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct WireReader<'a>(&'a [u8]);
 
 fn too_short() -> BrokerError {

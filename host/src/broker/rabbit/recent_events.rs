@@ -75,7 +75,7 @@ impl RecentEvents {
         let later = self.seen.iter().skip(skipped).filter_map(|message| message.event.as_ref());
         let events: Vec<_> = later.take(most).cloned().collect();
         let more = events.last().is_some_and(|last| last.number < self.last_event);
-        Some(StoredPage { events, more })
+        Some(StoredPage { events, more, ..StoredPage::default() })
     }
 }
 

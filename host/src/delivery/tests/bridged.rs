@@ -171,6 +171,19 @@ async fn events_come_from_a_broker_once_though_they_are_there_twice_and_it_begin
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_of_a_broker_does_not_cross_and_what_stands_behind_it_does() {
+    let (folder, script, log) = (tempfile::tempdir().unwrap(), Arc::<Script>::default(), FakeLog::new());
+    let (store, topic) = (store(folder.path()), week());
+    *log.damaged.lock().unwrap() = [1, 2, 4].into();
+    keys(0..4).iter().for_each(|key| log.add(None, record(key, "bank")));
+    let deliveries = host(&store, &topic, &script, &[("in", BridgeDirection::In, &log)]).await;
+    eventually("the third one has crossed", async || handled(&script) == ["k2"]).await;
+    log.add(None, record("k4", "bank"));
+    eventually("what is new has crossed", async || handled(&script) == ["k2", "k4"]).await;
+    assert_eq!(report(&deliveries).copied, 2);
+}
+
+#[tokio::test]
 async fn a_crash_at_any_commit_copies_no_event_twice_and_loses_none() {
     let mut commits = 0;
     loop {

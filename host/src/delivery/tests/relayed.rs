@@ -4,12 +4,15 @@ use super::*;
 use crate::broker::{Broker, BrokerError, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
 use crate::delivery::DeliveryError;
 use crate::delivery::broker_health::BrokerHealth;
+use crate::delivery::event_log::EventLog;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::relay::{Relay, RelayStep};
+use crate::delivery::retention::drop_some;
 use crate::events::OutboxReport;
 use crate::state::{Change, Transaction, sequence_key};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::sync::Notify;
@@ -29,6 +32,10 @@ pub(super) enum Append {
 pub(super) struct FakeLog {
     pub(super) events: Mutex<Vec<StoredEvent>>,
     pub(super) appends: Mutex<Vec<Append>>,
+    /// The numbers of events that cannot be read.
+    pub(super) damaged: Mutex<BTreeSet<u64>>,
+    /// Whether it does not tell its bytes.
+    silent: Mutex<bool>,
     /// Whether nothing is answered.
     pub(super) away: Mutex<bool>,
     /// How many of the latest events a reader does not see yet.
@@ -69,8 +76,11 @@ impl BrokerLog for FakeLog {
             self.answer(|events| {
                 let seen = &events[..events.len().saturating_sub(unseen)];
                 let mut left = seen.iter().filter(|event| event.number > after).cloned();
-                let events: Vec<_> = left.by_ref().take(most).collect();
-                StoredPage { events, more: left.next().is_some() }
+                let damaged = self.damaged.lock().unwrap();
+                let page: Vec<_> = left.by_ref().take(most).collect();
+                let (lost, events): (Vec<_>, Vec<_>) = page.into_iter().partition(|one| damaged.contains(&one.number));
+                let damaged = lost.into_iter().map(|event| event.number).collect();
+                StoredPage { events, damaged, more: left.next().is_some() }
             })
         })
     }
@@ -98,9 +108,13 @@ impl BrokerLog for FakeLog {
         Box::pin(async move {
             self.answer(|events| LogExtent {
                 last: events.last().map_or(0, |last| last.number),
-                bytes: events.iter().map(|event| event.bytes).sum(),
+                bytes: if self.tells_bytes() { events.iter().map(|event| event.bytes).sum() } else { 0 },
             })
         })
+    }
+
+    fn tells_bytes(&self) -> bool {
+        !*self.silent.lock().unwrap()
     }
 
     fn drop_until(&self, number: u64) -> BrokerFuture<'_, ()> {
@@ -264,6 +278,49 @@ async fn an_event_that_was_acknowledged_before_it_could_be_read_is_delivered_wit
     *log.unseen.lock().unwrap() = 0;
     eventually("it is handled", async || keys(&script) == ["k"]).await;
     deliveries.stop(TIMEOUT).await;
+}
+
+/// As a batch at a server of the Kafka protocol that is compressed in a way which this host does not read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_of_a_broker_is_one_dead_letter_and_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topic, log, script) = (store(folder.path()), brokered(1 << 20), FakeLog::new(), Arc::default());
+    *log.silent.lock().unwrap() = true;
+    *log.damaged.lock().unwrap() = [2, 3].into();
+    let foreign = EventRecord { time: 1, source: "b".into(), key: None, payload: "{}".into(), trace: None };
+    let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
+    publish(&deliveries, Some("first")).await;
+    eventually("it is handled", async || keys(&script) == ["first"]).await;
+    log.add(None, foreign.clone());
+    log.add(None, foreign.clone());
+    // The relay reads what is there before it sends again.
+    log.appends.lock().unwrap().push(Append::Lost);
+    publish(&deliveries, Some("mine")).await;
+    eventually("what stands behind is handled", async || keys(&script) == ["first", "mine"]).await;
+    settled(&deliveries).await;
+    let [first, second] = &deliveries.dead_letters("orders.placed", "mailer", 0, 9).await.unwrap()[..] else {
+        panic!("two dead letters")
+    };
+    assert_eq!((first.number, second.number, first.record.is_err()), (2, 3, true));
+    assert!(first.latest[0].reason.contains("cannot be read"), "{first:?}");
+    assert_eq!((topic.last(), topic.bytes()), (4, 0), "a log that does not tell its bytes has none that count");
+    deliveries.stop(TIMEOUT).await;
+    // They go with the first one behind them that is old, though nobody knows how old they are.
+    let read = EventLog::Brokered(log.clone());
+    let dropped = async || {
+        let retention = Retention { age: Duration::from_secs(3600), size: 1 << 30 };
+        let topic = Topic::new(topic.name.clone(), PayloadType::Any, retention);
+        drop_some(&topic, &read, &[]).await.unwrap()
+    };
+    log.events.lock().unwrap().remove(0);
+    log.add(None, foreign.clone());
+    assert_eq!(dropped().await, 0, "the own event behind them is young");
+    log.events.lock().unwrap().remove(2);
+    assert_eq!(dropped().await, 3);
+    // Also if whole pages of them stand before it.
+    *log.damaged.lock().unwrap() = (1..=600).collect();
+    (0..601).for_each(|_| log.add(None, foreign.clone()));
+    assert_eq!(dropped().await, 601);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
