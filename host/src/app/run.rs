@@ -71,11 +71,9 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
-    AdminFile::clear(path);
     let mut draft = right_manifest(path, partial).await?;
     let manifest = &draft.manifest;
-    telemetry::bound(&manifest.log);
-    raise_file_limit();
+    settle_process(path, manifest);
     let (mut signals, hangup) = (Signals::catch()?, signal(SignalKind::hangup())?);
     let (tls, keeper) = edge_tls(&draft, &announce).await?;
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
@@ -457,6 +455,13 @@ pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<St
     spawn_blocking(prepare).await.context("opening the store")?;
     let counts = quotas::keep(&manifest.limits, &store).await.context("reading the counts of quotas")?;
     Ok((Some(store), counts))
+}
+
+/// What the process is and leaves outside of itself, before it serves.
+fn settle_process(path: &Path, manifest: &Manifest) {
+    AdminFile::clear(path);
+    telemetry::bound(&manifest.log);
+    raise_file_limit();
 }
 
 /// Raises the limit on open files. A connection is a file, and the usual soft limit of 1,024 is below the gateway's
