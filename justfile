@@ -250,7 +250,7 @@ drawing: setup
 schema: setup
     ATOLL_WRITE_SCHEMA=1 cargo test --quiet -p host --lib config::tests::schema
 
-# Run the benchmarks beside other programs; `canary`, `cluster`, `edge`, `events`, `languages`, `seeing` and `state` are scripts
+# Run the benchmarks beside other programs; canary, cluster, edge, events, languages, seeing and state are scripts
 [group("verify")]
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \

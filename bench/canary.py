@@ -5,9 +5,10 @@
 
 Three hosts of one binary serve the fixture `fickle`. In one a canary of the same code gets SHARE percent of the calls
 (50), and is judged with each of them; the other two have none, so that the ratio of these two is the error of the
-method. In each round wrk asks every host with 32 connections for so many seconds (5), in an order that turns; of so many rounds (9; two
-at least). Printed are the medians, and the middle half of the ratios of the rounds: of the throughput, and of the
-processor time of the host for a request, which other programs change less. Run `components/build.sh` first.
+method. In each round wrk asks every host with 32 connections for so many seconds (5), in an order that turns; of so
+many rounds (9; two at least). Printed are the medians, and the middle half of the ratios of the rounds: of the
+throughput, and of the processor time of the host for a request, which other programs change less. Run
+`components/build.sh` first.
 """
 
 import os

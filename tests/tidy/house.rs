@@ -136,6 +136,7 @@ const WINGS: [(&str, Levels<'static>); 9] = [
                 "numbered_ring",
                 "service_metrics",
                 "slow_threshold",
+                "state_counters",
                 "status_slot",
                 "trace_memory",
                 "trace_queue",

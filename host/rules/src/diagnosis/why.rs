@@ -24,7 +24,7 @@ const RECENT: u64 = 60;
 /// `None` if there is no such service.
 pub fn why(name: &str, all: &[ServiceFacts]) -> Option<Vec<ServiceCause>> {
     let by_name = by_name(all);
-    let reached = Reached::from(name, &by_name)?;
+    let reached = CallGraph::from(name, &by_name)?;
     let causes = reached.found.iter().enumerate();
     let causes = causes.flat_map(|(at, (facts, _))| causes_of(facts, all, &reached.path(at)));
     let mut causes: Vec<_> = causes.collect();
@@ -51,7 +51,7 @@ pub fn why_all(all: &[ServiceFacts]) -> Vec<(String, Vec<ServiceCause>)> {
     let own: BTreeMap<String, Vec<ServiceCause>> = all.iter().map(own).filter(|(_, own)| !own.is_empty()).collect();
     let whole = own.iter().map(|(name, causes)| {
         let decided = matches!(causes[0].kind, CauseKind::FaultOnPurpose | CauseKind::OutOfService);
-        let elsewhere = Reached::from(name, &by_name).filter(|_| !decided);
+        let elsewhere = CallGraph::from(name, &by_name).filter(|_| !decided);
         let elsewhere = elsewhere.and_then(|reached| {
             let last = reached.found.iter().skip(1).rposition(|(facts, _)| own.contains_key(&facts.name))? + 1;
             let path = reached.path(last);
@@ -73,14 +73,14 @@ fn by_name(all: &[ServiceFacts]) -> BTreeMap<&str, &ServiceFacts> {
     all.iter().map(|facts| (facts.name.as_str(), facts)).collect()
 }
 
-/// A service and those that it calls, over others perhaps: each once, however many ways lead there, and the nearer
-/// ones first.
-struct Reached<'a> {
+/// A service and those that it calls, over others perhaps: each once, however many ways lead there, and the nearer ones
+/// first.
+struct CallGraph<'a> {
     /// With the place of the caller by which it is reached first. The first one is its own caller.
     found: Vec<(&'a ServiceFacts, usize)>,
 }
 
-impl<'a> Reached<'a> {
+impl<'a> CallGraph<'a> {
     /// `None` if there is no service of this name.
     fn from(name: &str, by_name: &BTreeMap<&'a str, &'a ServiceFacts>) -> Option<Self> {
         let first = *by_name.get(name)?;
