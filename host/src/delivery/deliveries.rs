@@ -27,10 +27,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Orders to send dead letters again that may wait for a subscription's task.
 const WAITING_ORDERS: usize = 16;
+/// How long a start waits for the ends of all logs at a broker together. What is not known then is asked for later: a
+/// start does not need the broker.
+const LOOK: Duration = Duration::from_secs(15);
 /// Who has published what an operator publishes.
 const OPERATOR: &str = "operator";
 
@@ -130,7 +133,7 @@ impl Deliveries {
                 reset.finish(store).await?;
             }
         }
-        let mut logs = Vec::new();
+        let (mut logs, looked) = (Vec::new(), Instant::now() + LOOK);
         for topic in topics {
             let ours: Vec<_> = subscriptions.iter().filter(|one| one.topic.name == topic.name).collect();
             change_log(store, &topic, &ours, absent.contains(&topic.name)).await?;
@@ -144,11 +147,16 @@ impl Deliveries {
                 }
                 None => EventLog::embedded(store, &topic),
             };
-            match log.count().await {
-                Ok((last, bytes)) => topic.count(last, bytes),
+            let counted = match broker {
+                Some(_) => timeout_at(looked, log.count()).await,
+                None => Ok(log.count().await),
+            };
+            match counted {
+                Ok(Ok((last, bytes))) => topic.count(last, bytes),
                 // Until the broker is there, nobody knows more.
-                Err(LogError::Broker(error)) if !error.is_lasting() => {}
-                Err(error) => return Err(error.into()),
+                Ok(Err(LogError::Broker(error))) if !error.is_lasting() => {}
+                Err(_) => {}
+                Ok(Err(error)) => return Err(error.into()),
             }
             logs.push((topic, log));
         }

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// What the next append does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct FakeLog {
     silent: Mutex<bool>,
     /// Whether nothing is answered.
     pub(super) away: Mutex<bool>,
+    /// Whether its end is never told.
+    endless: Mutex<bool>,
     /// How many of the latest events a reader does not see yet.
     unseen: Mutex<usize>,
     /// How often it was read.
@@ -106,6 +109,9 @@ impl BrokerLog for FakeLog {
 
     fn extent(&self) -> BrokerFuture<'_, LogExtent> {
         Box::pin(async move {
+            if *self.endless.lock().unwrap() {
+                pending::<()>().await;
+            }
             self.answer(|events| LogExtent {
                 last: events.last().map_or(0, |last| last.number),
                 bytes: if self.tells_bytes() { events.iter().map(|event| event.bytes).sum() } else { 0 },
@@ -217,6 +223,15 @@ async fn each_event_arrives_once_and_in_order_whatever_becomes_of_an_append() {
         assert_eq!(log.keys(), expected, "seed {seed}");
         assert_eq!(topic.outbox().map(|outbox| (outbox.events, outbox.bytes, outbox.oldest)), Some((0, 0, None)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_whose_end_is_never_told_holds_up_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topic, log) = (store(folder.path()), brokered(200), FakeLog::new());
+    *log.endless.lock().unwrap() = true;
+    let started = timeout(Duration::from_secs(60), start_with(&store, &topic, &Arc::default(), Some(&log))).await;
+    started.expect("it starts").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
