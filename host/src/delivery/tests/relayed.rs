@@ -232,7 +232,7 @@ async fn a_log_whose_end_is_never_told_holds_up_no_start() {
     let (store, topic, log, script) = (store(folder.path()), brokered(200), FakeLog::new(), Arc::default());
     *log.endless.lock().unwrap() = true;
     // In real time: the clock here is ahead of it as soon as everybody waits.
-    let ((late, is_late), (started, starts)) = (oneshot::channel(), mpsc::channel::<()>());
+    let ((late, is_late), (started, starts)) = (oneshot::channel(), mpsc::sync_channel::<()>(0));
     let watch = thread::spawn(move || {
         let _ = starts
             .recv_timeout(TIMEOUT)
