@@ -63,7 +63,8 @@ impl RabbitServer {
     fn tool(&self, name: &str) -> Command {
         let (folder, [_, _, own]) = (self.folder.path(), self.ports);
         let mut command = Command::new(Path::new(BINARIES).join(name));
-        command.env("HOME", folder).env("RABBITMQ_NODENAME", format!("atoll{own}@localhost"));
+        // What Mnesia leaves when it is killed stands where the server was started.
+        command.current_dir(folder).env("HOME", folder).env("RABBITMQ_NODENAME", format!("atoll{own}@localhost"));
         for (variable, file) in [
             ("RABBITMQ_MNESIA_BASE", "data"),
             ("RABBITMQ_LOG_BASE", "logs"),
