@@ -231,6 +231,15 @@ mod tests {
     }
 
     #[test]
+    fn the_processor_time_of_a_busy_process_grows() {
+        let before = Usage::of(&[std::process::id()]).cpu;
+        let start = std::time::Instant::now();
+        while start.elapsed() < Duration::from_millis(50) {}
+        let spent = Usage::of(&[std::process::id()]).cpu - before;
+        assert!(spent > 0.0, "{spent}");
+    }
+
+    #[test]
     fn usage_includes_the_descendants_of_a_process() {
         let mut child = Command::new("sh").args(["-c", "read line"]).stdin(Stdio::piped()).spawn().unwrap();
         let me = std::process::id();

@@ -122,6 +122,18 @@ fn short_version(text: &str) -> Option<String> {
     words.into_iter().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
 }
 
+/// Starts nginx in `folder` with these settings, and waits until it listens on `address`.
+///
+/// # Errors
+/// If it does not start; the error has its output.
+pub(crate) async fn nginx(folder: &Path, settings: &str, address: &str) -> anyhow::Result<Process> {
+    let file = folder.join("nginx.conf");
+    fs::write(&file, settings)?;
+    let mut command = command("nginx");
+    command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(&file);
+    Process::listening(command, folder, address).await
+}
+
 impl Program {
     /// Its settings in front of three upstreams that fail. `None`: it is not compared there.
     fn template(self) -> Option<&'static str> {
@@ -189,21 +201,21 @@ impl Program {
             let address = atoll.gateway.strip_prefix("http://").context("the gateway's address")?.to_owned();
             return Ok(Proxy { held: Held::Atoll(atoll), address });
         }
+        if self == Self::Nginx {
+            return Ok(Proxy { held: Held::Other(nginx(folder, settings, &listen).await?), address: listen });
+        }
         let file = folder.join("proxy.conf");
         fs::write(&file, settings)?;
-        let mut command = command(match self {
-            Self::Haproxy => "haproxy",
-            Self::Caddy => "caddy",
-            Self::Nginx | Self::Atoll => "nginx",
-        });
-        match self {
+        let command = if self == Self::Haproxy {
+            let mut command = command("haproxy");
             // -db: in the foreground.
-            Self::Haproxy => command.arg("-db").arg("-f").arg(&file),
-            Self::Caddy => {
-                command.env("GOMAXPROCS", WORKERS).env("HOME", folder);
-                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file)
-            }
-            Self::Nginx | Self::Atoll => command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(&file),
+            command.arg("-db").arg("-f").arg(&file);
+            command
+        } else {
+            let mut command = command("caddy");
+            command.env("GOMAXPROCS", WORKERS).env("HOME", folder);
+            command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
+            command
         };
         let process = Process::listening(command, folder, &listen).await?;
         Ok(Proxy { held: Held::Other(process), address: listen })

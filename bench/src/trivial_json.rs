@@ -20,6 +20,8 @@ const SHARED_3: Guest = Guest { wasi: Wasi::P3, life: Life::Reuse(16) };
 /// request.
 const NATIVE: Side = Side::Axum;
 const SERVE: Side = Side::ServeDefault(Wasi::P2);
+/// What a team has without Atoll: a native server, and a gateway in front of it.
+const GATEWAY: Side = Side::Nginx;
 
 /// All sides, in the order of the table. The sides that are compared most are neighbours, so they are measured right
 /// after each other.
@@ -46,7 +48,7 @@ const SIDES: [Side; 23] = [
     Side::Typed(Life::Reuse(1)),
     Side::Workerd,
     Side::Flask,
-    Side::Nginx,
+    GATEWAY,
 ];
 
 /// The claims, and further ratios that are worth knowing: a claim of 0 always holds.
@@ -56,13 +58,17 @@ fn claims() -> Vec<Claim> {
     for guest in [FRESH_3, FRESH_2] {
         claims.push(claim(Side::Atoll(guest), Side::ServeTuned(guest), 1.0));
         claims.push(claim(Side::Atoll(guest), Side::Bare(guest), 0.85));
+        claims.push(claim(Side::Atoll(guest), GATEWAY, 0.85));
         claims.push(claim(Side::Atoll(guest), SERVE, 0.0));
     }
     for guest in [REUSE_3, SHARED_3, REUSE_2] {
+        claims.push(claim(Side::Atoll(guest), GATEWAY, 1.3));
         claims.push(claim(Side::Atoll(guest), NATIVE, 0.5));
         claims.push(claim(Side::Atoll(guest), Side::ServeTuned(guest), 1.3));
         claims.push(claim(Side::Atoll(guest), Side::Bare(guest), 0.0));
     }
+    claims.push(claim(Side::Typed(Life::Request), GATEWAY, 1.1));
+    claims.push(claim(Side::Typed(Life::Reuse(1)), GATEWAY, 1.6));
     claims.push(claim(Side::Typed(Life::Request), Side::Atoll(FRESH_3), 1.0));
     claims.push(claim(Side::Typed(Life::Reuse(1)), Side::Atoll(REUSE_3), 1.0));
     claims

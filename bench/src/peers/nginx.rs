@@ -1,7 +1,7 @@
 //! nginx as a plain proxy in front of the native server: the cost of one hop that does nothing else.
 
 use super::{Held, PeerSetup, Running, axum};
-use crate::process::{Process, free_address};
+use crate::process::free_address;
 use crate::proxy;
 use std::fs;
 use std::path::Path;
@@ -20,10 +20,6 @@ pub(super) async fn start(setup: &PeerSetup, folder: &Path) -> anyhow::Result<Ru
     let address = free_address()?;
     let settings = fs::read_to_string(setup.settings("nginx.conf"))?;
     let settings = settings.replace("@LISTEN@", &address).replace("@UPSTREAM@", &upstream);
-    let file = folder.join("nginx.conf");
-    fs::write(&file, settings)?;
-    let mut command = proxy::command("nginx");
-    command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(&file);
-    held.push(Held::Process(Process::listening(command, folder, &address).await?));
+    held.push(Held::Process(proxy::nginx(folder, &settings, &address).await?));
     Ok(Running { address, held })
 }
