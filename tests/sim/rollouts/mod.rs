@@ -83,12 +83,13 @@ fn a_canary_that_always_crashes_is_out_after_three_failed_calls_at_5_percent() {
 }
 
 #[test]
-fn ten_times_the_failures_are_found_within_about_1500_canary_calls() {
+fn ten_times_the_failures_are_found_within_1500_canary_calls() {
     let run = |seed| found(seed, 5, Conduct::failing(0.001), Conduct::failing(0.01), 20_000);
     let mut calls: Vec<u64> = (0..1000).map(|seed| run(seed).map_or(u64::MAX, |(calls, _)| calls)).collect();
     let late = percentile(&mut calls, 95);
-    // 1,500, and the error of a 95th percentile of 1,000 runs: 45 calls. It is 1,509 with these seeds.
-    assert!(late <= 1545, "the 95th percentile is {late}");
+    println!("ten times the failures are found within {late} canary calls");
+    // With other seeds a 95th percentile of 1,000 runs may be 45 calls larger.
+    assert!(late <= 1500, "the 95th percentile is {late}");
 }
 
 #[test]

@@ -23,9 +23,9 @@ impl Symptom {
     pub(super) fn weight(self) -> f64 {
         match self {
             // Failures say the most, and each tenth of weight that they lose costs 30 canary calls more (0.1 to 1 %).
-            Self::Failures => 0.6,
-            Self::NewTraps | Self::SlowCalls => 0.15,
-            Self::Memory => 0.1,
+            Self::Failures => 0.7,
+            Self::NewTraps | Self::SlowCalls => 0.12,
+            Self::Memory => 0.06,
         }
     }
 
