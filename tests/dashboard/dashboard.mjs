@@ -20,6 +20,7 @@ const PAGES = {
   "events/orders.placed/mailer": "an injected fault",
   sagas: "parked",
   schedules: "heartbeat",
+  nodes: "no node of a cluster",
   traces: "GET /api/users",
   logs: "a service failed on an event",
   traps: "No guest has failed",

@@ -4,7 +4,7 @@
 import { computed, signal } from "@preact/signals";
 import { RequestError, read, tokenMissing } from "./api/client";
 import { events } from "./api/stream";
-import type { Change, Outside, Overview, Service } from "./api/types";
+import type { Change, Endpoint, Outside, Overview, Service } from "./api/types";
 
 /** Between two readings, in milliseconds. */
 const INTERVAL = 2000;
@@ -33,6 +33,9 @@ export const actions = signal(0);
 /** The newest sample is the last one. */
 export const history = signal<ReadonlyMap<string, readonly Sample[]>>(new Map());
 
+/** What this node sent to each other node of the cluster, between the last two readings. */
+export const toNodes = signal<ReadonlyMap<string, Sample>>(new Map());
+
 export const now = computed(() => {
     const latest = new Map<string, Sample>();
     for (const [name, samples] of history.value) {
@@ -42,7 +45,7 @@ export const now = computed(() => {
     return latest;
 });
 
-let before: { time: number; totals: Map<string, Totals> } | null = null;
+let before: { time: number; totals: Map<string, Totals>; ofNodes: Map<string, Totals> } | null = null;
 
 interface Totals {
     requests: number;
@@ -50,9 +53,9 @@ interface Totals {
     inFlight: number;
 }
 
-function totals(service: Service): Totals {
+function totals(endpoints: Endpoint[]): Totals {
     const sum = { requests: 0, failures: 0, inFlight: 0 };
-    for (const endpoint of service.endpoints) {
+    for (const endpoint of endpoints) {
         sum.requests += endpoint.requests;
         sum.failures += endpoint.failures;
         sum.inFlight += endpoint.in_flight;
@@ -60,31 +63,46 @@ function totals(service: Service): Totals {
     return sum;
 }
 
-/** Adds the difference between two readings to the history. Counters that went down are those of a restarted host. */
+/** The totals of the other nodes' endpoints. */
+function totalsOfNodes(all: Service[]): Map<string, Totals> {
+    const remote = all.flatMap(({ endpoints }) => endpoints.filter(({ node }) => node !== null));
+    const byNode = Map.groupBy(remote, ({ node }) => node ?? "");
+    return new Map([...byNode].map(([node, endpoints]) => [node, totals(endpoints)]));
+}
+
+/** What happened between two readings. Counters that went down are those of a restarted host, and say nothing. */
+function between(was: Totals | undefined, is: Totals, seconds: number): Sample | null {
+    if (!was || is.requests < was.requests) return null;
+    return {
+        time: Date.now(),
+        perSecond: (is.requests - was.requests) / seconds,
+        failedPerSecond: (is.failures - was.failures) / seconds,
+        inFlight: is.inFlight,
+    };
+}
+
+/** Adds the difference between two readings to the history. */
 function remember(read: Service[]): void {
     const time = performance.now();
-    const current = new Map(read.map((service) => [service.name, totals(service)]));
+    const current = new Map(read.map((service) => [service.name, totals(service.endpoints)]));
+    const ofNodes = totalsOfNodes(read);
     if (before) {
         const seconds = (time - before.time) / 1000;
         const next = new Map<string, readonly Sample[]>();
         for (const [name, total] of current) {
-            const was = before.totals.get(name);
             const kept = history.value.get(name) ?? [];
-            if (!was || total.requests < was.requests) {
-                next.set(name, kept);
-                continue;
-            }
-            const sample = {
-                time: Date.now(),
-                perSecond: (total.requests - was.requests) / seconds,
-                failedPerSecond: (total.failures - was.failures) / seconds,
-                inFlight: total.inFlight,
-            };
-            next.set(name, [...kept.slice(1 - KEPT), sample]);
+            const sample = between(before.totals.get(name), total, seconds);
+            next.set(name, sample ? [...kept.slice(1 - KEPT), sample] : kept);
         }
         history.value = next;
+        const sent = new Map<string, Sample>();
+        for (const [node, total] of ofNodes) {
+            const sample = between(before.ofNodes.get(node), total, seconds);
+            if (sample) sent.set(node, sample);
+        }
+        toNodes.value = sent;
     }
-    before = { time, totals: current };
+    before = { time, totals: current, ofNodes };
 }
 
 async function readOnce(): Promise<void> {

@@ -8,6 +8,7 @@ import { Changes } from "./pages/changes";
 import { DeadLetters, Events, TopicPage } from "./pages/events";
 import { Faults } from "./pages/faults";
 import { Logs } from "./pages/logs";
+import { Nodes } from "./pages/nodes";
 import { Overview } from "./pages/overview";
 import { RolloutPage, Rollouts } from "./pages/rollouts";
 import { Routes } from "./pages/routes";
@@ -46,6 +47,8 @@ function Page() {
             return <Traps />;
         case "faults":
             return <Faults />;
+        case "nodes":
+            return <Nodes />;
         case "changes":
             return <Changes />;
         case "audit":

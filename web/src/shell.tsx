@@ -19,6 +19,7 @@ const PAGES: [string, string][] = [
     ["logs", "Log"],
     ["traps", "Traps"],
     ["faults", "Faults"],
+    ["nodes", "Nodes"],
     ["changes", "Changes"],
     ["audit", "Audit"],
 ];

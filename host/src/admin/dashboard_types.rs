@@ -2,6 +2,7 @@
 //! be `undefined` on a page, and nobody would hear of it.
 
 use super::answer_schema::schema_of;
+use super::node_view::{NodeServiceView, NodeView, NodesView};
 use super::observed_view::{CauseView, ChangeView, HostWhyView, LineView, OverviewView, TrapView, UseView, WhyView};
 use super::recording_view::ShadowView;
 use super::rollout_view::{CanaryView, HistoryView, RolloutView, SideView};
@@ -27,6 +28,9 @@ fn wire_types() -> Vec<(&'static str, Value)> {
         ("Cause", schema_of::<CauseView>()),
         ("HostWhy", schema_of::<HostWhyView>()),
         ("Service", schema_of::<ServiceView>()),
+        ("Nodes", schema_of::<NodesView>()),
+        ("ClusterNode", schema_of::<NodeView>()),
+        ("NodeService", schema_of::<NodeServiceView>()),
         ("Fault", schema_of::<FaultView>()),
         ("Outside", schema_of::<OutsideView>()),
         ("Route", schema_of::<RouteView>()),

@@ -108,6 +108,7 @@ impl Operations for Fake {
         let endpoint = |id: &str, place: &str, breaker, requests, failures| EndpointView {
             id: id.into(),
             place: place.into(),
+            node: None,
             breaker,
             forced: false,
             ready: true,

@@ -87,6 +87,9 @@ pub struct EndpointView {
     pub id: String,
     /// Where it is: `instance` for a component in this host, or the address.
     pub place: String,
+    /// The node of the cluster on which it is. None: this one, or a plain address.
+    #[serde(default)]
+    pub node: Option<String>,
     /// The state of its circuit.
     pub breaker: BreakerView,
     /// Whether an operator forced that state. It lasts until a reset.

@@ -6,6 +6,7 @@ export type BreakerState = "closed" | "open" | "half-open";
 export interface Endpoint {
     id: string;
     place: string;
+    node: string | null;
     breaker: BreakerState;
     forced: boolean;
     ready: boolean;
@@ -81,6 +82,30 @@ export interface Service {
     faults: Fault[];
     left_out: string | null;
     canary: Rollout | null;
+}
+
+/** The cluster, as this node knows it. */
+export interface Nodes {
+    nodes: ClusterNode[];
+    stale_ms: number | null;
+    lease_age_ms: number | null;
+    doubted: number;
+}
+
+export interface ClusterNode {
+    name: string;
+    own: boolean;
+    zone: string | null;
+    address: string;
+    standing: string;
+    services: NodeService[];
+}
+
+export interface NodeService {
+    name: string;
+    revision: string;
+    replicas: number;
+    load: number;
 }
 
 export interface Fault {

@@ -64,6 +64,7 @@ pub(super) fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
     EndpointView {
         id: endpoint.stats.id.to_string(),
         place: endpoint.target.to_string(),
+        node: endpoint.target.node().map(str::to_owned),
         breaker: breaker_view(state.breaker.state),
         forced: state.breaker.forced.is_some(),
         ready: state.ready,

@@ -76,6 +76,14 @@ impl EndpointTarget {
         matches!(self, Self::Url { .. } | Self::Peer(_))
     }
 
+    /// The other node on which it is.
+    pub(crate) fn node(&self) -> Option<&str> {
+        match self {
+            Self::Peer(peer) => Some(peer.client.node()),
+            Self::Instances(_) | Self::Url { .. } => None,
+        }
+    }
+
     /// How many instances serve requests or calls now; 0 for an address.
     pub(super) fn instances(&self) -> usize {
         match self {
