@@ -206,11 +206,11 @@ cluster-long: build-components
     ATOLL_TEST_NATS=1 ATOLL_NATS_AWAY=10m ATOLL_NODE_STOPPED=30s \
         cargo test -p host --test system -- it::cluster::quorum --nocapture
 
-# Follow a real etcd, and let clients of strangers read the fakes of registries; it installs both
+# Follow a real etcd, let clients of strangers read the fakes of registries, and `dig` the host; it installs all
 [group("verify")]
 discovery *FILTER: build-components
     tests/discovery/install.sh
-    cargo test -p host --test system -- --include-ignored it::mesh::registries "$@"
+    cargo test -p host --test system -- --include-ignored it::mesh::registries it::offered_names "$@"
 
 # Hold the promises of the state over database servers too: PostgreSQL and Valkey of wheels, Redis of the system
 [group("verify")]

@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 # `component` runs by its name alone: it stops at a fault of `wit_parser` 0.262. It joins `all` when that is mended.
-readonly targets=(manifest arguments route token coding files cache range forwarded http2-head)
+readonly targets=(manifest arguments route token coding files cache range forwarded http2-head dns)
 readonly built=${CARGO_TARGET_DIR:-target}
 readonly slowest=10 # seconds for one input; all of them take milliseconds
 readonly memory=1024 # MiB of address space: more fails at the very input that asks for it

@@ -6,16 +6,18 @@
 
 // Floors 0 to 2: the vocabulary, logs and metrics, and decisions. They are a crate of their own.
 pub use rules::{
-    balance, base, breaker, cache, coding, contract, diagnosis, egress, fault, identity, limit, membership, recording,
-    retry, route, schedule, telemetry, verdict,
+    balance, base, breaker, cache, coding, contract, diagnosis, egress, fault, identity, limit, membership, naming,
+    recording, retry, route, schedule, telemetry, verdict,
 };
 
-// Floor 3: the discovery table, the database, the audit file, the history, sockets, and calls to other nodes.
+// Floor 3: the discovery table, the database, the audit file, the history, sockets of HTTP and of DNS, and calls to
+// other nodes.
 pub mod archive;
 pub mod audit;
 pub mod events;
 pub mod expectation;
 pub mod listen;
+pub mod name_server;
 pub mod peer;
 pub mod registry;
 pub mod saga;

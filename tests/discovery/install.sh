@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `./just discovery` needs, once: the clients that `requirements.txt` pins into `.tools/discovery`, and
-# etcd by apt where it is missing.
+# etcd and dig by apt where they are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -19,4 +19,10 @@ if ! command -v etcd >/dev/null; then
     echo "discovery: installing etcd by apt"
     if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo); fi
     "${sudo[@]}" apt-get install --yes --no-install-recommends etcd-server
+fi
+
+if ! command -v dig >/dev/null; then
+    echo "discovery: installing dig by apt"
+    if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo); fi
+    "${sudo[@]}" apt-get install --yes --no-install-recommends bind9-dnsutils
 fi

@@ -182,6 +182,8 @@ pub struct Atoll {
     pub admin: String,
     /// The gateway's address by TLS, with its scheme; empty without TLS.
     pub secure: String,
+    /// The address of its name server, if it has one.
+    pub dns: Option<String>,
     log: Arc<Mutex<Vec<String>>>,
     /// The host's standard error, while nobody reads it.
     unread: Option<ChildStderr>,
@@ -217,7 +219,7 @@ impl Atoll {
         reader: Option<JoinHandle<()>>,
     ) -> Result<Self, (Option<ExitStatus>, String)> {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut found, mut secure) = (HashMap::new(), String::new());
+        let (mut found, mut secure, mut dns) = (HashMap::new(), String::new(), None);
         let started = Instant::now();
         while found.len() < 2 {
             let line = tokio::time::timeout(TIMEOUT.saturating_sub(started.elapsed()), lines.next_line()).await;
@@ -228,12 +230,13 @@ impl Atoll {
             };
             match line.split_once(" listening on ") {
                 Some(("gateway", address)) if address.starts_with("https:") => secure = address.to_owned(),
+                Some(("dns", address)) => dns = Some(address.to_owned()),
                 Some((edge, address)) => _ = found.insert(edge.to_owned(), address.to_owned()),
                 None => {}
             }
         }
         let [gateway, admin] = ["gateway", "admin"].map(|edge| found[edge].clone());
-        Ok(Self { child, gateway, admin, secure, log, unread, reader })
+        Ok(Self { child, gateway, admin, secure, dns, log, unread, reader })
     }
 
     /// Begins to read the log of a host that was started by [`Home::start_unread`].

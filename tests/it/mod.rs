@@ -43,6 +43,7 @@ mod languages;
 mod log;
 mod mesh;
 mod nodes;
+mod offered_names;
 mod open_exchange;
 mod partial;
 mod patterns;

@@ -21,6 +21,7 @@ pub mod fault;
 pub mod identity;
 pub mod limit;
 pub mod membership;
+pub mod naming;
 pub mod recording;
 pub mod retry;
 pub mod route;

@@ -2,6 +2,7 @@
 
 use super::edge::peer_edge::PeerEdge;
 use super::host_parts::HostParts;
+use super::name_service::NameService;
 use super::operations::node_operations;
 use crate::cluster::{Cluster, Settings};
 use crate::config::{ClusterCalls, Manifest};
@@ -29,27 +30,29 @@ pub(super) struct ClusterNode {
 }
 
 impl ClusterNode {
-    /// Begins to be a node, if the manifest has a cluster; and one that calls others, if it has certificates.
+    /// Begins to be a node, if the manifest has a cluster; and one that calls others, if it has certificates. With a
+    /// name server the others are told where the gateway is, too.
     ///
     /// # Errors
     /// Those of the cluster; the certificates cannot be used, or the address is in use.
     pub(super) async fn join(
         manifest: &Manifest,
+        names: Option<&NameService>,
         registry: &Arc<Registry<Service>>,
         duties: &Arc<NodeDuties>,
     ) -> anyhow::Result<(Option<Arc<Cluster>>, Option<Self>)> {
-        let (Some(cluster), Some(calls)) = (&manifest.cluster, &manifest.calls) else {
-            return Ok((node_operations::join(manifest.cluster.as_ref(), registry, duties).await?, None));
+        let Some(mut settings) = manifest.cluster.clone() else { return Ok((None, None)) };
+        settings.gateway = names.map(|names| names.place().clone());
+        let Some(calls) = &manifest.calls else {
+            return Ok((node_operations::join(&settings, registry, duties).await.map(Some)?, None));
         };
-        let edge = PeerEdge::bind(cluster.listen, &calls.tls).await?;
-        let mut settings = cluster.clone();
+        let edge = PeerEdge::bind(settings.listen, &calls.tls).await?;
         if settings.listen.port() == 0 && settings.address == settings.listen.to_string() {
             settings.address = edge.local_addr()?.to_string();
         }
-        let cluster = node_operations::join(Some(&settings), registry, duties).await?;
-        let own = |cluster: &Arc<Cluster>| Self { edge, calls: calls.clone(), cluster: Arc::clone(cluster), settings };
-        let node = cluster.as_ref().map(own);
-        Ok((cluster, node))
+        let cluster = node_operations::join(&settings, registry, duties).await?;
+        let node = Self { edge, calls: calls.clone(), cluster: Arc::clone(&cluster), settings };
+        Ok((Some(cluster), Some(node)))
     }
 
     /// Answers the calls of other nodes until it is drained, and gives the services their endpoints there.

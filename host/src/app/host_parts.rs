@@ -26,7 +26,7 @@ use crate::rollout::Rollout;
 use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
-use crate::telemetry::{EdgeMetrics, Http2Refusals, Metrics, ProxyRefusals, Tracer};
+use crate::telemetry::{EdgeMetrics, Http2Refusals, Metrics, NameMetrics, ProxyRefusals, Tracer};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +54,8 @@ pub(super) struct HostParts {
     pub(super) cluster: Option<Arc<Cluster>>,
     /// What it does as a node.
     pub(super) duties: Arc<NodeDuties>,
+    /// What the name server counts, if there is one.
+    pub(super) names: Option<Arc<NameMetrics>>,
     pub(super) partial: bool,
     /// When the process began.
     pub(super) since: Instant,
@@ -173,6 +175,9 @@ impl HostParts {
             host.metrics.add_cluster(Arc::new(ClusterSamples(Arc::clone(cluster), Arc::clone(&self.duties))));
             host.cluster = Some(Arc::clone(cluster));
             host.duties = Arc::clone(&self.duties);
+        }
+        if let Some(names) = &self.names {
+            host.metrics.add_names(Arc::clone(names));
         }
         host.snapshots = SnapshotFolder::beside(&manifest.state.path);
         host.tls = Some(self.tls.clone());

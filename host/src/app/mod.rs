@@ -9,8 +9,8 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run` → `assembly` → `host_parts` → `running_host`, then `edge`, `otlp`, `asynchronous`,
-//! `cluster_node`; → `start_end`; → `shutdown`. What an operator asks of the host is in `operations`, another manifest
-//! in `apply`, and the verbs that need no host in `verbs`. Tests: with the real binary in `tests/it`.
+//! `name_service`, `cluster_node`; → `start_end`; → `shutdown`. What an operator asks of the host is in `operations`,
+//! another manifest in `apply`, and the verbs that need no host in `verbs`. Tests: with the real binary in `tests/it`.
 
 mod apply;
 mod assembly;
@@ -23,6 +23,7 @@ mod fault_watch;
 mod health_watches;
 mod host_parts;
 mod late_findings;
+mod name_service;
 mod operations;
 mod otlp;
 mod run;

@@ -21,6 +21,7 @@ use super::edge::quota_store::QuotaStore;
 use super::edge::quotas;
 use super::health_watches::HealthWatches;
 use super::host_parts::{CheckedManifest, HostParts, ServingHost};
+use super::name_service::NameService;
 use super::operations::observations::watch_traffic;
 use super::operations::snapshot_folder::SnapshotFolder;
 use super::otlp::host_traces::HostTraces;
@@ -77,7 +78,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (mut signals, hangup) = (Signals::catch()?, signal(SignalKind::hangup())?);
     let (tls, keeper) = edge_tls(&draft, &announce).await?;
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
-    let secure_address = gateway_socket.secure_addr()?;
+    let (secure_address, names) = (gateway_socket.secure_addr()?, NameService::bind(manifest, &gateway_socket).await?);
 
     let (trail, revisions) = (open_audit(manifest, path)?, KeptRevisions::open(&mut draft.manifest)?);
     let manifest = &draft.manifest;
@@ -88,7 +89,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (registry, duties) = (Arc::new(Registry::default()), Arc::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     settle(&rollout).await?;
-    let (cluster, node) = ClusterNode::join(manifest, &registry, &duties).await?;
+    let (cluster, node) = ClusterNode::join(manifest, names.as_ref(), &registry, &duties).await?;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -97,19 +98,19 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&runtime, registry, rollout),
         (&store, &trail, &traces, &drain),
         (&tls, secure_address, &gateway_socket),
-        (&cluster, &duties),
+        (&cluster, &duties, names.as_ref()),
     )?;
     let follower = follower(&parts).await;
     let (plans, sagas, health_checks) = assembly.take_plans();
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.files.clone() };
     let serving = parts.serve(checked, None);
-    let host = Arc::clone(&serving.host);
+    let (host, running) = (Arc::clone(&serving.host), Arc::new(RunningHost::new(&serving)));
     host.inject_faults(manifest);
-    let running = Arc::new(RunningHost::new(&serving));
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
     follower.map(|follower| upkeep.spawn(follower.follow()));
     let peers = node.map(|node| node.serve(&parts, &mut upkeep));
+    let names = names.map(|names| names.serve(&parts, &running, &mut upkeep));
     deliver(plans, (store.as_ref(), manifest), &parts, &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
@@ -122,6 +123,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         revisions,
         gateway: gateway_socket.local_addr()?,
         secure_gateway: secure_address,
+        names,
         admin: format!("{}://{admin_address}", if tls.admin.is_some() { "https" } else { "http" }),
         warnings,
         left_out,
@@ -201,7 +203,7 @@ fn host_parts(
     (runtime, registry, rollout): (&Arc<Runtime>, Arc<Registry<Service>>, Rollout),
     (store, trail, traces, drain): (&Option<Store>, &Option<AuditTrail>, &HostTraces, &Drain),
     (tls, secure_address, gateway): (&EdgeTls, Option<SocketAddr>, &Listener),
-    (cluster, duties): (&Option<Arc<Cluster>>, &Arc<NodeDuties>),
+    (cluster, duties, names): (&Option<Arc<Cluster>>, &Arc<NodeDuties>, Option<&NameService>),
 ) -> anyhow::Result<HostParts> {
     let disk = manifest.gateway.cache_disk.as_ref();
     let disk = disk.map(|disk| CacheDisk::open(&disk.folder, disk.most_bytes)).transpose();
@@ -225,6 +227,7 @@ fn host_parts(
         drain: drain.clone(),
         cluster: cluster.clone(),
         duties: Arc::clone(duties),
+        names: names.map(NameService::metrics),
         partial,
         since,
         sagas: Arc::default(),

@@ -25,6 +25,8 @@ pub(super) struct StartEnd<A> {
     pub(super) gateway: SocketAddr,
     /// The gateway's socket by TLS, if it has one.
     pub(super) secure_gateway: Option<SocketAddr>,
+    /// The sockets of the name server, if there is one.
+    pub(super) names: Option<SocketAddr>,
     /// The URL of the admin.
     pub(super) admin: String,
     pub(super) warnings: Vec<Finding>,
@@ -69,6 +71,9 @@ impl<A: Fn(&str)> StartEnd<A> {
         announce(&format!("gateway listening on http://{gateway}"));
         if let Some(address) = &self.secure_gateway {
             announce(&format!("gateway listening on https://{address}"));
+        }
+        if let Some(address) = &self.names {
+            announce(&format!("dns listening on {address}"));
         }
         announce(&format!("admin listening on {admin}"));
         for warning in &self.warnings {

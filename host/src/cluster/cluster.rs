@@ -78,6 +78,7 @@ impl Cluster {
             standing: Standing::Living,
             services,
             cannot,
+            gateway: settings.gateway.clone(),
         });
         let table = MemberTable::new(EvictionRule::of(settings.lease), own, Instant::now());
         let table = Arc::new(SharedTable::new(table));

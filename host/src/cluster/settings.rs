@@ -1,5 +1,6 @@
 //! Which cluster, and which of its nodes this host is.
 
+use crate::base::GatewayPlace;
 use crate::broker::NatsServers;
 use crate::membership::{NodeName, ZoneName};
 use std::net::SocketAddr;
@@ -24,4 +25,7 @@ pub struct Settings {
     pub address: String,
     /// How long the lease of a node lasts: 2 s to 1 min, in whole seconds.
     pub lease: Duration,
+    /// Where others reach this node's gateway, for the name servers of all nodes; `None`: they are not told. Only a
+    /// host that has bound its sockets knows it.
+    pub gateway: Option<GatewayPlace>,
 }

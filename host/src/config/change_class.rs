@@ -34,7 +34,7 @@ const CALLS: &str = "calls that come later get it";
 const FRESH: &str = "its endpoints are made anew; calls under way end on the old ones";
 
 /// The classes: the first pattern that is a beginning of a key's path counts. `*` is any name.
-const CLASSES: [(&[&str], ChangeClass, &str); 75] = [
+const CLASSES: [(&[&str], ChangeClass, &str); 76] = [
     (&["gateway", "timeout"], Live, REQUESTS),
     (&["gateway", "cors"], Live, REQUESTS),
     (&["gateway", "cache", "disk"], Restart, FOLDER),
@@ -65,6 +65,7 @@ const CLASSES: [(&[&str], ChangeClass, &str); 75] = [
     (&["events"], Restart, "the logs of the topics are open"),
     (&["bridge"], Restart, "the logs of the topics are open"),
     (&["cluster"], Restart, "other nodes know it by it since the start"),
+    (&["dns"], Restart, LISTENER),
     (&["discovery"], Restart, "sources are asked with it since the start"),
     (&["topic"], Restart, TOPICS),
     (&["schedule"], Restart, "what is due has been reckoned since the start"),

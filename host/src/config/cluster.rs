@@ -234,6 +234,7 @@ fn read_section(
         listen: listen.value,
         address: address.map_or_else(|| listen.value.to_string(), |address| address.value),
         lease: lease.value,
+        gateway: None,
     };
     Some((settings, calls))
 }

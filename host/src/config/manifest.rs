@@ -7,6 +7,7 @@ use super::broker::{self, BrokerConfig};
 use super::cluster;
 use super::cluster_calls::ClusterCalls;
 use super::discovery;
+use super::dns::{self, DnsConfig};
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::edge_finding_key::EdgeFindingKey;
 use super::encryption;
@@ -89,6 +90,8 @@ pub struct Manifest {
     pub cluster: Option<crate::cluster::Settings>,
     /// How it calls other nodes; `None`: it calls none.
     pub calls: Option<ClusterCalls>,
+    /// The name server that offers the services; `None`: there is none.
+    pub dns: Option<DnsConfig>,
     /// In the order of the manifest; each name stands once.
     pub topics: Vec<TopicConfig>,
     /// In the order of the manifest; each name stands once.
@@ -424,7 +427,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let (telemetry, log) = telemetry::read(&mut root, folder, env, log);
     admin.settings.operators = operators::read_all(&mut root, &admin.settings, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
-    let discovery = discovery::read(&mut root, folder, env);
+    let (discovery, dns) = (discovery::read(&mut root, folder, env), dns::read(&mut root, &gateway, env));
     let broker = broker::read(&mut root, folder, env);
     let (cluster, calls) = cluster::read(&mut root, folder, env, &mut edge_spans);
     let topics = topic::read_all(&mut root);
@@ -463,6 +466,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         bridges,
         cluster,
         calls,
+        dns,
         topics: topics.all,
         saga_bounds,
         sagas,

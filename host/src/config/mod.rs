@@ -20,7 +20,7 @@
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
 //! `secret`; `encryption`; `state_backend`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`;
 //! `operators`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`,
-//! `resilience`, `health`, `subscription`, `placement`); `broker`; `bridge`; `cluster`, with `cluster_calls`;
+//! `resilience`, `health`, `subscription`, `placement`); `broker`; `bridge`; `cluster`, with `cluster_calls`; `dns`;
 //! `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`,
 //! `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing
 //! `reader`, which reads one table. Beside them `manifest_change` says what differs between two manifests, and
@@ -47,6 +47,7 @@ mod compress;
 mod cors;
 mod decompress;
 mod discovery;
+mod dns;
 mod edge;
 mod edge_finding_key;
 mod egress;
@@ -108,6 +109,7 @@ pub use build::{BuildConfig, quoted};
 pub use cache_bounds::CacheDiskSettings;
 pub use change_class::ChangeClass;
 pub use cluster_calls::ClusterCalls;
+pub use dns::DnsConfig;
 pub use edge::{AdminConfig, GatewayConfig};
 pub use edge_finding_key::EdgeFindingKey;
 pub use health::{HealthConfig, ProbeSpec};

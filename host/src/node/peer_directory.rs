@@ -115,7 +115,7 @@ mod tests {
             let (name, address) = (NodeName::new(name).unwrap(), format!("{name}:7070"));
             let services = services.iter().map(served).collect();
             let (incarnation, cannot) = (Incarnation(1), std::collections::BTreeSet::new());
-            Arc::new(NodeRow { name, incarnation, zone: None, address, standing, services, cannot })
+            Arc::new(NodeRow { name, incarnation, zone: None, address, standing, services, cannot, gateway: None })
         };
         let rows = [
             // Its own instances of `a` are there, whatever its standing.

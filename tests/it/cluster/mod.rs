@@ -4,6 +4,7 @@
 mod agreement;
 mod alone;
 mod manifests;
+mod names;
 mod outages;
 mod quorum;
 mod shop_load;

@@ -3,10 +3,10 @@
 //! Owns names and ids, times as text, the context that travels with a call, who calls and by which fields a service
 //! learns that, who pays for the work of guests, what guests are handed and who watches that, the event that a call
 //! handles, the trace of a request (its ids, the fields that carry them, its tree of spans, each a plain record), the
-//! body type that every room passes along, the host that a message names, the header fields that end at this host, what
-//! may stand in a line of the log and what is masked there, and the kinds of error with their blame. What always holds:
-//! a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand
-//! beside each noun.
+//! body type that every room passes along, the host that a message names, where a gateway is reached, the header fields
+//! that end at this host, what may stand in a line of the log and what is masked there, and the kinds of error with
+//! their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O,
+//! tokio, policy. Tests stand beside each noun.
 
 mod authority;
 mod body;
@@ -19,6 +19,7 @@ mod context;
 mod counted;
 mod deadline;
 mod error;
+mod gateway_place;
 mod handled_event;
 mod header;
 mod identity;
@@ -51,6 +52,7 @@ pub use context::{CallContext, StickyFields};
 pub use counted::counted;
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
+pub use gateway_place::GatewayPlace;
 pub use handled_event::HandledEvent;
 pub use header::{header_tokens, is_hop_by_hop, last_word, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};

@@ -159,6 +159,7 @@ mod tests {
             standing: Standing::Living,
             services: Vec::new(),
             cannot: BTreeSet::new(),
+            gateway: None,
         };
         let nodes = nodes.iter().map(|node| (name(node.0), Arc::new(row(node)))).collect();
         ClusterView { own: name("a"), nodes, stale: false }

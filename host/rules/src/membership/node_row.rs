@@ -1,7 +1,7 @@
 //! What a node says of itself.
 
 use super::node_name::{NodeName, ZoneName};
-use crate::base::{Digest, ServiceName};
+use crate::base::{Digest, GatewayPlace, ServiceName};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -95,6 +95,8 @@ pub struct NodeRow {
     pub services: Vec<ServiceRow>,
     /// The services that it should have and cannot start: for a while others have them in its place.
     pub cannot: BTreeSet<ServiceName>,
+    /// Where others reach its gateway; `None`: it does not say, since it has no name server, or is of an older version.
+    pub gateway: Option<GatewayPlace>,
 }
 
 impl NodeRow {

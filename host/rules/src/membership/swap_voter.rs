@@ -81,6 +81,7 @@ mod tests {
                     standing: Standing::Living,
                     services: Vec::new(),
     cannot: BTreeSet::new(),
+                    gateway: None,
                 };
                 let nodes = names.iter().map(|name| (name.clone(), Arc::new(row(name)))).collect();
                 let view = ClusterView { own: names[0].clone(), nodes, stale: false };

@@ -12,6 +12,7 @@ use super::host_change::change_counts;
 use super::host_collector::HostCollector;
 use super::log::{self, LogCounts};
 use super::metrics_source::MetricsSource;
+use super::name_metrics::{NameMetrics, NameScrape};
 use super::saga_metrics::{SagaScrape, SagaSource};
 use super::schedule_metrics::{ScheduleScrape, ScheduleSource};
 use super::store_metrics::{StoreCollector, StoreMetrics};
@@ -99,6 +100,12 @@ impl Metrics {
     pub fn add_discovery(&self, source: Arc<dyn DiscoverySource>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(DiscoveryScrape(source)));
+    }
+
+    /// Adds the metrics of the name server.
+    pub fn add_names(&self, names: Arc<NameMetrics>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(NameScrape(names)));
     }
 
     /// Adds the metrics of schedules.

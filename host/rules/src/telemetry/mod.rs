@@ -46,6 +46,7 @@ mod line_limiter;
 mod line_queue;
 mod log;
 mod metrics_source;
+mod name_metrics;
 mod numbered_ring;
 mod operator;
 mod otlp;
@@ -88,6 +89,7 @@ pub use kept_trace::{KeepRule, KeptTrace};
 pub use line_format::LogFormat;
 pub use log::{LogCounts, LogSettings, announce, bound, counts as log_counts, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
+pub use name_metrics::NameMetrics;
 pub use numbered_ring::{NumberedRing, RingPage};
 pub use operator::{as_operator, operator};
 pub use otlp::{

@@ -21,15 +21,14 @@ pub fn cluster_servers(manifest: &Path) -> Option<Vec<String>> {
     Some(Manifest::load(manifest, &environment).ok()?.cluster?.nats.servers)
 }
 
-/// Begins to be a node; `None` if the manifest has no cluster.
+/// Begins to be a node.
 pub(in crate::app) async fn join(
-    settings: Option<&Settings>,
+    settings: &Settings,
     registry: &Arc<Registry<Service>>,
     duties: &Arc<NodeDuties>,
-) -> anyhow::Result<Option<Arc<Cluster>>> {
-    let Some(settings) = settings else { return Ok(None) };
+) -> anyhow::Result<Arc<Cluster>> {
     let cluster = Cluster::start(settings, serving(Arc::clone(registry), Arc::clone(duties))).await;
-    Ok(Some(Arc::new(cluster.context("connecting to the NATS of the cluster")?)))
+    Ok(Arc::new(cluster.context("connecting to the NATS of the cluster")?))
 }
 
 /// The services of the discovery table that have a component, with the replicas that take calls, and what does not

@@ -16,5 +16,5 @@ pub(super) fn row(node: usize, life: u64) -> Arc<NodeRow> {
     let services = vec![ServiceRow { service, revision: Digest([7; 32]), replicas: 1, load: 0 }];
     let (zone, address, standing) = (None, format!("10.0.0.{node}:7070"), Standing::Living);
     let (name, incarnation, cannot) = (name(node), Incarnation(life), BTreeSet::new());
-    Arc::new(NodeRow { name, incarnation, zone, address, standing, services, cannot })
+    Arc::new(NodeRow { name, incarnation, zone, address, standing, services, cannot, gateway: None })
 }

@@ -86,6 +86,7 @@ impl Sim {
                 standing: Standing::Living,
                 services: Vec::new(),
                 cannot: BTreeSet::new(),
+                gateway: None,
             },
             alive: true,
             died: 0,

@@ -25,7 +25,7 @@ fn row(node: usize, (place, standing, serves): Sketch) -> Arc<NodeRow> {
     let services = if serves { vec![served] } else { Vec::new() };
     let (name, zone, address) = (name(node), place.map(zone), String::new());
     let (incarnation, cannot) = (Incarnation(1), BTreeSet::new());
-    Arc::new(NodeRow { name, incarnation, zone, address, standing, services, cannot })
+    Arc::new(NodeRow { name, incarnation, zone, address, standing, services, cannot, gateway: None })
 }
 
 fn view(nodes: &[Sketch]) -> ClusterView {
