@@ -197,14 +197,19 @@ brokers *FILTER: build-components
 [group("verify")]
 cluster *FILTER: build-components
     tests/brokers/install.sh
+    tests/state-backends/install.sh
+    tests/cluster/install.sh
     ATOLL_TEST_NATS=1 cargo test -p host --test system -- it::cluster it::nodes "$@"
 
-# The full run of what breaks under load with three hosts and three servers: NATS is away for ten minutes
+# The full run of what breaks under load with three hosts and three servers: ten minutes without NATS, all cuts
 [group("verify")]
 cluster-long: build-components
     tests/brokers/install.sh
-    ATOLL_TEST_NATS=1 ATOLL_NATS_AWAY=10m ATOLL_NODE_STOPPED=30s \
-        cargo test -p host --test system -- it::cluster::quorum --nocapture
+    tests/state-backends/install.sh
+    tests/cluster/install.sh
+    ATOLL_TEST_NATS=1 ATOLL_NATS_AWAY=10m ATOLL_NODE_STOPPED=30s ATOLL_CUTS=all \
+        cargo test -p host --test system -- --nocapture --test-threads 1 it::cluster::quorum it::cluster::cuts \
+        it::cluster::clocks it::cluster::full_disks it::cluster::slow_links it::cluster::state_moves
 
 # Follow a real etcd, let clients of strangers read the fakes of registries, and `dig` the host; it installs all
 [group("verify")]

@@ -2,7 +2,8 @@
 
 use super::components::{component, workspace};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -10,6 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -137,18 +139,25 @@ impl Home {
 
     /// Starts the host so that a write beyond the largest size of a file is an error, and does not end it.
     pub async fn start_without_file_size_signal(&self) -> Atoll {
+        self.start_through(&["sh", "-c", r#"trap "" XFSZ; exec "$0" "$@""#], &[]).await
+    }
+
+    /// Starts the host by another program, which becomes what it is told to run, with more variables.
+    pub async fn start_through(&self, program: &[impl AsRef<OsStr>], variables: &[(&str, &str)]) -> Atoll {
+        let [first, arguments @ ..] = program else { return self.start_with(variables).await };
         self.link_cache();
         let host = self.command(&["run", "atoll.toml", "--log-format", "json"]);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(host.as_std().get_program());
-        shell.args(host.as_std().get_args()).current_dir(self.folder.path()).kill_on_drop(true).stdin(Stdio::null());
+        let mut command = Command::new(first);
+        command.args(arguments).arg(host.as_std().get_program()).args(host.as_std().get_args());
+        command.current_dir(self.folder.path()).kill_on_drop(true).stdin(Stdio::null());
         for (name, value) in host.as_std().get_envs() {
             match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
             };
         }
-        Atoll::spawn(shell).await
+        command.envs(variables.iter().copied());
+        Atoll::spawn(command).await
     }
 
     /// Starts the host with a log that nobody reads before [`Atoll::read_log`].
@@ -362,18 +371,30 @@ impl Answer {
 
 /// An HTTP client with pooled connections.
 #[derive(Clone)]
-pub struct Http(Client<HttpConnector, Full<Bytes>>);
+pub struct Http {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// What each request says of who sends it.
+    authorization: Option<HeaderValue>,
+}
 
 impl Default for Http {
     fn default() -> Self {
-        Self(Client::builder(TokioExecutor::new()).build_http())
+        Self { client: Client::builder(TokioExecutor::new()).build_http(), authorization: None }
     }
 }
 
 impl Http {
+    /// One that shows this token.
+    pub fn with_token(token: &str) -> Self {
+        Self { authorization: Some(format!("Bearer {token}").parse().unwrap()), ..Self::default() }
+    }
+
     /// Sends a request. An error means that the connection failed or that the body broke off.
-    pub async fn try_send(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, String> {
-        let sent = tokio::time::timeout(TIMEOUT, self.0.request(request))
+    pub async fn try_send(&self, mut request: http::Request<Full<Bytes>>) -> Result<Answer, String> {
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let sent = tokio::time::timeout(TIMEOUT, self.client.request(request))
             .await
             .map_err(|_| format!("no answer within {TIMEOUT:?}"))?;
         let (head, body) = sent.map_err(|error| format!("{error:?}"))?.into_parts();
@@ -392,7 +413,7 @@ impl Http {
         if let Some(after) = after {
             request = request.header("last-event-id", after);
         }
-        let answer = self.0.request(request.body(Full::default()).unwrap()).await.unwrap();
+        let answer = self.client.request(request.body(Full::default()).unwrap()).await.unwrap();
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         Events { body: answer.into_body(), text: String::new() }
     }

@@ -49,9 +49,8 @@ pub(super) struct BucketWatch {
 }
 
 impl BucketWatch {
-    /// Begins to watch. News or a sign of life come within `silence`, or the watch ends.
+    /// Begins to watch a bucket that is prepared. News or a sign of life come within `silence`, or the watch ends.
     pub(super) async fn begin(bucket: &NodeBucket, silence: Duration) -> Result<Self, ClusterError> {
-        bucket.prepare().await?;
         let client = bucket.nats().client();
         let inbox = client.new_inbox();
         let messages = client.subscribe(inbox.clone()).await.map_err(|error| BrokerError::Away(error.to_string()))?;

@@ -61,7 +61,9 @@ impl Cluster {
     /// NATS does not let this host in, or is too old; the bucket is not what nodes need.
     pub async fn start(settings: &Settings, serving: Serving) -> Result<Self, ClusterError> {
         let terms = LeaseTerms::of(settings.lease);
-        let pace = LinkPace { ping: terms.renewal(), pause: terms.renewal(), waiting: WAITING };
+        // A packet that is lost costs a second, and whoever was cut off is to be back within a lease.
+        let connect = terms.length / 2;
+        let pace = LinkPace { ping: terms.renewal(), connect, pause: terms.renewal(), waiting: WAITING };
         let nats = JetStream::link(&settings.nats, settings.replicas, pace).await?;
         let bucket = NodeBucket::new(nats, &settings.name);
         match bucket.prepare().await {
@@ -123,7 +125,7 @@ impl Cluster {
     pub fn report(&self) -> ClusterReport {
         let now = Instant::now();
         let age = |since: Instant| now.saturating_duration_since(since);
-        let (stale_for, doubted) = self.table.look(|table| (table.stale_since().map(age), table.doubted()));
+        let (stale_for, doubted) = self.table.look(|table| (table.stale_since().map(age), table.doubted().count()));
         let claim = self.state.claim.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lease_age = claim.age(now).filter(|age| *age < self.terms.length);
         let view = self.view().borrow().clone();
@@ -144,6 +146,16 @@ impl Cluster {
     /// Whether somebody of this host has reached a node directly just now. It overrules the registry, both ways.
     pub fn probed(&self, node: &NodeName, reached: bool) {
         self.table.change(|table, now| table.probed(node, reached, now));
+    }
+
+    /// Whoever calls this tries to reach each of [`Cluster::doubted`], and says so within `longest`.
+    pub fn expect_probes(&self, longest: Duration) {
+        self.table.change(|table, _| table.expect_probes(longest));
+    }
+
+    /// The nodes that have no lease and are believed to live all the same.
+    pub fn doubted(&self) -> Vec<NodeName> {
+        self.table.look(|table| table.doubted().cloned().collect())
     }
 
     /// Says what operators want of a node, until they say something else: it lasts through restarts of the node.

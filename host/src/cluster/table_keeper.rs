@@ -10,9 +10,10 @@ use super::swap_table::SwapTable;
 use crate::membership::{MemberTable, NodeName};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-/// The longest pause between two watches. A fleet whose watches all ended begins them anew one after the other.
+/// The longest pause between two watches that fail. A fleet whose watches all ended begins them anew one after the
+/// other.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Keeps the table, for as long as the host runs.
@@ -26,31 +27,43 @@ pub(super) struct TableKeeper {
 impl TableKeeper {
     /// Watches, and begins another watch where one ends. It never returns.
     pub(super) async fn run(self) {
-        let mut failures = 0_u32;
+        let (mut failures, mut unlisted) = (0_u32, 0_u32);
         loop {
-            let error = self.watch(&mut failures).await;
+            let error = self.watch(&mut failures, &mut unlisted).await;
             self.table.change(MemberTable::away);
             if failures == 0 {
                 tracing::warn!(%error, "the registry of the cluster does not tell: the last table is used");
             } else {
                 tracing::debug!(%error, failures, "the registry of the cluster does not tell");
             }
-            self.pause(failures).await;
+            self.pause(unlisted).await;
             failures = failures.saturating_add(1);
         }
     }
 
-    /// Waits a random time, which grows with the failures.
-    async fn pause(&self, failures: u32) {
-        // The first comes back within a quarter of a lease, wherever many have lost the same server.
-        let longest = (self.lease / 4).saturating_mul(1 << failures.min(8)).min(LONGEST_PAUSE);
+    /// Waits a random time, which grows with the watches that did not come to the end of their list.
+    async fn pause(&self, unlisted: u32) {
+        // Whoever was away comes back within a quarter of a lease, however long that was, and wherever many have lost
+        // the same server.
+        let longest = (self.lease / 4).saturating_mul(1 << unlisted.min(8)).min(LONGEST_PAUSE);
         sleep(longest.mul_f64(rand::random::<f64>())).await;
     }
 
     /// One watch, until it ends.
-    async fn watch(&self, failures: &mut u32) -> ClusterError {
+    async fn watch(&self, failures: &mut u32, unlisted: &mut u32) -> ClusterError {
+        // A look costs the registry one answer, as a renewal does. A watch costs it the whole list, so those that fail
+        // become rarer.
+        // An answer that takes half a lease is none: what asks anew may get one that is not lost.
+        let silence = self.lease / 2;
+        let late = |_| Err(ClusterError::Silent("no answer from the registry in time"));
+        if let Err(error) = timeout(silence, self.bucket.prepare()).await.unwrap_or_else(late) {
+            *unlisted = 0;
+            return error;
+        }
+        *unlisted = unlisted.saturating_add(1);
         // Twice as long as the signs of life are apart, and shorter than the table's own patience.
-        let mut watch = match BucketWatch::begin(&self.bucket, self.lease / 2).await {
+        let begun = timeout(silence, BucketWatch::begin(&self.bucket, silence)).await;
+        let mut watch = match begun.unwrap_or(Err(ClusterError::Silent("no watch from the registry in time"))) {
             Ok(watch) => watch,
             Err(error) => return error,
         };
@@ -74,7 +87,7 @@ impl TableKeeper {
                     if *failures > 0 {
                         tracing::info!("the registry of the cluster tells again");
                     }
-                    *failures = 0;
+                    (*failures, *unlisted) = (0, 0);
                     self.table.change(MemberTable::listed);
                     self.swaps.listed();
                 }

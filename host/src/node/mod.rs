@@ -2,8 +2,9 @@
 //!
 //! Owns the tasks that follow the cluster's view and its agreements: votes on swaps, and the serving of what all nodes
 //! have agreed on ([`SwapFollower`]); the instances of services with `node_count` ([`ServicePlaces`]); the endpoints of
-//! services on other nodes ([`PeerDirectory`]); whose calls are answered ([`KnownNodes`]); and what all of these note
-//! for each other, and for operators ([`NodeDuties`]). What always holds:
+//! services on other nodes, and whether nodes without a lease can be reached ([`PeerDirectory`]); whose calls are
+//! answered ([`KnownNodes`]); and what all of these note for each other, and for operators ([`NodeDuties`]). What
+//! always holds:
 //! - A node decides by its own view, and nobody leads. While the view is stale nothing moves.
 //! - A move is made before it is broken.
 //! - A revision on which the nodes have agreed is served here, or it is said that it is not.

@@ -8,6 +8,14 @@ use crate::peer::{PeerClient, PeerProtocol, PeerTls};
 use crate::rollout::{PeerPlace, PeerPlaces, Rollout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How often one looks whether a node has lost its lease.
+const LOOK: Duration = Duration::from_millis(250);
+/// How many nodes are tried at a time: all may have lost their leases at once.
+const PROBES: usize = 64;
 
 /// The other nodes, with the connections to each.
 pub struct PeerDirectory {
@@ -20,6 +28,9 @@ pub struct PeerDirectory {
     /// The newest version of the wire that this node speaks.
     newest: PeerProtocol,
     known: BTreeMap<NodeName, (Incarnation, Arc<PeerClient>)>,
+    /// When each node without a lease was last tried.
+    tried: BTreeMap<NodeName, Instant>,
+    probes: JoinSet<()>,
 }
 
 impl PeerDirectory {
@@ -29,18 +40,51 @@ impl PeerDirectory {
         zone: Option<ZoneName>,
         (tls, longest, newest): (PeerTls, usize, PeerProtocol),
     ) -> Self {
-        Self { zone, tls, cluster, longest, newest, known: BTreeMap::new() }
+        Self {
+            zone,
+            tls,
+            cluster,
+            longest,
+            newest,
+            known: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            probes: JoinSet::new(),
+        }
     }
 
-    /// Gives the services of `rollout` the endpoints that each view has for them. It ends with the views.
+    /// Gives the services of `rollout` the endpoints that each view has for them, and tries to reach the nodes that
+    /// have lost their leases. It ends with the views.
     pub async fn follow(mut self, rollout: &Rollout) {
+        self.cluster.expect_probes(PeerClient::PROBE + 2 * LOOK);
         let mut views = self.cluster.view();
+        views.mark_changed();
         loop {
-            let view = Arc::clone(&views.borrow_and_update());
-            rollout.place(self.places(&view));
-            if views.changed().await.is_err() {
-                return;
+            match timeout(LOOK, views.changed()).await {
+                Ok(Ok(())) => {
+                    let view = Arc::clone(&views.borrow_and_update());
+                    rollout.place(self.places(&view));
+                }
+                Ok(Err(_)) => return,
+                Err(_) => {}
             }
+            self.probe_doubted();
+        }
+    }
+
+    /// A node without a lease may have lost the registry alone, and nobody may have opened a connection to it for long:
+    /// it is tried anew, four times in a lease, before it is evicted and for as long as it stays.
+    fn probe_doubted(&mut self) {
+        while self.probes.try_join_next().is_some() {}
+        let (doubted, again) = (self.cluster.doubted(), self.cluster.lease() / 4);
+        self.tried.retain(|name, at| at.elapsed() < again && doubted.contains(name));
+        for name in doubted {
+            let Some((_, client)) = self.known.get(&name) else { continue };
+            if self.probes.len() >= PROBES || self.tried.contains_key(&name) {
+                continue;
+            }
+            let client = Arc::clone(client);
+            self.probes.spawn(async move { client.probe().await });
+            self.tried.insert(name, Instant::now());
         }
     }
 

@@ -24,7 +24,7 @@ const ENOUGH: usize = 64;
 pub(super) const STREAMS: usize = 256;
 /// The longest wait for a connection, with its handshake: nodes of a cluster answer in milliseconds, and one lost
 /// packet costs a second.
-const CONNECT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
 /// How often a node is asked whether it is still there, and how long it may take to say so. A node that vanished is
 /// found after both at the latest.
 const PING: Duration = Duration::from_secs(5);
@@ -142,6 +142,12 @@ impl PeerConnections {
         let sender = opened?;
         self.lock().push(PeerConnection { sender, calls: Arc::new(()) });
         Ok(())
+    }
+
+    /// Tries whether the node is there: by a connection of its own, since one that is open may be to nobody any more.
+    pub(super) async fn probe(&self) {
+        let reached = timeout(CONNECT, self.connect()).await.is_ok_and(|opened| opened.is_ok());
+        (self.told)(reached);
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, PeerError> {

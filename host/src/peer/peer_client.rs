@@ -1,7 +1,7 @@
 //! The calls to one node.
 
 use super::answer::PeerAnswer;
-use super::connections::{CallSlot, PeerConnections, ReachNotice};
+use super::connections::{CONNECT, CallSlot, PeerConnections, ReachNotice};
 use super::peer_error::{CallFate, PeerError, of_body};
 use super::peer_tls::PeerTls;
 use super::protocol::{PeerProtocol, SpokenProtocol};
@@ -16,7 +16,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 /// The calls to one node. All services that stand there share its connections.
@@ -29,6 +29,9 @@ pub struct PeerClient {
 }
 
 impl PeerClient {
+    /// How long a probe takes at most.
+    pub const PROBE: Duration = CONNECT;
+
     /// The node with this name, which its certificate must be for, at `address`: host and port. No connection is opened
     /// yet. `told` is told whether the node was reached, each time that a connection was tried; it must not wait.
     pub fn new(node: &str, address: &str, tls: PeerTls, told: ReachNotice) -> Self {
@@ -55,6 +58,12 @@ impl PeerClient {
     /// Host and port.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Tries whether the node is there. What comes of it is told to whoever is told of connections, within
+    /// [`PeerClient::PROBE`].
+    pub async fn probe(&self) {
+        self.connections.probe().await;
     }
 
     /// Sends a call, whose head [`CallHead`](super::CallHead) wrote, and waits for the head of its answer until

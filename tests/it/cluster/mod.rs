@@ -3,12 +3,19 @@
 
 mod agreement;
 mod alone;
+mod clocks;
+mod cuts;
+mod full_disks;
 mod manifests;
 mod names;
 mod outages;
+mod own_network;
 mod quorum;
 mod shop_load;
+mod slow_links;
 mod standings;
+mod state_load;
+mod state_moves;
 mod trio;
 mod views;
 
@@ -36,6 +43,15 @@ fn home(nats: &str) -> Home {
     Home::new(&format!("[cluster]\nnats = '{nats}'\nlease = '4s'\nzone = 'z1'\n{MANIFEST}"))
 }
 
+/// How the process of a node is started.
+#[derive(Default)]
+struct NodeProcess {
+    /// The program that becomes it, with its arguments.
+    through: Vec<String>,
+    /// Further variables.
+    variables: Vec<(&'static str, String)>,
+}
+
 /// A running node.
 struct RunningNode {
     host: Atoll,
@@ -44,8 +60,15 @@ struct RunningNode {
 
 impl RunningNode {
     async fn start(home: &Home, name: &str) -> Self {
-        let host = home.start_with(&[("ATOLL_NODE", name), ("ATOLL_LOG", "debug,h2=off")]).await;
-        Self { host, http: Http::default() }
+        Self::start_as(home, name, &NodeProcess::default()).await
+    }
+
+    async fn start_as(home: &Home, name: &str, process: &NodeProcess) -> Self {
+        let mut variables = vec![("ATOLL_NODE", name), ("ATOLL_LOG", "debug,h2=off")];
+        variables.extend(process.variables.iter().map(|(variable, value)| (*variable, value.as_str())));
+        let host = home.start_through(&process.through, &variables).await;
+        let token = variables.iter().find(|(variable, _)| *variable == "ATOLL_ADMIN_TOKEN");
+        Self { host, http: token.map_or_else(Http::default, |(_, token)| Http::with_token(token)) }
     }
 
     /// What it says of the nodes.

@@ -5,7 +5,7 @@
 //! by default for little more than a lease, so that every lease runs out. `just cluster-long` is a full run.
 
 use super::super::atoll::{TIMEOUT, eventually, hello_revision};
-use super::shop_load::{NodeOutage, ShopLoad};
+use super::shop_load::{LostPart, ShopLoad, ShopOutage};
 use super::trio::{NatsTrio, SpreadShop, swap};
 use super::{LEASE, NAMES, RunningNode};
 use rustix::process::Signal;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// So long, or as long as this variable says.
-fn duration(variable: &str, default: Duration) -> Duration {
+pub(super) fn duration(variable: &str, default: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "whoever starts a full run says so")]
     let named = std::env::var(variable).ok();
     named.map_or(default, |text| {
@@ -59,7 +59,7 @@ async fn one_server_is_killed(nats: &mut NatsTrio, shop: &SpreadShop, load: &Sho
 }
 
 /// Holds a time in the long run alone, which has the machine for itself: `just cluster-long`.
-fn hold(took: Duration, bound: Duration) {
+pub(super) fn hold(took: Duration, bound: Duration) {
     let is_short = duration("ATOLL_NATS_AWAY", Duration::ZERO).is_zero();
     assert!(took <= bound || is_short, "{took:?}, not {bound:?}");
 }
@@ -90,7 +90,7 @@ async fn a_node_sleeps_in_the_middle_of_its_swap(
     shop: &SpreadShop,
     load: &ShopLoad,
     folder: &Path,
-) -> Vec<NodeOutage> {
+) -> Vec<ShopOutage> {
     let late = fs::read(hello_revision(b"revision-001-bbb", folder)).unwrap();
     let wins = fs::read(hello_revision(b"revision-002-ccc", folder)).unwrap();
     let stopped = duration("ATOLL_NODE_STOPPED", LEASE + Duration::from_secs(2));
@@ -130,11 +130,11 @@ async fn a_node_sleeps_in_the_middle_of_its_swap(
     shop.serve(&[0, 1, 2], &revision).await;
     load.is_served().await;
     let to = Instant::now();
-    vec![NodeOutage { node: 1, from, to: awake }, NodeOutage { node: 2, from: asleep, to }]
+    vec![ShopOutage { of: LostPart::Node(1), from, to: awake }, ShopOutage { of: LostPart::Node(2), from: asleep, to }]
 }
 
 /// What it alone had is away with it; what may stand elsewhere does so within two leases.
-async fn a_node_is_killed(shop: &mut SpreadShop, load: &ShopLoad) -> NodeOutage {
+async fn a_node_is_killed(shop: &mut SpreadShop, load: &ShopLoad) -> ShopOutage {
     let from = Instant::now();
     shop.nodes[0].take().unwrap().host.kill().await;
     eventually("`hello` stands on the others", async || {
@@ -154,5 +154,5 @@ async fn a_node_is_killed(shop: &mut SpreadShop, load: &ShopLoad) -> NodeOutage 
         shop.knows(node, &NAMES).await;
     }
     load.is_served().await;
-    NodeOutage { node: 0, from, to: Instant::now() }
+    ShopOutage { of: LostPart::Node(0), from, to: Instant::now() }
 }

@@ -21,16 +21,17 @@ struct Errand {
     name: &'static str,
     /// The node that is asked.
     at: usize,
-    /// All nodes that the call needs.
+    /// All nodes that the call needs, and from which to which it goes.
     needs: &'static [usize],
+    links: &'static [(usize, usize)],
 }
 
 /// `a` has users, `b` orders, `c` products.
 const ERRANDS: [Errand; 4] = [
-    Errand { name: "a user", at: 1, needs: &[0, 1] },
-    Errand { name: "a product", at: 0, needs: &[0, 2] },
-    Errand { name: "an order", at: 2, needs: &[1, 2] },
-    Errand { name: "placing", at: 2, needs: &[0, 1, 2] },
+    Errand { name: "a user", at: 1, needs: &[0, 1], links: &[(1, 0)] },
+    Errand { name: "a product", at: 0, needs: &[0, 2], links: &[(0, 2)] },
+    Errand { name: "an order", at: 2, needs: &[1, 2], links: &[(2, 1)] },
+    Errand { name: "placing", at: 2, needs: &[0, 1, 2], links: &[(2, 1), (1, 0), (1, 2)] },
 ];
 const PLACING: usize = 3;
 
@@ -43,11 +44,27 @@ struct ErrandEnd {
     fault: Option<String>,
 }
 
-/// A time in which calls that need a node may fail.
-pub(super) struct NodeOutage {
-    pub(super) node: usize,
+/// A time in which calls may fail that need what is not there.
+pub(super) struct ShopOutage {
+    pub(super) of: LostPart,
     pub(super) from: Instant,
     pub(super) to: Instant,
+}
+
+/// What is not there.
+pub(super) enum LostPart {
+    Node(usize),
+    /// The way between two nodes, in one direction at least.
+    Link(usize, usize),
+}
+
+impl Errand {
+    fn needs(&self, part: &LostPart) -> bool {
+        match *part {
+            LostPart::Node(node) => self.needs.contains(&node),
+            LostPart::Link(one, other) => self.links.contains(&(one, other)) || self.links.contains(&(other, one)),
+        }
+    }
 }
 
 /// What all customers share.
@@ -126,7 +143,7 @@ impl ShopLoad {
 
     /// Ends it. Returns how many calls there were, and how many failed because a node that they need was not there; no
     /// other call has failed, and no acknowledged order is lost.
-    pub(super) async fn end(mut self, outages: &[NodeOutage]) -> (usize, usize) {
+    pub(super) async fn end(mut self, outages: &[ShopOutage]) -> (usize, usize) {
         self.counter.ended.store(true, Relaxed);
         while let Some(ended) = self.customers.join_next().await {
             ended.unwrap();
@@ -135,10 +152,10 @@ impl ShopLoad {
         let (mut failed, mut wrong, mut doubtful) = (0, Vec::new(), 0);
         for end in &ends {
             let Some(fault) = &end.fault else { continue };
-            let needs = ERRANDS[end.errand].needs;
-            let excused = |one: &NodeOutage| needs.contains(&one.node) && end.begun <= one.to && end.ended >= one.from;
+            let errand = &ERRANDS[end.errand];
+            let excused = |one: &ShopOutage| errand.needs(&one.of) && end.begun <= one.to && end.ended >= one.from;
             if !outages.iter().any(excused) {
-                wrong.push(format!("{}: {fault}", ERRANDS[end.errand].name));
+                wrong.push(format!("{}: {fault}", errand.name));
             }
             failed += 1;
             doubtful += u64::from(end.errand == PLACING);

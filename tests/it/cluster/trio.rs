@@ -4,7 +4,7 @@ use super::super::atoll::{Answer, Home, Http, eventually};
 use super::super::components::shop_manifest;
 use super::super::topics::nats_server::NatsServer;
 use super::agreement::SERVICE;
-use super::{LEASE, NAMES, RunningNode, names};
+use super::{LEASE, NAMES, NodeProcess, RunningNode, names};
 use bytes::Bytes;
 use host::app::{NodeFiles, certify_node, init_cluster};
 use http::{Method, Request};
@@ -25,14 +25,29 @@ pub(super) struct NatsTrio {
 impl NatsTrio {
     /// Running servers; `None` if there is no `nats-server`.
     pub(super) async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with further arguments.
+    pub(super) async fn start_with(arguments: &[&str]) -> Option<Self> {
         // Each has to know the ports of all before any of them runs.
         let held: Vec<_> = NAMES.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let own: Vec<_> = held.iter().map(|one| format!("nats://{}", one.local_addr().unwrap())).collect();
         drop(held);
+        let here = || (Vec::new(), "127.0.0.1".to_owned());
+        Self::start_on(&own, &[here(), here(), here()], arguments).await
+    }
+
+    /// Servers with these addresses for each other; of each, the program that becomes it, and the address for clients.
+    pub(super) async fn start_on(
+        own: &[String],
+        machines: &[(Vec<String>, String)],
+        arguments: &[&str],
+    ) -> Option<Self> {
         let routes = own.join(",");
         let mut servers = Vec::new();
-        for (name, own) in NAMES.into_iter().zip(&own) {
-            let arguments = [
+        for ((name, own), (through, host)) in NAMES.into_iter().zip(own).zip(machines) {
+            let named = [
                 "--server_name",
                 name,
                 "--cluster_name",
@@ -42,14 +57,14 @@ impl NatsTrio {
                 "--routes",
                 routes.as_str(),
             ];
-            servers.push(NatsServer::start_with(&arguments).await?);
+            servers.push(NatsServer::start_through(through, host, &[&named[..], arguments].concat()).await?);
         }
         let trio = Self { servers };
         trio.has_leader("INFO").await;
         Some(trio)
     }
 
-    fn addresses(&self) -> String {
+    pub(super) fn addresses(&self) -> String {
         let addresses: Vec<_> = self.servers.iter().map(|server| server.address().replace("nats://", "")).collect();
         format!("nats://{}", addresses.join(","))
     }
@@ -77,11 +92,48 @@ impl NatsTrio {
         NAMES.iter().position(|name| info["cluster"]["leader"] == *name).unwrap()
     }
 
+    /// Waits until each server knows the leader of the nodes' bucket, and that all copies are the same.
+    pub(super) async fn is_whole(&self) {
+        eventually("all servers of NATS agree", async || {
+            for server in &self.servers {
+                let asked = server.client().await.ask(&format!("$JS.API.STREAM.INFO.{BUCKET}"), "").await.ok()?;
+                let info: Value = serde_json::from_str(&asked).ok()?;
+                let copies = info["cluster"]["replicas"].as_array()?;
+                let is_current = |copy: &Value| copy["current"] == true && copy["offline"] != true;
+                if !info["cluster"]["leader"].is_string() || copies.len() != 2 || !copies.iter().all(is_current) {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    }
+
     /// Whether somebody has proposed a swap of `hello`.
     pub(super) async fn has_proposal(&self) -> bool {
         let asked = json!({ "last_by_subj": "$KV.atoll_trio.proposal.hello" }).to_string();
         self.ask(&format!("STREAM.MSG.GET.{BUCKET}"), &asked).await["message"].is_object()
     }
+}
+
+/// A service without data, on one node.
+const SOLO: &str = r#"
+[service.solo]
+component = "{component:fixture-hello}"
+node_count = 1
+[[route]]
+prefix = "/solo"
+service = "solo"
+"#;
+
+/// What one node of the shop is told of where it is.
+#[derive(Default)]
+pub(super) struct ShopPlace {
+    /// The servers of NATS.
+    pub(super) nats: String,
+    /// Further lines of `[cluster]`, `listen` among them.
+    pub(super) lines: String,
+    pub(super) process: NodeProcess,
 }
 
 /// The shop on three nodes: users on `a`, products on `c`, and orders, which need both, on `b`.
@@ -93,6 +145,13 @@ pub(super) struct SpreadShop {
 
 impl SpreadShop {
     pub(super) async fn open(nats: &NatsTrio, pki: &Path) -> Self {
+        let lines = || "listen = '127.0.0.1:0'\n".to_owned();
+        let place = || ShopPlace { nats: nats.addresses(), lines: lines(), process: NodeProcess::default() };
+        Self::open_at(&[place(), place(), place()], nats.servers.len(), pki).await
+    }
+
+    /// The same at other places, with so many servers of NATS.
+    pub(super) async fn open_at(places: &[ShopPlace], servers: usize, pki: &Path) -> Self {
         init_cluster(pki).unwrap();
         // The steps of a saga stay on its node.
         let of_sagas = |part: &&str| ["[saga.", "[[saga.", "\nsaga = "].iter().any(|word| part.contains(word));
@@ -105,17 +164,17 @@ impl SpreadShop {
         let shop = parts.collect::<Vec<_>>().join("\n\n");
         let home = |(at, name): (usize, &&str)| {
             let NodeFiles { authority, certificate, key } = certify_node(pki, name).unwrap();
-            let (addresses, lease) = (nats.addresses(), LEASE.as_secs());
+            let (ShopPlace { nats, lines, .. }, lease) = (&places[at], LEASE.as_secs());
             Home::new(&format!(
-                "[cluster]\nnats = '{addresses}'\nname = 'trio'\nreplicas = 3\nlease = '{lease}s'\nzone = 'z{at}'\n\
-                 listen = '127.0.0.1:0'\nauthority = {authority:?}\ncertificate = {certificate:?}\nkey = {key:?}\n\
-                 {shop}\n{SERVICE}"
+                "[cluster]\nnats = '{nats}'\nname = 'trio'\nreplicas = {servers}\nlease = '{lease}s'\nzone = 'z{at}'\n\
+                 {lines}authority = {authority:?}\ncertificate = {certificate:?}\nkey = {key:?}\n\
+                 {shop}\n{SERVICE}{SOLO}"
             ))
         };
         let homes: Vec<_> = NAMES.iter().enumerate().map(home).collect();
         let mut nodes = Vec::new();
-        for (home, name) in homes.iter().zip(NAMES) {
-            nodes.push(Some(RunningNode::start(home, name).await));
+        for ((home, name), place) in homes.iter().zip(NAMES).zip(places) {
+            nodes.push(Some(RunningNode::start_as(home, name, &place.process).await));
         }
         let shop = Self { homes, nodes };
         for node in 0..NAMES.len() {
@@ -184,9 +243,14 @@ impl SpreadShop {
 
     /// The nodes that have `hello`, as a node knows it.
     pub(super) async fn hosts(&self, by: usize) -> Vec<String> {
+        self.hosts_of("hello", by).await
+    }
+
+    /// The nodes that have a service, as a node knows it.
+    pub(super) async fn hosts_of(&self, service: &str, by: usize) -> Vec<String> {
         let view = self.node(by).view().await;
         let nodes = view["nodes"].as_array().unwrap().iter();
-        let has = |node: &&Value| node["services"].as_array().unwrap().iter().any(|one| one["name"] == "hello");
+        let has = |node: &&Value| node["services"].as_array().unwrap().iter().any(|one| one["name"] == service);
         nodes.filter(has).map(|node| node["name"].as_str().unwrap().to_owned()).collect()
     }
 

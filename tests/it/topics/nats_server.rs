@@ -22,6 +22,10 @@ pub struct NatsServer {
     port: u16,
     /// Further arguments.
     arguments: Vec<String>,
+    /// The address on which it listens.
+    host: String,
+    /// The program that runs it, with its arguments: it becomes the server. Empty: there is none.
+    through: Vec<String>,
 }
 
 impl NatsServer {
@@ -32,10 +36,16 @@ impl NatsServer {
 
     /// A running server with further arguments.
     pub async fn start_with(arguments: &[&str]) -> Option<Self> {
+        Self::start_through(&[], "127.0.0.1", arguments).await
+    }
+
+    /// The same, on another address and by a program that becomes the server, as one of another machine.
+    pub async fn start_through(through: &[String], host: &str, arguments: &[&str]) -> Option<Self> {
         let binary = binary()?;
         let folder = tempfile::tempdir().unwrap();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { binary, folder, child: None, port: 0, arguments };
+        let (host, through) = (host.to_owned(), through.to_vec());
+        let mut server = Self { binary, folder, child: None, port: 0, arguments, host, through };
         server.start_again().await;
         Some(server)
     }
@@ -48,8 +58,15 @@ impl NatsServer {
         let ports = folder.join("ports");
         let _ = fs::remove_dir_all(&ports);
         fs::create_dir(&ports).unwrap();
-        let mut command = Command::new(&self.binary);
-        command.args(["--addr", "127.0.0.1", "--port", &port, "--jetstream", "--store_dir"]).arg(folder);
+        let mut command = match &self.through[..] {
+            [] => Command::new(&self.binary),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+        };
+        command.args(["--addr", &self.host, "--port", &port, "--jetstream", "--store_dir"]).arg(folder);
         command.args(&self.arguments);
         command.arg("--ports_file_dir").arg(&ports).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         self.child = Some(command.spawn().unwrap());
@@ -98,7 +115,12 @@ impl NatsServer {
 
     /// The address, as a manifest has it.
     pub fn address(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}:{}", self.host, self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where its data are.
@@ -108,7 +130,8 @@ impl NatsServer {
 
     /// A client that is not the host's.
     pub async fn client(&self) -> NatsClient {
-        eventually("the server takes a connection", async || NatsClient::connect(self.port).await.ok()).await
+        eventually("the server takes a connection", async || NatsClient::connect(&self.host, self.port).await.ok())
+            .await
     }
 }
 
@@ -131,8 +154,8 @@ pub struct NatsClient {
 }
 
 impl NatsClient {
-    async fn connect(port: u16) -> std::io::Result<Self> {
-        let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?);
+    async fn connect(host: &str, port: u16) -> std::io::Result<Self> {
+        let mut stream = BufReader::new(TcpStream::connect((host, port)).await?);
         stream.read_line(&mut String::new()).await?;
         stream.write_all(b"CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB answers 1\r\n").await?;
         Ok(Self { stream })

@@ -25,12 +25,14 @@ pub struct EvictionRule {
     pub floor: usize,
     /// As `floor` says; at least 1.
     pub one_in: usize,
+    /// For how long a doubted node waits for somebody to try to reach it: as long as a try may take. Zero: nobody tries.
+    pub probe: Duration,
 }
 
 impl EvictionRule {
     /// The rule for leases of this length.
     pub fn of(lease: Duration) -> Self {
-        Self { grace: lease, floor: 2, one_in: 3 }
+        Self { grace: lease, floor: 2, one_in: 3, probe: Duration::ZERO }
     }
 }
 
@@ -197,6 +199,11 @@ impl MemberTable {
         };
     }
 
+    /// Somebody of this node tries to reach each node that is doubted, and knows after `longest` at the latest.
+    pub fn expect_probes(&mut self, longest: Duration) {
+        self.rule.probe = longest;
+    }
+
     /// Whether somebody of this node has reached a node directly just now.
     pub fn probed(&mut self, node: &NodeName, reached: bool, now: Instant) {
         if let Some(member) = self.members.get_mut(node) {
@@ -227,6 +234,8 @@ impl MemberTable {
                 // It lives, whatever the registry says.
                 Some((true, at)) if at + self.rule.grace > now => {}
                 Some((false, at)) if at >= since => gone.push((name.clone(), false)),
+                // Somebody is about to try: a node that has lost the registry alone is there all the same.
+                _ if since + self.rule.probe > now => {}
                 _ if left > 0 => {
                     left -= 1;
                     gone.push((name.clone(), true));
@@ -271,9 +280,9 @@ impl MemberTable {
         self.stale_since
     }
 
-    /// How many nodes have no lease and are believed to live all the same.
-    pub fn doubted(&self) -> usize {
-        self.members.values().filter(|member| member.doubted.is_some()).count()
+    /// The nodes that have no lease and are believed to live all the same.
+    pub fn doubted(&self) -> impl Iterator<Item = &NodeName> {
+        self.members.iter().filter(|(_, member)| member.doubted.is_some()).map(|(name, _)| name)
     }
 
     /// All nodes that are believed to live.

@@ -26,6 +26,8 @@ const LEAST_LEVEL: u64 = 1;
 pub struct LinkPace {
     /// The time between two pings; a server that does not answer two is left.
     pub ping: Duration,
+    /// How long one try to connect may take.
+    pub connect: Duration,
     /// The longest pause between two tries to connect.
     pub pause: Duration,
     /// How many messages wait for a reader of this host at most: the client drops further ones.
@@ -33,7 +35,7 @@ pub struct LinkPace {
 }
 
 /// That of events.
-const PACE: LinkPace = LinkPace { ping: LONGEST, pause: LONGEST, waiting: WAITING };
+const PACE: LinkPace = LinkPace { ping: LONGEST, connect: LONGEST, pause: LONGEST, waiting: WAITING };
 
 /// A NATS server, or a cluster of them.
 #[derive(Clone, Debug)]
@@ -185,7 +187,7 @@ fn options(nats: &NatsServers, pace: LinkPace) -> ConnectOptions {
         .name("atoll")
         .no_echo()
         .require_tls(nats.tls)
-        .connection_timeout(LONGEST)
+        .connection_timeout(pace.connect)
         .request_timeout(Some(LONGEST))
         .ping_interval(pace.ping)
         .subscription_capacity(pace.waiting)

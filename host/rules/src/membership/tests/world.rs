@@ -191,8 +191,8 @@ impl World {
         let terms = LeaseTerms { length, margin };
         let (long, none) = (Duration::from_secs(1 << 30), Duration::ZERO);
         let rule = match rules {
-            Rules { frozen: true, .. } => EvictionRule { grace: long, floor: 0, one_in: usize::MAX },
-            Rules { patient: false, .. } => EvictionRule { grace: none, floor: usize::MAX, one_in: 1 },
+            Rules { frozen: true, .. } => EvictionRule { grace: long, floor: 0, one_in: usize::MAX, probe: none },
+            Rules { patient: false, .. } => EvictionRule { grace: none, floor: usize::MAX, one_in: 1, probe: none },
             _ => EvictionRule::of(length),
         };
         let node = |at: usize| Node {
