@@ -51,7 +51,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
          `Idempotency-Key`, and its products are ordered by no other client. Atoll is the example shop of `atoll.toml` \
          with the key `isolation` added to each service; its services make typed calls. The native side is three axum \
          servers, each a process (`bench/src/shop_native/`): they call each other over loopback HTTP with kept \
-         connections. Clients call them without a gateway, and as a second side through nginx {nginx}, a gateway that does \
+         connections. Clients call them without a gateway, and as a second side through nginx {nginx}, which does \
          nothing but pass on, as plain as in `http`. Every side stores its data with the host's own store \
          and settings, in one database or in three, and a write is on disk when it is answered. No side writes an \
          access log. The answers of all sides are compared before the measurement and are equal. Each client waits \

@@ -20,7 +20,7 @@ impl OfferedServices for Users {
     fn gateways(&self) -> Vec<OfferedGateway> {
         let one = |at: u8| {
             let addresses = vec![IpAddr::from([10, 0, 0, at]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(at)])];
-            let place = GatewayPlace { addresses, port: 8080, secure_port: (at % 2 == 0).then_some(8443) };
+            let place = GatewayPlace { addresses, port: 8080, secure_port: at.is_multiple_of(2).then_some(8443) };
             OfferedGateway { node: Some(format!("n{at}")), place, weight: u16::from(at) }
         };
         (0..40).map(one).collect()

@@ -105,22 +105,6 @@ impl Operations for Fake {
     }
 
     fn services(&self) -> Vec<ServiceView> {
-        let endpoint = |id: &str, place: &str, breaker, requests, failures| EndpointView {
-            id: id.into(),
-            place: place.into(),
-            node: None,
-            breaker,
-            forced: false,
-            ready: true,
-            starting: false,
-            ejected: false,
-            weight: 1,
-            latency_ms: (failures < requests).then_some(1.25),
-            balancer_ms: (failures < requests).then_some(1000.0),
-            requests,
-            failures,
-            in_flight: failures,
-        };
         let users = ServiceView {
             name: "users".into(),
             revision: Some("aaaaaaaaaaaa".into()),
@@ -129,8 +113,8 @@ impl Operations for Fake {
             differs_from_manifest: true,
             previous: Some("bbbbbbbbbbbb".into()),
             endpoints: vec![
-                endpoint("users-0", "instance", BreakerView::Closed, 1200, 0),
-                endpoint("users-1", "instance", BreakerView::HalfOpen, 9, 3),
+                EndpointView::example("users-0", "instance", BreakerView::Closed, 1200, 0),
+                EndpointView::example("users-1", "instance", BreakerView::HalfOpen, 9, 3),
             ],
             balance: "peak-ewma".into(),
             waiting: 0,
@@ -149,7 +133,7 @@ impl Operations for Fake {
             age_seconds: None,
             differs_from_manifest: false,
             previous: None,
-            endpoints: vec![endpoint("legacy-0", "http://127.0.0.1:5001", BreakerView::Open, 3, 3)],
+            endpoints: vec![EndpointView::example("legacy-0", "http://127.0.0.1:5001", BreakerView::Open, 3, 3)],
             balance: "random".into(),
             waiting: 0,
             pool: None,

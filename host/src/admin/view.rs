@@ -117,6 +117,29 @@ pub struct EndpointView {
     pub in_flight: u64,
 }
 
+#[cfg(test)]
+impl EndpointView {
+    /// An endpoint of a test: ready, with so many tries of which so many failed.
+    pub(super) fn example(id: &str, place: &str, breaker: BreakerView, requests: u64, failures: u64) -> Self {
+        Self {
+            id: id.into(),
+            place: place.into(),
+            node: None,
+            breaker,
+            forced: false,
+            ready: true,
+            starting: false,
+            ejected: false,
+            weight: 1,
+            latency_ms: (failures < requests).then_some(1.25),
+            balancer_ms: (failures < requests).then_some(1000.0),
+            requests,
+            failures,
+            in_flight: failures,
+        }
+    }
+}
+
 /// The state of a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -131,7 +131,8 @@ impl CutShop {
         (whole, began.elapsed())
     }
 
-    /// Waits until the services that move stand on as many nodes as they should, as all know it. Returns where `solo` is.
+    /// Waits until the services that move stand on as many nodes as they should, as all know it. Returns where `solo`
+    /// is.
     async fn settles(&self) -> String {
         eventually("the services stand where they should", async || {
             let mut seen = Vec::new();

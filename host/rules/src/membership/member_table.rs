@@ -25,7 +25,8 @@ pub struct EvictionRule {
     pub floor: usize,
     /// As `floor` says; at least 1.
     pub one_in: usize,
-    /// For how long a doubted node waits for somebody to try to reach it: as long as a try may take. Zero: nobody tries.
+    /// For how long a doubted node waits for somebody to try to reach it: as long as a try may take. Zero: nobody
+    /// tries.
     pub probe: Duration,
 }
 

@@ -232,8 +232,8 @@ fn growth_is_compared_at_one_age_alone() {
         judge.note(toss(false, keys.next().unwrap()), grown(0, *age));
         judge.verdict().is_some()
     });
-    // At each age one call of the canary waits for it. 14 events of one against one are enough.
-    assert_eq!(found, Some(114), "{:?}", judge.report());
+    // At each age one call of the canary waits for it. 15 events of one against one are enough.
+    assert_eq!(found, Some(115), "{:?}", judge.report());
     assert_eq!(judge.report().stable.heavy, 0);
 }
 
