@@ -2,6 +2,7 @@
 # Installs Debian's packages of what cuts networks and sets clocks, once: for `./just cluster`.
 set -euo pipefail
 
+PATH=$PATH:/usr/sbin:/sbin # not in everybody's on Debian
 readonly packages=(iproute2 nftables faketime)
 
 if [ "$(command -v ip nft faketime | wc -l)" = 3 ]; then

@@ -148,14 +148,14 @@ impl Cluster {
         self.table.change(|table, now| table.probed(node, reached, now));
     }
 
-    /// Whoever calls this tries to reach each of [`Cluster::doubted`], and says so within `longest`.
+    /// Whoever calls this tries to reach each of [`Cluster::to_probe`], and says so within `longest`.
     pub fn expect_probes(&self, longest: Duration) {
         self.table.change(|table, _| table.expect_probes(longest));
     }
 
-    /// The nodes that have no lease and are believed to live all the same.
-    pub fn doubted(&self) -> Vec<NodeName> {
-        self.table.look(|table| table.doubted().cloned().collect())
+    /// The nodes that have no lease and would be evicted now unless somebody reached them lately.
+    pub fn to_probe(&self) -> Vec<NodeName> {
+        self.table.look(|table| table.to_probe(Instant::now()).cloned().collect())
     }
 
     /// Says what operators want of a node, until they say something else: it lasts through restarts of the node.

@@ -125,9 +125,16 @@ pub(super) fn read(
         let help = "add domain = \"atoll.internal\", or leave the section out";
         report.push_if_whole(origin.clone(), "`[dns]` has no `domain`", help);
     }
-    if there && address.is_none() && !section.has(ADDRESS.name) && own.is_unspecified() {
+    if there && address.is_none() && !section.has(ADDRESS.name) && own.to_canonical().is_unspecified() {
         let message = "`listen` of [gateway] is every network, so nobody knows where others reach it";
-        report.push_if_whole(origin, message, "add address = \"IP ADDRESS\", or set ATOLL_DNS_ADDRESS");
+        report.push_if_whole(origin.clone(), message, "add address = \"IP ADDRESS\", or set ATOLL_DNS_ADDRESS");
+    }
+    let own_alone = [own];
+    let told: &[IpAddr] = address.as_ref().map_or(&own_alone, |address| &address.value);
+    if there && !listen.ip().is_loopback() && told.iter().any(|address| address.to_canonical().is_loopback()) {
+        let message = "others are told a loopback address, at which each of them finds itself";
+        let help = "let [gateway] listen where others reach it, or add address = \"IP ADDRESS\"";
+        report.push_if_whole(origin.clone(), message, help);
     }
     if ttl.value.subsec_millis() > 0 {
         let help = "DNS counts in seconds: write \"5s\"";
@@ -178,6 +185,7 @@ mod tests {
         for (text, message, help) in [
             ("", "`[dns]` has no `domain`", "add domain"),
             ("domain = 'a b'", "`domain` must be a domain", "labels"),
+            ("domain = 'a'\nlisten = '0.0.0.0:53'", "others are told a loopback address", "[gateway] listen"),
             ("domain = 'a'\nttl = '1500ms'", "`ttl` must be of whole seconds", "5s"),
             ("domain = 'a'\naddress = '10.0.0.1:80'", "`address` must be an IP address, or up to 4", "without a port"),
             ("domain = 'a'\naddress = '0.0.0.0'", "`address` must be an IP address, or up to 4", "is none"),

@@ -8,7 +8,7 @@ use crate::peer::{PeerClient, PeerProtocol, PeerTls};
 use crate::rollout::{PeerPlace, PeerPlaces, Rollout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -28,9 +28,9 @@ pub struct PeerDirectory {
     /// The newest version of the wire that this node speaks.
     newest: PeerProtocol,
     known: BTreeMap<NodeName, (Incarnation, Arc<PeerClient>)>,
-    /// When each node without a lease was last tried.
-    tried: BTreeMap<NodeName, Instant>,
-    probes: JoinSet<()>,
+    /// The tries to reach nodes without a lease that are under way, at most one for each.
+    probes: JoinSet<NodeName>,
+    tried: BTreeSet<NodeName>,
 }
 
 impl PeerDirectory {
@@ -47,8 +47,8 @@ impl PeerDirectory {
             longest,
             newest,
             known: BTreeMap::new(),
-            tried: BTreeMap::new(),
             probes: JoinSet::new(),
+            tried: BTreeSet::new(),
         }
     }
 
@@ -74,17 +74,23 @@ impl PeerDirectory {
     /// A node without a lease may have lost the registry alone, and nobody may have opened a connection to it for long:
     /// it is tried anew, four times in a lease, before it is evicted and for as long as it stays.
     fn probe_doubted(&mut self) {
-        while self.probes.try_join_next().is_some() {}
-        let (doubted, again) = (self.cluster.doubted(), self.cluster.lease() / 4);
-        self.tried.retain(|name, at| at.elapsed() < again && doubted.contains(name));
-        for name in doubted {
+        while let Some(ended) = self.probes.try_join_next() {
+            match ended {
+                Ok(name) => self.tried.remove(&name),
+                // A probe that panicked does not say whose it was: none is kept from being tried again.
+                Err(_) => std::mem::take(&mut self.tried).is_empty(),
+            };
+        }
+        for name in self.cluster.to_probe() {
             let Some((_, client)) = self.known.get(&name) else { continue };
-            if self.probes.len() >= PROBES || self.tried.contains_key(&name) {
+            if self.probes.len() >= PROBES || !self.tried.insert(name.clone()) {
                 continue;
             }
             let client = Arc::clone(client);
-            self.probes.spawn(async move { client.probe().await });
-            self.tried.insert(name, Instant::now());
+            self.probes.spawn(async move {
+                client.probe().await;
+                name
+            });
         }
     }
 

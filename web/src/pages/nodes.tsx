@@ -13,12 +13,21 @@ import { link } from "../routing";
 
 /** What can be ordered of a node, by its verb: the words on the button, and what it means. */
 const ORDERS = {
-    drain: ["Drain", "Others send what they can elsewhere, and its calls end. It lasts until it is taken back."],
-    cordon: ["Cordon", "It keeps what it serves, and gets no further replicas. It lasts until it is taken back."],
-    uncordon: ["Take back", "It takes calls and replicas again."],
+    drain: {
+        word: "Drain",
+        makes: "draining",
+        detail: "Others send what they can elsewhere, and its calls end. It lasts until it is taken back.",
+    },
+    cordon: {
+        word: "Cordon",
+        makes: "cordoned",
+        detail: "It keeps what it serves, and gets no further replicas. It lasts until it is taken back.",
+    },
+    uncordon: { word: "Take back", makes: "living", detail: "It takes calls and replicas again." },
 } as const;
 
 type Order = keyof typeof ORDERS;
+const VERBS = Object.keys(ORDERS) as Order[];
 
 export function Nodes() {
     const cluster = useResource<Cluster>("/v1/nodes");
@@ -61,7 +70,7 @@ function Row({ node }: { node: ClusterNode }) {
     const sent = toNodes.value.get(node.name);
     const failed = sent && sent.perSecond > 0 ? sent.failedPerSecond / sent.perSecond : 0;
     const load = node.services.reduce((sum, service) => sum + service.load, 0);
-    const orders: Order[] = node.standing === "living" ? ["drain", "cordon"] : ["uncordon"];
+    const orders = VERBS.filter((verb) => ORDERS[verb].makes !== node.standing);
     return (
         <tr>
             <th scope="row">
@@ -89,7 +98,7 @@ function Row({ node }: { node: ClusterNode }) {
             <td>
                 {orders.map((verb) => (
                     <button type="button" key={verb} onClick={() => give(verb, node.name)}>
-                        {ORDERS[verb][0]}
+                        {ORDERS[verb].word}
                     </button>
                 ))}
             </td>
@@ -98,11 +107,11 @@ function Row({ node }: { node: ClusterNode }) {
 }
 
 function give(verb: Order, node: string): void {
-    const [action, detail] = ORDERS[verb];
+    const { word, detail } = ORDERS[verb];
     ask({
-        title: `${action}: ${node}?`,
+        title: `${word}: ${node}?`,
         detail,
-        action,
+        action: word,
         act: async () => {
             const { standing } = await order<ClusterNode>("POST", `/v1/nodes/${encodeURIComponent(node)}/${verb}`);
             return `${node} is ${standing}.`;

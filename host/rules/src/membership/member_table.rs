@@ -56,8 +56,10 @@ struct Member {
     doubted: Option<Instant>,
     /// Whether the listing under way has told of its lease.
     seen: bool,
-    /// Whether the last probe reached it, and when that was.
-    probe: Option<(bool, Instant)>,
+    /// When it was last reached directly.
+    reached: Option<Instant>,
+    /// When it was last tried in vain, and how often in a row since it was reached.
+    missed: Option<(Instant, u32)>,
 }
 
 /// What operators want of a node.
@@ -151,7 +153,7 @@ impl MemberTable {
 
     /// A node has its lease.
     pub fn lease(&mut self, node: &NodeName, incarnation: Incarnation) {
-        let member = Member { incarnation, doubted: None, seen: true, probe: None };
+        let member = Member { incarnation, doubted: None, seen: true, reached: None, missed: None };
         let is_full = self.members.len() >= MOST;
         match self.members.get_mut(node) {
             Some(known) if known.incarnation == incarnation => (known.doubted, known.seen) = (None, true),
@@ -207,8 +209,12 @@ impl MemberTable {
 
     /// Whether somebody of this node has reached a node directly just now.
     pub fn probed(&mut self, node: &NodeName, reached: bool, now: Instant) {
-        if let Some(member) = self.members.get_mut(node) {
-            member.probe = Some((reached, now));
+        let Some(member) = self.members.get_mut(node) else { return };
+        if reached {
+            (member.reached, member.missed) = (Some(now), None);
+        } else {
+            let before = member.missed.map_or(0, |(_, times)| times);
+            member.missed = Some((now, before.saturating_add(1)));
         }
     }
 
@@ -219,9 +225,7 @@ impl MemberTable {
             self.away(now);
         }
         self.reviewed = now;
-        if self.rested().is_none_or(|rested| rested > now) {
-            return Vec::new();
-        }
+        let Some(rested) = self.rested().filter(|rested| *rested <= now) else { return Vec::new() };
         while self.evicted.front().is_some_and(|at| *at + self.rule.grace <= now) {
             self.evicted.pop_front();
         }
@@ -231,17 +235,19 @@ impl MemberTable {
         let mut left = self.most(all).saturating_sub(self.evicted.len());
         let mut gone = Vec::new();
         for (since, name) in doubted {
-            match self.members.get(name).and_then(|member| member.probe) {
-                // It lives, whatever the registry says.
-                Some((true, at)) if at + self.rule.grace > now => {}
-                Some((false, at)) if at >= since => gone.push((name.clone(), false)),
-                // Somebody is about to try: a node that has lost the registry alone is there all the same.
-                _ if since + self.rule.probe > now => {}
-                _ if left > 0 => {
-                    left -= 1;
-                    gone.push((name.clone(), true));
-                }
-                _ => {}
+            let Some(Member { reached, missed, .. }) = self.members.get(name) else { continue };
+            let reached = reached.is_some_and(|at| at + self.rule.grace > now);
+            let missed = missed.filter(|(at, _)| *at >= since).map_or(0, |(_, times)| times);
+            // It lives, whatever the registry says. One try in vain may be a packet that was lost.
+            if reached && missed < 2 {
+                continue;
+            }
+            if missed > 0 {
+                gone.push((name.clone(), false));
+            // Otherwise somebody is about to try: a node that has lost the registry alone is there all the same.
+            } else if since.max(rested) + self.rule.probe <= now && left > 0 {
+                left -= 1;
+                gone.push((name.clone(), true));
             }
         }
         let evict = |(name, counts): (NodeName, bool)| {
@@ -279,6 +285,14 @@ impl MemberTable {
     /// Since when the table may be the past; `None`: it is told each change.
     pub fn stale_since(&self) -> Option<Instant> {
         self.stale_since
+    }
+
+    /// The nodes that have no lease and would be evicted now unless somebody reached them lately.
+    pub fn to_probe(&self, now: Instant) -> impl Iterator<Item = &NodeName> {
+        let may_evict = self.rested().is_some_and(|rested| rested <= now);
+        let lately = self.rule.grace / 4;
+        let is_due = move |one: &Member| one.doubted.is_some() && one.reached.is_none_or(|at| at + lately <= now);
+        self.members.iter().filter(move |(_, member)| may_evict && is_due(member)).map(|(name, _)| name)
     }
 
     /// The nodes that have no lease and are believed to live all the same.

@@ -22,7 +22,7 @@ impl Symptom {
     /// What its evidence counts in the whole. The weights sum to 1, so the whole is an e-process too.
     pub(super) fn weight(self) -> f64 {
         match self {
-            // Failures say the most, and each tenth of weight that they lose costs 30 canary calls more (0.1 to 1 %).
+            // Failures say the most: 0.1 to 1 % takes 1,509 canary calls with 0.6, and 1,468 with 0.7 (decision 037).
             Self::Failures => 0.7,
             Self::NewTraps | Self::SlowCalls => 0.12,
             Self::Memory => 0.06,

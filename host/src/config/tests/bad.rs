@@ -461,7 +461,7 @@ fn a_later_finding_is_shown_at_its_key_or_at_the_key_that_it_depends_on() {
 #[test]
 fn no_text_makes_the_reader_panic() {
     let text = include_str!("every_key.toml");
-    // Each seventh place, since each is a parse of the whole; the fuzz target `manifest` tries the others.
+    // Each seventh place, since each is a parse of the whole; the fuzz target `manifest` tries more, by chance.
     for end in (0..text.len()).step_by(7).filter(|end| text.is_char_boundary(*end)) {
         for cut in [&text[..end], &text[end..]] {
             if let Err(errors) = Manifest::parse("atoll.toml", cut.into(), Path::new(""), &|_| None) {

@@ -162,6 +162,31 @@ fn a_doubted_node_waits_for_whoever_is_about_to_try_it() {
 }
 
 #[test]
+fn one_try_in_vain_evicts_nobody_who_was_reached() {
+    let (mut table, mut now) = table(2);
+    table.lease_ended(&name(1), now);
+    table.probed(&name(1), true, now);
+    assert_eq!(table.to_probe(now).count(), 0, "it was reached just now");
+    now += LEASE / 4;
+    assert_eq!(table.to_probe(now).collect::<Vec<_>>(), [&name(1)], "and not the one that has its lease");
+    table.probed(&name(1), false, now);
+    assert!(table.review(now).is_empty(), "a packet may be lost");
+    table.probed(&name(1), true, now);
+    table.probed(&name(1), false, now);
+    assert!(table.review(now).is_empty(), "it was reached in between");
+    table.probed(&name(1), false, now);
+    assert_eq!(table.review(now), [(name(1), Incarnation(1))], "twice in a row");
+}
+
+#[test]
+fn nobody_is_tried_while_nobody_can_be_evicted() {
+    let (mut table, now) = table(1);
+    table.lease_ended(&name(1), now);
+    table.away(now);
+    assert_eq!((table.to_probe(now).count(), table.doubted().count()), (0, 1));
+}
+
+#[test]
 fn what_operators_want_counts_before_the_node_says_it() {
     let (mut table, _) = table(1);
     let standing = |table: &MemberTable, node| table.view().nodes[&name(node)].standing;
