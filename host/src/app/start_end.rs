@@ -57,7 +57,6 @@ impl<A: Fn(&str)> StartEnd<A> {
                 () = self.drain.started() => return,
             }
         };
-        self.runtime.compile_beside_traffic();
         // Not before: if a new component cannot serve, what was promoted for the one before is still known.
         block_in_place(|| {
             let left_out = host.left_out_services().clone();

@@ -123,11 +123,6 @@ impl Runtime {
         self.outcall.connect(outcall);
     }
 
-    /// Says that the start is over: what is compiled from now on leaves a core to those who call.
-    pub fn compile_beside_traffic(&self) {
-        self.cache.compile_beside_traffic();
-    }
-
     /// Removes the oldest entries from the cache of compiled code, beyond what this host uses and 512 others. It reads
     /// the folder: call it from a blocking thread, after the components are loaded.
     pub fn prune_cache(&self) {

@@ -78,11 +78,6 @@ impl CodeCache {
         used.ok().map(|()| stamp)
     }
 
-    /// Leaves a core to those who call, from the next compilation on.
-    pub(crate) fn compile_beside_traffic(&self) {
-        self.compilers.leave_a_core();
-    }
-
     /// Whether there is code of the component, whichever build of the host has checked that it links.
     pub(crate) fn has(&self, digest: Digest) -> bool {
         let Some(paths) = self.paths(digest) else { return false };
