@@ -140,7 +140,9 @@ impl ShopClient {
                 OrderOutcome::UnknownUser
             }
             503 => {
-                assert_eq!(case(), "unavailable", "{wanted:?}: {answer:?}");
+                // On a machine that is busy `orders` may fail so often that its own circuit opens.
+                let is_open = answer.problem()["type"] == "urn:atoll:problem:circuit-open";
+                assert!(is_open || case() == "unavailable", "{wanted:?}: {answer:?}");
                 OrderOutcome::Unavailable
             }
             _ => panic!("{wanted:?}: {answer:?}"),
