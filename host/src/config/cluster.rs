@@ -3,6 +3,7 @@
 use super::broker::{self, CERTIFICATES, NATS_PORT, server};
 use super::cluster_calls::{self, ClusterCalls};
 use super::edge_finding_key::EdgeFindingKey;
+use super::listen_addresses::ListenAddresses;
 use super::placement::OwnPlace;
 use super::reader::address::SocketAddressKind;
 use super::reader::file::PathKind;
@@ -173,8 +174,9 @@ pub(super) fn read(
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     spans: &mut KeySpans<EdgeFindingKey>,
+    listeners: &mut ListenAddresses,
 ) -> (Option<Settings>, Option<ClusterCalls>) {
-    let (cluster, calls) = read_section(root, folder, env, spans).unzip();
+    let (cluster, calls) = read_section(root, folder, env, spans, listeners).unzip();
     (cluster, calls.flatten())
 }
 
@@ -183,6 +185,7 @@ fn read_section(
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     spans: &mut KeySpans<EdgeFindingKey>,
+    listeners: &mut ListenAddresses,
 ) -> Option<(Settings, Option<ClusterCalls>)> {
     let (there, report) = (root.has("cluster"), root.report);
     let mut section = root.section("cluster");
@@ -219,6 +222,10 @@ fn read_section(
     let login = broker::login(&mut section, folder, env);
     let calls = cluster_calls::read(&mut section, folder, spans);
     section.close();
+    // Without calls nobody listens there.
+    if calls.is_some() {
+        listeners.add("[cluster]", &listen, report);
+    }
     let (node, (servers, tls)) = (node?, nats?.value);
     if let Some(ca) = ca.as_ref().filter(|_| !tls) {
         let message = "`ca` has no effect, since NATS is not tls://";

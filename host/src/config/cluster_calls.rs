@@ -126,6 +126,12 @@ mod tests {
             let found = parse(text).expect_err(text);
             assert!(found.contains(message) && found.contains(help), "{text}: {found}");
         }
+        let taken = parse(&format!("{FILES}listen = '127.0.0.1:8080'\n")).expect_err("the gateway's");
+        assert!(
+            taken.contains("gateway (127.0.0.1:8080) and [cluster] (") && taken.contains("another port"),
+            "{taken}"
+        );
+        assert!(parse("listen = '127.0.0.1:8080'\n").is_ok(), "without calls nobody listens there");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `[dns]`: the domain whose names lead to this host's services.
 
 use super::edge::GatewayConfig;
+use super::listen_addresses::ListenAddresses;
 use super::reader::address::SocketAddressKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
@@ -10,7 +11,7 @@ use super::reader::section::Section;
 use crate::base::GatewayPlace;
 use crate::name_server;
 use crate::naming::ServedDomain;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -60,7 +61,7 @@ impl ValueKind for ReachedAddressesKind {
     }
 
     fn help(&self) -> String {
-        "write addresses without a port: \"10.0.0.1\", or \"10.0.0.1,fd00::1\"; 0.0.0.0 is none".into()
+        "write addresses of one machine, without a port: \"10.0.0.1\", or \"10.0.0.1,fd00::1\"; 0.0.0.0 is none".into()
     }
 
     #[cfg(test)]
@@ -69,11 +70,17 @@ impl ValueKind for ReachedAddressesKind {
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
-        let address = |text: &str| text.trim().parse().ok().filter(|address: &IpAddr| !address.is_unspecified());
+        let address = |text: &str| text.trim().parse().ok().filter(is_of_one_machine);
         let texts = value.get_ref().as_str().map(|text| text.split(',').map(address).collect::<Option<Vec<_>>>());
         let found = texts.flatten().filter(|found| found.len() <= GatewayPlace::MOST_ADDRESSES);
         found.ok_or_else(|| refused(self, value))
     }
+}
+
+/// Whether one machine can be reached at it: not "any", and none that leads to many.
+fn is_of_one_machine(address: &IpAddr) -> bool {
+    let address = address.to_canonical();
+    !address.is_unspecified() && !address.is_multicast() && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// If it is set, it overrides `dns.listen`.
@@ -110,13 +117,20 @@ pub(super) fn read(
     root: &mut Section<'_>,
     gateway: &GatewayConfig,
     env: &dyn Fn(&str) -> Option<String>,
+    listeners: &mut ListenAddresses,
 ) -> Option<DnsConfig> {
     let (there, report) = (root.has("dns"), root.report);
     let mut section = root.section("dns");
     // Without the section the variables say nothing.
     let env: &dyn Fn(&str) -> Option<String> = if there { env } else { &|_| None };
     let domain = section.find(&DOMAIN);
-    let listen = section.get_or_variable(&LISTEN, LISTEN_VARIABLE, env).value;
+    let before = report.count();
+    let listen = section.get_or_variable(&LISTEN, LISTEN_VARIABLE, env);
+    // A wrong address was replaced by its default, which nobody meant.
+    if there && report.count() == before {
+        listeners.add("[dns]", &listen, report);
+    }
+    let listen = listen.value;
     let address = section.find_or_variable(&ADDRESS, ADDRESS_VARIABLE, env);
     let ttl = section.get_sourced(&TTL);
     let origin = ValueOrigin::Text(section.span.clone());
@@ -190,8 +204,13 @@ mod tests {
             ("domain = 'a'\naddress = '10.0.0.1:80'", "`address` must be an IP address, or up to 4", "without a port"),
             ("domain = 'a'\naddress = '0.0.0.0'", "`address` must be an IP address, or up to 4", "is none"),
             ("domain = 'a'\naddress = '1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5'", "`address` must be", "commas"),
+            ("domain = 'a'\naddress = '::ffff:0.0.0.0'", "`address` must be an IP address, or up to 4", "is none"),
+            ("domain = 'a'\naddress = '255.255.255.255'", "`address` must be an IP address, or up to 4", "one machine"),
+            ("domain = 'a'\naddress = 'ff02::1'", "`address` must be an IP address, or up to 4", "one machine"),
             ("domain = 'a'\nzone = 'b'", "unknown key `zone`", "domain"),
             ("domain = 'a'\n[gateway]\nlisten = '[::]:80'", "is every network", "ATOLL_DNS_ADDRESS"),
+            ("domain = 'a'\nlisten = '127.0.0.1:9090'", "admin (127.0.0.1:9090) and [dns] (", "another port"),
+            ("domain = 'a'\n[gateway]\nlisten = '127.0.0.1:8053'", "gateway (127.0.0.1:8053) and [dns]", "2"),
         ] {
             let found = parse(&format!("[dns]\n{text}\n"), &[]).expect_err(text);
             assert!(found.contains(message) && found.contains(help), "{text}: {found}");

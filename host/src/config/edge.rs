@@ -3,15 +3,14 @@
 use super::auth_names::AuthNamesKind;
 use super::cache_bounds::CacheDiskSettings;
 use super::edge_finding_key::EdgeFindingKey;
+use super::listen_addresses::ListenAddresses;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
 use super::reader::file::{CreatedPath, PathKind};
-use super::reader::finding::ValueOrigin;
-use super::reader::key::{ManifestKey, Sourced};
+use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
 use super::reader::kind::{ChoiceKind, CountKind, FlagKind, ListKind};
 use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind, in_memory};
-use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
 use super::{cache_bounds, cors, entry, http2, idle_keys, token};
@@ -226,12 +225,13 @@ static ADMIN: ManifestKey<SocketAddressKind> = ManifestKey::new(
 /// How long a request may take: the kind of `gateway.timeout` and of a route's `timeout`.
 pub(super) const TOTAL: DurationKind = DurationKind { min: 1, max: HOUR };
 
-/// Reads `[gateway]` and `[admin]`, and compares their addresses.
+/// Reads `[gateway]` and `[admin]`, and adds their addresses to `listeners`.
 pub(super) fn read(
     root: &mut Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     spans: &mut KeySpans<EdgeFindingKey>,
+    listeners: &mut ListenAddresses,
 ) -> (GatewayConfig, AdminConfig) {
     let report = root.report;
     let before = report.count();
@@ -249,11 +249,10 @@ pub(super) fn read(
     section.close();
     // A wrong address was replaced by its default, which nobody meant.
     if report.count() == before {
-        let (gateway, admin) = (("gateway", &gateway_address), ("admin", &admin_address));
-        refuse_same_port(gateway, admin, report);
+        listeners.add("gateway", &gateway_address, report);
+        listeners.add("admin", &admin_address, report);
         if let Some((secure, _)) = &tls {
-            refuse_same_port(gateway, ("gateway by TLS", secure), report);
-            refuse_same_port(admin, ("gateway by TLS", secure), report);
+            listeners.add("gateway by TLS", secure, report);
         }
     }
     gateway.tls = tls.map(|(_, tls)| tls);
@@ -348,20 +347,4 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr, folder: &Path) -> Gat
         keys: API_KEYS.resolve(section.get_sourced(&KEYS), folder, section.report),
         default_auth: section.get(&DEFAULT_AUTH),
     }
-}
-
-/// Reports two sockets on one port. Port 0 means a different free port for each socket.
-fn refuse_same_port(
-    (first_name, first): (&str, &Sourced<SocketAddr>),
-    (second_name, second): (&str, &Sourced<SocketAddr>),
-    report: &Report,
-) {
-    let (one, other) = (first.value, second.value);
-    let overlap = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    if one.port() == 0 || one.port() != other.port() || !overlap {
-        return;
-    }
-    let origin = if second.origin == ValueOrigin::Absent { &first.origin } else { &second.origin };
-    let message = format!("{first_name} ({one}) and {second_name} ({other}) cannot listen on the same port");
-    report.push_if_whole(origin.clone(), message, "give one of them another port, or port 0 for any free one");
 }

@@ -12,6 +12,7 @@ use super::edge::{self, AdminConfig, GatewayConfig};
 use super::edge_finding_key::EdgeFindingKey;
 use super::encryption;
 use super::late_finding_key::LateFindingKey;
+use super::listen_addresses::ListenAddresses;
 use super::log;
 use super::operators;
 use super::rate;
@@ -209,8 +210,9 @@ impl Manifest {
         let (table, syntax) = syntax::parse(&source);
         let report = Report::new(source.clone(), syntax);
         let folder = path.parent().unwrap_or(Path::new(""));
-        let (_, admin) =
-            edge::read(&mut Section::root(table.get_ref(), &report), folder, env, &mut KeySpans::new(0..0));
+        let (mut spans, mut listeners) = (KeySpans::new(0..0), ListenAddresses::default());
+        let mut root = Section::root(table.get_ref(), &report);
+        let (_, admin) = edge::read(&mut root, folder, env, &mut spans, &mut listeners);
         Some((admin.listen.address, admin.tls.is_some()))
     }
 
@@ -406,14 +408,8 @@ fn sticky_keys(services: &Services) -> Vec<Arc<str>> {
     keys
 }
 
-/// Reads the sections. What is wrong is in the report, and in the services.
-pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
-    let source = root.report.source.clone();
-    let mut edge_spans = KeySpans::new(0..0);
-    let (mut gateway, mut admin) = edge::read(&mut root, folder, env, &mut edge_spans);
-    let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
-
-    let (state, state_spans) = read_state(&mut root, folder, env);
+/// Reads `[runtime]`.
+fn read_runtime(root: &mut Section<'_>, folder: &Path) -> (runtime::Settings, mesh::Settings) {
     let mut section = root.section("runtime");
     let instances = section.get(&INSTANCES);
     let runtime = runtime::Settings {
@@ -422,14 +418,26 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     };
     let mesh = mesh::Settings { depth: section.get(&CALL_DEPTH).into(), ..mesh::Settings::default() };
     section.close();
+    (runtime, mesh)
+}
 
+/// Reads the sections. What is wrong is in the report, and in the services.
+pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
+    let source = root.report.source.clone();
+    let (mut edge_spans, mut listeners) = (KeySpans::new(0..0), ListenAddresses::default());
+    let (mut gateway, mut admin) = edge::read(&mut root, folder, env, &mut edge_spans, &mut listeners);
+    let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
+
+    let (state, state_spans) = read_state(&mut root, folder, env);
+    let (runtime, mesh) = read_runtime(&mut root, folder);
     let log = log::read(&mut root);
     let (telemetry, log) = telemetry::read(&mut root, folder, env, log);
     admin.settings.operators = operators::read_all(&mut root, &admin.settings, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
-    let (discovery, dns) = (discovery::read(&mut root, folder, env), dns::read(&mut root, &gateway, env));
+    let discovery = discovery::read(&mut root, folder, env);
+    let dns = dns::read(&mut root, &gateway, env, &mut listeners);
     let broker = broker::read(&mut root, folder, env);
-    let (cluster, calls) = cluster::read(&mut root, folder, env, &mut edge_spans);
+    let (cluster, calls) = cluster::read(&mut root, folder, env, &mut edge_spans, &mut listeners);
     let topics = topic::read_all(&mut root);
     broker::check_topics(broker.as_ref(), &topics.all, root.report);
     let bridges = bridge::read_all(&mut root, &topics, folder, env);

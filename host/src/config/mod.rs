@@ -61,6 +61,7 @@ mod idle_keys;
 mod interim;
 mod late_finding_key;
 mod limits;
+mod listen_addresses;
 mod log;
 mod manifest;
 mod manifest_change;
