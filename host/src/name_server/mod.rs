@@ -8,7 +8,8 @@
 //! - A datagram's sender is not proved. One network gets so many answers a second by UDP, and beyond that it is sent to
 //!   TCP by replies that are no longer than its questions; so whoever forges a sender gains little by it.
 //! - A connection has so long for each question with its answer. There is a bounded number of connections, and a
-//!   further one takes the place of the oldest: clients ask again (RFC 7766, section 6.2.4).
+//!   further one takes the place of the oldest of the network that has the most: clients ask again (RFC 7766, section
+//!   6.2.4).
 //!
 //! Never: knows a service, or passes a question on.
 //!

@@ -1,12 +1,11 @@
 //! A name server that answers for this host alone.
 
-use super::name_answerer::NameAnswerer;
+use super::name_answerer::{NameAnswerer, Network};
 use super::sockets;
-use crate::naming::{LARGEST_DATAGRAM, MessageWay, OfferedServices, ServedDomain};
+use crate::naming::{LARGEST_DATAGRAM, OfferedServices, ServedDomain};
 use crate::telemetry::NameMetrics;
-use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -92,18 +91,18 @@ async fn answer_datagrams(socket: UdpSocket, answerer: &NameAnswerer) {
 }
 
 async fn answer_connections(listener: TcpListener, answerer: &Arc<NameAnswerer>, within: Duration) {
-    let (mut open, mut oldest_first) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
+    let (mut open, mut oldest_first) = (JoinSet::new(), Vec::<(Network, AbortHandle)>::new());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, client)) => {
                 while open.try_join_next().is_some() {}
-                oldest_first.retain(|connection| !connection.is_finished());
-                if oldest_first.len() >= CONNECTIONS
-                    && let Some(oldest) = oldest_first.pop_front()
-                {
-                    oldest.abort();
+                oldest_first.retain(|(_, connection)| !connection.is_finished());
+                if oldest_first.len() >= CONNECTIONS {
+                    let networks: Vec<_> = oldest_first.iter().map(|(network, _)| *network).collect();
+                    oldest_first.remove(first_to_go(&networks)).1.abort();
                 }
-                oldest_first.push_back(open.spawn(exchange(stream, Arc::clone(answerer), within)));
+                let task = open.spawn(exchange(stream, client.ip(), Arc::clone(answerer), within));
+                oldest_first.push((Network::of(client.ip()), task));
             }
             Err(error) => {
                 tracing::debug!(%error, "the name server got no connection");
@@ -113,20 +112,29 @@ async fn answer_connections(listener: TcpListener, answerer: &Arc<NameAnswerer>,
     }
 }
 
-/// Answers the questions of one connection, one after the other, until the client is slow, or sends what has no reply.
-async fn exchange(mut stream: TcpStream, answerer: Arc<NameAnswerer>, within: Duration) {
-    while let Ok(Ok(true)) = timeout(within, answer_one(&mut stream, &answerer)).await {}
+/// Which connection makes room for one more: the oldest one of the network that has the most, so that no network takes
+/// the places of the others. `oldest_first` are their networks.
+fn first_to_go(oldest_first: &[Network]) -> usize {
+    let places = |&number: &usize| oldest_first.iter().filter(|network| **network == oldest_first[number]).count();
+    // The last one of several that have as many.
+    (0..oldest_first.len()).rev().max_by_key(places).unwrap_or(0)
+}
+
+/// Answers the questions of one connection, one after the other, until the client is slow, asks too much, or sends what
+/// has no reply.
+async fn exchange(mut stream: TcpStream, client: IpAddr, answerer: Arc<NameAnswerer>, within: Duration) {
+    while let Ok(Ok(true)) = timeout(within, answer_one(&mut stream, client, &answerer)).await {}
 }
 
 /// Whether there was a question, which was answered. A message has its length before it (RFC 1035, section 4.2.2).
-async fn answer_one(stream: &mut TcpStream, answerer: &NameAnswerer) -> io::Result<bool> {
+async fn answer_one(stream: &mut TcpStream, client: IpAddr, answerer: &NameAnswerer) -> io::Result<bool> {
     let length = stream.read_u16().await?;
     if length > LONGEST_QUESTION {
         return Ok(false);
     }
     let mut message = vec![0; usize::from(length)];
     stream.read_exact(&mut message).await?;
-    let Some(reply) = answerer.answer(&message, MessageWay::Stream) else { return Ok(false) };
+    let Some(reply) = answerer.answer_on_stream(&message, client) else { return Ok(false) };
     let length = u16::try_from(reply.len()).map_err(io::Error::other)?;
     // In one piece: some clients read it so.
     stream.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat()).await?;
@@ -205,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_further_connection_takes_the_place_of_the_oldest() {
+    async fn a_further_connection_of_a_network_takes_the_place_of_its_oldest() {
         let (address, _, _tasks) = served().await;
         let mut open = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -243,6 +251,28 @@ mod tests {
         let asked = std::iter::from_fn(|| Some(is_cut_off([192, 0, 2, 7])));
         assert!(asked.take(100_000).any(|cut_off| cut_off), "there is a bound");
         assert!(!is_cut_off([192, 0, 3, 7]), "another network");
+    }
+
+    #[test]
+    fn a_network_that_asks_too_much_by_tcp_gets_no_answer_and_others_do() {
+        let answerer = NameAnswerer::new(domain(), Arc::new(Users), Arc::default());
+        let has_answer = |sender: [u8; 4]| answerer.answer_on_stream(&question(), sender.into()).is_some();
+        assert!((0..100_000).any(|_| !has_answer([192, 0, 2, 7])), "there is a bound");
+        assert!(has_answer([192, 0, 3, 7]), "another network");
+    }
+
+    #[test]
+    fn the_oldest_connection_of_the_network_with_the_most_makes_room() {
+        let first_to_go = |networks: &[u8]| {
+            let networks: Vec<_> = networks.iter().map(|number| Network::of([10, 0, *number, 9].into())).collect();
+            first_to_go(&networks)
+        };
+        assert_eq!(first_to_go(&[1, 2, 3]), 0);
+        assert_eq!(first_to_go(&[1, 2, 3, 2]), 1);
+        assert_eq!(first_to_go(&[1, 2, 2, 1]), 0);
+        let of = |text: &str| Network::of(text.parse().expect("an address"));
+        assert_eq!(of("::ffff:10.0.1.9"), of("10.0.1.7"));
+        assert!(of("fd00:0:0:1ff::1") == of("fd00:0:0:100::9") && of("fd00:0:0:200::1") != of("fd00:0:0:100::1"));
     }
 
     #[tokio::test]
