@@ -6,6 +6,7 @@ use crate::base::GatewayPlace;
 use crate::cluster::Cluster;
 use crate::config::Manifest;
 use crate::listen::{Drain, Listener};
+use crate::membership::NodeRow;
 use crate::mesh::{EndpointTarget, Service};
 use crate::name_server::NameServer;
 use crate::naming::{OfferedGateway, OfferedServices};
@@ -100,39 +101,31 @@ impl HostOffer {
         u16::try_from(ready).unwrap_or(u16::MAX)
     }
 
-    /// This host's own gateway with this weight, unless it takes no further requests.
-    fn own(&self, node: Option<&str>, takes_calls: bool, weight: u16) -> Option<OfferedGateway> {
-        let is_open = takes_calls && weight > 0 && !self.drain.is_started();
-        is_open.then(|| OfferedGateway { node: node.map(str::to_owned), place: self.place.clone(), weight })
+    /// The gateways that take requests: this host's own, with the weight `here`, and those of the nodes to which
+    /// `weight` gives one.
+    fn open_gateways(&self, here: u16, weight: impl Fn(&NodeRow) -> Option<u16>) -> Vec<OfferedGateway> {
+        let view = self.cluster.as_ref().map(|cluster| cluster.view().borrow().clone());
+        let own_row = view.as_ref().and_then(|view| view.nodes.get(&view.own));
+        let takes_calls = own_row.is_none_or(|row| row.standing.takes_calls()) && !self.drain.is_started();
+        let node = view.as_ref().map(|view| view.own.to_string());
+        let own = (takes_calls && here > 0).then(|| OfferedGateway { node, place: self.place.clone(), weight: here });
+        let open = view.iter().flat_map(|view| view.others()).filter(|row| row.standing.takes_calls());
+        let others = open.filter_map(|row| {
+            let (node, place) = (Some(row.name.to_string()), row.gateway.clone()?);
+            Some(OfferedGateway { node, place, weight: weight(row)? })
+        });
+        own.into_iter().chain(others).collect()
     }
 }
 
 impl OfferedServices for HostOffer {
     fn gateways_of(&self, service: &str) -> Option<Vec<OfferedGateway>> {
-        if !self.is_routed(service) {
-            return None;
-        }
-        let here = self.ready_endpoints(service);
-        let Some(cluster) = &self.cluster else { return Some(self.own(None, true, here).into_iter().collect()) };
-        let view = cluster.view().borrow().clone();
-        let takes_calls = view.nodes.get(&view.own).is_none_or(|row| row.standing.takes_calls());
-        let own = self.own(Some(view.own.as_str()), takes_calls, here);
-        let others = view.serving(service).filter_map(|(row, served)| {
-            let weight = u16::try_from(served.replicas).unwrap_or(u16::MAX);
-            Some(OfferedGateway { node: Some(row.name.to_string()), place: row.gateway.clone()?, weight })
-        });
-        Some(own.into_iter().chain(others).collect())
+        let replicas = |row: &NodeRow| row.service(service).map(|served| served.replicas);
+        let weight = |row: &NodeRow| replicas(row).map(|replicas| u16::try_from(replicas).unwrap_or(u16::MAX));
+        self.is_routed(service).then(|| self.open_gateways(self.ready_endpoints(service), weight))
     }
 
     fn gateways(&self) -> Vec<OfferedGateway> {
-        let Some(cluster) = &self.cluster else { return self.own(None, true, 1).into_iter().collect() };
-        let view = cluster.view().borrow().clone();
-        let takes_calls = view.nodes.get(&view.own).is_none_or(|row| row.standing.takes_calls());
-        let own = self.own(Some(view.own.as_str()), takes_calls, 1);
-        let open = view.others().filter(|row| row.standing.takes_calls());
-        let others = open.filter_map(|row| {
-            Some(OfferedGateway { node: Some(row.name.to_string()), place: row.gateway.clone()?, weight: 1 })
-        });
-        own.into_iter().chain(others).collect()
+        self.open_gateways(1, |_| Some(1))
     }
 }

@@ -65,3 +65,19 @@ impl ReplyKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::NameMetrics;
+
+    #[test]
+    fn the_metrics_know_the_word_of_each_kind() {
+        let metrics = NameMetrics::default();
+        for kind in ReplyKind::ALL {
+            metrics.count(true, kind.as_str());
+            let counted = format!("{:?}: 1", kind.as_str());
+            assert!(format!("{metrics:?}").contains(&counted), "{counted} is not in {metrics:?}");
+        }
+    }
+}

@@ -242,15 +242,11 @@ impl ServedDomain {
         if writer.is_cut_off() {
             return;
         }
-        let mut told = Vec::new();
         for (gateway, _) in targets {
             let owner = [node(gateway), pointer(*service).to_vec()].concat();
             for kind in [A, AAAA] {
                 for data in addresses(std::slice::from_ref(gateway), kind) {
-                    if !told.contains(&(owner.clone(), data.clone())) {
-                        writer.record(ReplySection::Additional, &owner, kind, self.ttl, &data);
-                        told.push((owner.clone(), data));
-                    }
+                    writer.record(ReplySection::Additional, &owner, kind, self.ttl, &data);
                 }
             }
         }
