@@ -3,6 +3,11 @@
 # Cargo profile of the host in `run` and `atoll`: `just profile=dev run` reuses what `just test` has built, and
 # `just profile=release run` runs what is shipped, after some minutes more.
 profile := "quick"
+binary := "target/" + (if profile == "dev" { "debug" } else { profile }) + "/atoll"
+
+# What tests and lints build together. Packages that are built together share the features of their dependencies, so
+# another list would build tokio, all that needs it, and the host once more.
+packages := "-p host -p bindings -p rules -p bench -p loom-models -p servers"
 
 # Arguments reach a recipe as "$@", so that their quoting survives.
 set positional-arguments
@@ -14,13 +19,13 @@ default:
 
 # Start the example shop: `just run`, `just run --log-format json`
 [group("run")]
-run *ARGS: build-components
-    @exec cargo run --profile {{ profile }} --bin atoll -- run atoll.toml "$@"
+run *ARGS: build-components host
+    @exec {{ binary }} run atoll.toml "$@"
 
 # Talk to the running host: `just atoll ps`, `just atoll swap users new.wasm`, `just atoll --help`
 [group("run")]
-atoll *ARGS: setup
-    @exec cargo run --quiet --profile {{ profile }} --bin atoll -- "$@"
+atoll *ARGS: (host "--quiet")
+    @exec {{ binary }} "$@"
 
 # Fetch what Rust needs beyond itself: the pinned toolchain and the WebAssembly target
 [group("build")]
@@ -33,6 +38,16 @@ setup:
 build-components: setup
     @components/build.sh
 
+# Build the host: `just host`, `just profile=release host`
+[group("build")]
+host *ARGS: setup
+    @cargo build --profile {{ profile }} {{ if profile == "dev" { packages } else { "-p host" } }} --bin atoll "$@"
+
+# Build the host as it is shipped, into target/ship/atoll: twice, the second time by what was counted under load
+[group("build")]
+ship: build-components
+    @exec .ci/ship
+
 # Format all code
 [group("build")]
 fmt: setup
@@ -42,7 +57,7 @@ fmt: setup
 [group("verify")]
 test *FILTER: build-components
     RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}" \
-        cargo test -p host -p bindings -p rules -p bench -p loom-models -- "$@"
+        cargo test {{ packages }} -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
 # Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` repeats one
@@ -74,22 +89,20 @@ conformance *ARGS: build-components
 
 # The first hour in each language, with its tools from their registries: `just languages`, `just languages "js ts"`
 [group("verify")]
-languages *LANGUAGES: setup
-    cargo build --profile {{ profile }} --bin atoll
-    @exec tests/languages/run.sh target/{{ if profile == "dev" { "debug" } else { profile } }}/atoll "$@"
+languages *LANGUAGES: host
+    @exec tests/languages/run.sh {{ binary }} "$@"
 
 # Run the tests of the shop against examples/languages: products in JavaScript, reviews in Python, each by its own tools
 [group("verify")]
 languages-shop *FILTER: build-components
-    cargo build --bin atoll
+    cargo build {{ packages }} --bin atoll
     tests/languages/shop.sh target/debug/atoll
     ATOLL_TEST_SHOP=examples/languages/atoll.toml cargo test -p host --test system -- --include-ignored it::shop "$@"
 
 # Walk the six steps from the Flask shop to components, with Flask from PyPI: `just tutorial`
 [group("verify")]
-tutorial: setup
-    cargo build --profile {{ profile }} --bin atoll
-    @exec tests/tutorial/run.sh target/{{ if profile == "dev" { "debug" } else { profile } }}/atoll
+tutorial: host
+    @exec tests/tutorial/run.sh {{ binary }}
 
 # Look at the gateway's TLS with testssl.sh, a package of Debian: `just conformance-tls`
 [group("verify")]
@@ -131,14 +144,14 @@ conformance-metrics: setup
 lint: setup
     cargo fmt --all --check
     @command -v c++ >/dev/null || { echo "lint: the fuzz targets need a C++ compiler, which is missing" >&2; exit 1; }
-    cargo clippy -p host -p bindings -p rules -p bench -p loom-models -p fuzz --all-targets -- -D warnings
+    cargo clippy {{ packages }} -p fuzz --all-targets -- -D warnings
     cargo clippy --lib --tests $(components/build.sh --packages components) -- -D warnings
     cargo clippy --target wasm32-wasip2 $(components/build.sh --packages) -- -D warnings
 
 # Build the documentation of the code, broken links as errors
 [group("verify")]
 doc: setup
-    RUSTDOCFLAGS="-D warnings" cargo doc -p host -p bindings -p rules --no-deps --document-private-items
+    RUSTDOCFLAGS="-D warnings" cargo doc -p host -p bindings -p rules -p servers --no-deps --document-private-items
 
 # Check licences, bans, sources and advisories of the dependencies, with the pinned cargo-deny
 [group("verify")]
@@ -295,14 +308,14 @@ slow-clients SECONDS="10": setup
 # Abuse the gateway's HTTP/2 with frames, ten seconds for each kind: `just abuse-http2`, `just abuse-http2 2`
 [group("verify")]
 abuse-http2 SECONDS="10": build-components
-    cargo build --bin atoll
+    cargo build {{ packages }} --bin atoll
     @exec bench/http2_abuse.py target/debug/atoll "$1"
 
 # Plant thirteen faults, see that a neighbour, verbs, metrics and counts are as they should be; times are not judged
 [group("verify")]
 faults: build-components
-    cargo build --bin atoll
-    cargo test -p host -p bench --bin bench thirteen_faults -- --ignored --nocapture
+    cargo build {{ packages }} --bin atoll
+    cargo test {{ packages }} --bin bench thirteen_faults -- --ignored --nocapture
 
 # Measure the hot nouns one by one, with criterion: `just bench-micro`, `just bench-micro breaker`
 [group("verify")]

@@ -53,7 +53,8 @@ fuzz() {
     grep -q 'inline 8-bit counters' "$corpus.log" || { echo "fuzz: $1 is not instrumented" >&2; return 1; }
 }
 
-RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/rustc ${CARGO:-cargo} build --quiet -p fuzz
+# Together with `servers`, so that the dependencies are those that the tests have built.
+RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/rustc ${CARGO:-cargo} build --quiet -p fuzz -p servers --bin 'fuzz-*'
 if [[ $target == all ]]; then
     for each in "${targets[@]}"; do fuzz "$each"; done
 else
