@@ -336,10 +336,11 @@ def start_store(scene, name, encrypted):
     """A host with the shop's `users`, which writes one record for each POST."""
     plain, admin = free_ports(2)
     folder = os.path.join(scene.folder, name)
-    os.makedirs(folder)
+    os.makedirs(folder, exist_ok=True)
     state = ""
     if encrypted:
-        write(folder, "key", base64.b64encode(os.urandom(32)).decode() + "\n")
+        if not os.path.exists(os.path.join(folder, "key")):
+            write(folder, "key", base64.b64encode(os.urandom(32)).decode() + "\n")
         state = '[state]\nencryption = { key = { file = "key" } }\n'
     text = f"""
 [gateway]

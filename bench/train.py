@@ -59,7 +59,7 @@ def train_edge(binary, folder, seconds):
     edge.certificate(folder)
     try:
         upstream = edge.start_upstream(scene)
-        (_, ports), headers = edge.start_atoll(scene, upstream)
+        (_, ports), headers = again(scene, lambda: edge.start_atoll(scene, upstream))
         plain, secure = f"http://127.0.0.1:{ports['plain']}", f"https://127.0.0.1:{ports['tls']}"
         for path, header in {"small": None, "text": None, "cached/small": None, "guest/json": None, "rate/json": None,
                              "packed/text": "accept-encoding: gzip", "jwt/json": headers["jwt"],
@@ -68,11 +68,30 @@ def train_edge(binary, folder, seconds):
         edge.wrk(f"{secure}/small", seconds)
         edge.wrk(f"{secure}/small", 1, close=True)
         edge.h2load(f"{secure}/small", seconds)
-        _, users = edge.start_store(scene, "users", True)
+        end(scene)
+        _, users = again(scene, lambda: edge.start_store(scene, "users", True))
         script = edge.write(folder, "users.lua", edge.USERS)
         edge.wrk(f"http://127.0.0.1:{users}/api/users", seconds, script=script)
+        end(scene)
     finally:
         scene.stop()
+
+
+def end(scene):
+    """Ends the host that was started last. It writes its profile at its end, so it has to come to that."""
+    process = scene.running.pop()
+    process.terminate()
+    if process.wait(120):
+        sys.exit(f"the host ended with status {process.returncode}, so its profile is missing")
+
+
+def again(scene, start):
+    """What `start` returns, of a host that finds its components compiled: see `started`."""
+    os.environ["LLVM_PROFILE_FILE"] = os.path.join(scene.folder, "unused.profraw")
+    start()
+    end(scene)
+    del os.environ["LLVM_PROFILE_FILE"]
+    return start()
 
 
 def started(binary, folder, manifest, paths, variables=None):
@@ -85,8 +104,14 @@ def started(binary, folder, manifest, paths, variables=None):
         for path in paths:
             one.await_answer(path)
         if more:
-            one.end()
+            finish(one)
     return one
+
+
+def finish(one):
+    one.end()
+    if one.process.returncode:
+        sys.exit(f"the host ended with status {one.process.returncode}, so its profile is missing")
 
 
 def train_services(binary, folder, seconds):
@@ -94,7 +119,7 @@ def train_services(binary, folder, seconds):
     one = started(binary, os.path.join(folder, "guests"), builds.manifest(), paths)
     for path in paths:
         load.Load(one.gateway + path, seconds)
-    one.end()
+    finish(one)
 
     state = {"ATOLL_STATE_PATH": os.path.join(folder, "state.redb")}
     lists = ["/api/users", "/api/products", "/api/orders"]
@@ -110,7 +135,7 @@ def train_services(binary, folder, seconds):
     script = edge.write(folder, "orders.lua", ORDERS % json.dumps(order))
     # One client: several that want the same product may be refused after many tries.
     load.Load(f"{one.gateway}/api/orders", seconds, 1, script)
-    one.end()
+    finish(one)
 
 
 def main():
