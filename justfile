@@ -1,9 +1,9 @@
 # Every command that a person runs. `./just` is `just` for machines that do not have it.
 
 # Cargo profile of the host in `run` and `atoll`: `just profile=dev run` reuses what `just test` has built, and
-# `just profile=release run` runs what is shipped, after some minutes more.
+# `just profile=release run` runs a plain release, after some minutes more.
 profile := "quick"
-binary := "target/" + (if profile == "dev" { "debug" } else { profile }) + "/atoll"
+binary := env("CARGO_TARGET_DIR", "target") / (if profile == "dev" { "debug" } else { profile }) + "/atoll"
 
 # What tests and lints build together. Packages that are built together share the features of their dependencies, so
 # another list would build tokio, all that needs it, and the host once more.

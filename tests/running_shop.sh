@@ -34,7 +34,7 @@ address_of() { sed -n "s|^$1 listening on \(http:[^[:space:];]*[^/[:space:];]\).
 
 start_shop() {
     : >"$work/out"
-    cargo build --quiet --bin atoll
+    ./just --quiet profile=dev host --quiet
     ATOLL_GATEWAY_LISTEN=127.0.0.1:0 ATOLL_ADMIN_LISTEN=127.0.0.1:0 ATOLL_STATE_PATH="$work/state.redb" \
         ATOLL_LOG=access=off,info \
         "${CARGO_TARGET_DIR:-target}/debug/atoll" run "${1:-atoll.toml}" >"$work/out" 2>"$work/host.log" &

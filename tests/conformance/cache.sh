@@ -81,7 +81,7 @@ cache = true
 prefix = "/"
 service = "control"
 EOF
-    cargo build --quiet --bin atoll
+    ./just --quiet profile=dev host --quiet
     ATOLL_ADMIN_LISTEN=127.0.0.1:0 ATOLL_LOG=warn "${CARGO_TARGET_DIR:-target}/debug/atoll" run "$work/atoll.toml" \
         >"$work/atoll.out" 2>"$work/atoll.err" &
     running+=($!)

@@ -54,7 +54,7 @@ urls = ["http://127.0.0.1:1"]
 prefix = "/"
 service = "gone"
 MANIFEST
-cargo build --quiet --bin atoll
+./just --quiet profile=dev host --quiet
 ATOLL_GATEWAY_LISTEN=127.0.0.1:0 ATOLL_ADMIN_LISTEN=127.0.0.1:0 \
     "${CARGO_TARGET_DIR:-target}/debug/atoll" run "$work/atoll.toml" >"$work/out" 2>"$work/err" &
 host=$!

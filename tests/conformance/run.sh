@@ -49,7 +49,7 @@ address_of() { sed -n "s|^$1 listening on \(http:[^[:space:]]*[^/[:space:]]\)/*\
 
 start() {
     : >"$work/out"
-    cargo build --quiet --bin atoll
+    ./just --quiet profile=dev host --quiet
     ATOLL_GATEWAY_LISTEN=127.0.0.1:0 ATOLL_ADMIN_LISTEN=127.0.0.1:0 ATOLL_STATE_PATH="$work/state.redb" \
         "${CARGO_TARGET_DIR:-target}/debug/atoll" run atoll.toml >"$work/out" 2>"$work/err" &
     host=$!

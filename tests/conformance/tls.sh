@@ -34,7 +34,7 @@ fail() {
 
 testssl=$(command -v testssl || command -v testssl.sh) || fail "testssl.sh is missing: apt-get install testssl.sh"
 printf '[gateway.tls]\nself_signed = true\nhsts = "180d"\n' >"$work/atoll.toml"
-cargo build --quiet --bin atoll
+./just --quiet profile=dev host --quiet
 ATOLL_GATEWAY_LISTEN=127.0.0.1:0 ATOLL_ADMIN_LISTEN=127.0.0.1:0 ATOLL_TLS_LISTEN=127.0.0.1:0 \
     "${CARGO_TARGET_DIR:-target}/debug/atoll" run "$work/atoll.toml" >"$work/out" 2>"$work/err" &
 host=$!

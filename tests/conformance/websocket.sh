@@ -60,7 +60,7 @@ await_address "$server" "$work/server" 's|^listening on ||p'
 direct=$address
 printf '[service.echo]\nurls = ["http://%s"]\n[[route]]\nprefix = "/"\nservice = "echo"\nwebsocket = true\n' \
     "$direct" >"$work/atoll.toml"
-cargo build --quiet --bin atoll
+./just --quiet profile=dev host --quiet
 ATOLL_GATEWAY_LISTEN=127.0.0.1:0 ATOLL_ADMIN_LISTEN=127.0.0.1:0 \
     "${CARGO_TARGET_DIR:-target}/debug/atoll" run "$work/atoll.toml" >"$work/out" 2>"$work/err" &
 host=$!

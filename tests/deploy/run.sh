@@ -36,7 +36,7 @@ mkdir "$work/rendered" "$work/pod" "$work/unit" "$work/guide"
 "$python" -c 'import hcl2, sys; [hcl2.load(open(file)) for file in sys.argv[1:]]' \
     deploy/nomad/atoll.nomad.hcl deploy/terraform/main.tf || fail "Nomad, Terraform: no HCL"
 
-cargo build --quiet --bin atoll
+./just --quiet profile=dev host --quiet
 readonly program=${CARGO_TARGET_DIR:-target}/debug/atoll
 "$python" tests/deploy/unit.py "$program" "$work/unit" || fail "the unit of systemd does not hold"
 "$python" tests/deploy/guide.py "$program" "$work/guide" || fail "the guide"
