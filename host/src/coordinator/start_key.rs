@@ -1,7 +1,7 @@
 //! The key with which a start can be repeated, and the id of the saga that it stands for.
 
 use super::error::SagaError;
-use crate::base::Digest;
+use crate::base::{Digest, hex};
 use crate::events::EventRecord;
 use ring::hmac;
 
@@ -66,8 +66,7 @@ impl SagaIds {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
-        let digits = context.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        digits[..ID_DIGITS].to_owned()
+        hex(context.sign().as_ref())[..ID_DIGITS].to_owned()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A bridge takes no event that has been at its goal, so that none goes in a circle, whatever is bridged with whatever.
 
+use crate::base::hex;
 use sha2::{Digest as _, Sha256};
 
 const MARK: &str = ";via=";
@@ -19,7 +20,7 @@ pub(super) struct BridgeWay<'a> {
 
 /// The word for a host or a topic of a broker in a way.
 pub(super) fn stop(place: &str) -> String {
-    Sha256::digest(place).iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(place)[..DIGITS / 2])
 }
 
 impl<'a> BridgeWay<'a> {

@@ -1,5 +1,6 @@
 //! What a certificate says: whom it is for, and how long.
 
+use crate::base::hex;
 use rustls::pki_types::CertificateDer;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -78,7 +79,7 @@ fn distinguished_name(name: &X509Name<'_>) -> String {
         let kind = kind.map_or_else(|_| attribute.attr_type().to_id_string(), str::to_owned);
         match attribute.as_str() {
             Ok(value) => format!("{kind}={}", escaped(value)),
-            Err(_) => format!("{kind}=#{}", hexadecimal(attribute.as_slice())),
+            Err(_) => format!("{kind}=#{}", hex(attribute.as_slice())),
         }
     };
     let parts: Vec<_> = name.iter_rdn().map(|part| part.iter().map(attribute).collect::<Vec<_>>().join("+")).collect();
@@ -105,14 +106,6 @@ fn escaped(value: &str) -> String {
         text.push(character);
     }
     text
-}
-
-/// Bytes in hexadecimal digits, in lower case.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
-        text
-    })
 }
 
 /// The seconds since 1970, by the system's clock.

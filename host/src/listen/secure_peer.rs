@@ -1,7 +1,7 @@
 //! What the handshake has shown of the other end of a TLS connection.
 
-use super::certificate_facts::{CertificateFacts, hexadecimal};
-use crate::base::HostAndPort;
+use super::certificate_facts::CertificateFacts;
+use crate::base::{HostAndPort, hex};
 use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
@@ -69,7 +69,7 @@ impl ClientCertificate {
     fn read(chain: &[CertificateDer<'static>]) -> Option<Self> {
         let own = chain.first()?;
         let facts = CertificateFacts::read(own)?;
-        let fingerprint = hexadecimal(&Sha256::digest(own));
+        let fingerprint = hex(&Sha256::digest(own));
         Some(Self { facts, fingerprint, chain: chain.to_vec() })
     }
 }

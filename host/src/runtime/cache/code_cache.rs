@@ -9,8 +9,8 @@
 #![allow(unsafe_code, reason = "`deserialize_file` trusts the file, and the checks of this module make that sound")]
 
 use super::compilers::Compilers;
-use super::stamp::{ArtifactStamp, hex};
-use crate::base::Digest;
+use super::stamp::ArtifactStamp;
+use crate::base::{Digest, hex};
 use crate::diagnosis::has_source_lines;
 use crate::runtime::error::LoadError;
 use crate::telemetry::code_metrics;

@@ -5,9 +5,8 @@
 //! services that nobody calls. The stamp holds both: a checksum of the code, and what the host learned when it last
 //! loaded the code.
 
-use crate::base::Digest;
+use crate::base::{Digest, hex};
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write;
 
 /// The first word of a stamp's file. Another format gets another number.
 const FORMAT: &str = "atoll-seal-1";
@@ -58,14 +57,6 @@ impl ArtifactStamp {
 fn checksum(component: Digest, line: &str) -> String {
     let sum = Sha256::new().chain_update(component.0).chain_update(line).finalize();
     hex(&sum[..8])
-}
-
-/// `bytes` in hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a String never fails
-        text
-    })
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use super::guest_level::named_level;
 use super::identity::InstanceIdentity;
 use super::line_fields::LineFields;
-use crate::base::{log_safe, mask_secrets};
+use crate::base::{Digest, log_safe, mask_secrets};
 use crate::runtime::lock::lock;
 use crate::telemetry::ERROR_OUTPUT;
 use bytes::Bytes;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -31,8 +32,10 @@ const MOST_BYTES: usize = 256 << 10;
 /// with its stream. What a guest of WASI 0.2 writes is in the log when the write returns, whole, since it may end
 /// without a flush: it waits for its turn before the next write.
 const LINES_IN_TURN: usize = 16;
-/// The most bytes of one write of a guest of WASI 0.2: what its `blocking-write-and-flush` takes at once.
-const WRITE: usize = 4096;
+/// The most bytes of one write of a guest of WASI 0.2. What it hands to `blocking-write-and-flush`, up to 4096 bytes,
+/// Wasmtime writes in parts of this size, with its turns between: otherwise the many short lines of one print would be
+/// one turn of milliseconds.
+const WRITE: usize = 256;
 
 /// Standard output, standard error, or `wasi:logging`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,23 +168,23 @@ impl LogLine {
         } else if !text.is_empty() {
             let by_stream = if self.stream == OutputStream::Err { Level::WARN } else { Level::INFO };
             let level = level.or_else(|| named_level(text)).unwrap_or(by_stream);
-            self.log(level, &mask_secrets(&log_safe(text)), fields);
+            self.log(level, MaskedLine(text), fields);
             self.lines += 1;
             self.logged += text.len() + fields.attributes.len();
         }
     }
 
-    fn log(&self, level: Level, text: &str, fields: &LineFields<'_>) {
+    fn log(&self, level: Level, text: impl fmt::Display, fields: &LineFields<'_>) {
         // The level of a line of `tracing` is a constant of its place in the code.
         macro_rules! line {
             ($level:expr) => {{
                 let InstanceIdentity { grants, revision, instance, request, .. } = &self.identity;
-                let (service, revision) = (&grants.service, revision.short());
+                let (service, revision) = (&grants.service, ShortDigest(revision));
                 let said = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
                 let (topic, attributes) = (said(fields.topic), said(fields.attributes));
                 let (trace_id, span_id) = (fields.trace.map(display), fields.span.map(display));
                 tracing::event!(
-                    target: "guest", $level, %service, revision, instance, request_id = %request, topic, attributes,
+                    target: "guest", $level, %service, %revision, instance, request_id = %request, topic, attributes,
                     trace_id, span_id, "{text}"
                 );
             }};
@@ -196,6 +199,25 @@ impl LogLine {
     }
 }
 
+/// What a guest has printed, without secrets and control characters. Made when the line is written: most lines of a
+/// guest that prints without end are left out.
+struct MaskedLine<'a>(&'a str);
+
+impl fmt::Display for MaskedLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&mask_secrets(&log_safe(self.0)))
+    }
+}
+
+/// The revision in short, made when the line is written.
+struct ShortDigest<'a>(&'a Digest);
+
+impl fmt::Display for ShortDigest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.short())
+    }
+}
+
 impl Drop for LogLine {
     /// Logs the last line even if it does not end with a newline.
     fn drop(&mut self) {
@@ -203,7 +225,7 @@ impl Drop for LogLine {
         if self.dropped > 0 {
             self.log(
                 Level::WARN,
-                &format!("{} more lines of this instance were dropped", self.dropped),
+                format_args!("{} more lines of this instance were dropped", self.dropped),
                 &LineFields::default(),
             );
         }
@@ -286,7 +308,7 @@ impl AsyncWrite for GuestLog {
 mod tests {
     use super::super::identity::CurrentRequest;
     use super::*;
-    use crate::base::{Digest, RequestId, ServiceName};
+    use crate::base::{RequestId, ServiceName};
     use crate::egress::Allow;
     use crate::runtime::grants::Grants;
     use crate::runtime::tape::call_tape::CallTape;
@@ -329,28 +351,30 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guest_of_wasi_0_2_writes_is_logged_without_a_flush() {
+    fn what_a_guest_of_wasi_0_2_writes_is_logged_without_a_flush_and_in_turns() {
         let (log, text) = (standard_error(), lines(100));
         let mut stream = log.p2_stream();
         let mut context = Context::from_waker(Waker::noop());
-        assert!(stream.ready().as_mut().poll(&mut context).is_ready());
-        assert_eq!(stream.check_write().unwrap(), WRITE);
-        stream.write(Bytes::from(text.clone())).unwrap();
+        let (mut print, mut turns) = (stream.blocking_write_and_flush(Bytes::from(text.clone())), 1);
+        while print.as_mut().poll(&mut context).map(Result::unwrap).is_pending() {
+            turns += 1;
+        }
+        drop(print);
         assert_eq!(log.last_output(), text);
-        assert_eq!(lock(&log.0).lines, 100);
-        // Now others have their turn, once.
-        assert_eq!(stream.check_write().unwrap(), 0);
-        let mut ready = stream.ready();
-        assert!(ready.as_mut().poll(&mut context).is_pending());
-        assert!(ready.as_mut().poll(&mut context).is_ready());
-        drop(ready);
-        for number in 1..=LINES_IN_TURN {
+        let begun = lock(&log.0).in_turn;
+        assert_eq!((lock(&log.0).lines, turns), (100, text.len().div_ceil(WRITE)));
+        for number in begun + 1..=LINES_IN_TURN {
             assert_eq!(stream.check_write().unwrap(), WRITE, "line {number} of a turn");
             stream.write(Bytes::from("begun, ")).unwrap();
             stream.write(Bytes::from("and ended\n")).unwrap();
         }
+        // Now others have their turn, once.
         assert_eq!(stream.check_write().unwrap(), 0);
-        assert_eq!(lock(&log.0).lines, 100 + LINES_IN_TURN);
+        assert_eq!(lock(&log.0).lines, 100 + LINES_IN_TURN - begun);
+        let mut ready = stream.ready();
+        assert!(ready.as_mut().poll(&mut context).is_pending());
+        assert!(ready.as_mut().poll(&mut context).is_ready());
+        drop(ready);
         assert!(stream.write(Bytes::from(vec![b'a'; WRITE + 1])).is_err());
     }
 }
