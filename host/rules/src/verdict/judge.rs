@@ -17,6 +17,11 @@ const MOST_KEYS: usize = 65_536;
 const MOST_KINDS: usize = 1024;
 /// With fewer calls of the stable revision nobody knows whether it keeps the limit.
 const LEAST_OF_STABLE: u64 = 20;
+/// Nor before it has had so many calls that the limit would have permitted this many of them to fail: one that breaks
+/// the limit may have failed less by luck. One that fails six times as often as permitted has failed less than three
+/// times by then in one of 100,000 cases (Poisson, 2 or fewer of 18), one that fails twice as often in one of 16; but
+/// the less both break the limit, the longer the canary takes to show it.
+const PERMITTED_OF_STABLE: f64 = 3.0;
 
 /// How one call ended, as far as the service is responsible for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,7 +248,9 @@ impl Judge {
         let broken = self.limit.filter(|limit| limit.reaches(ENOUGH))?;
         let SideCounts { calls, failed, .. } = self.stable;
         // Where the stable one breaks the limit too, something else has failed: to go back would not help.
-        let kept = calls >= LEAST_OF_STABLE && (failed as f64) < broken.limit() * calls as f64;
+        let permitted = broken.limit() * calls as f64;
+        let is_known = calls >= LEAST_OF_STABLE && permitted >= PERMITTED_OF_STABLE;
+        let kept = is_known && (failed as f64) < permitted;
         kept.then_some(RollbackReason::Limit { limit: broken.limit() })
     }
 
