@@ -257,7 +257,7 @@ const WINGS: [(&str, Levels<'static>); 9] = [
                 "telemetry_logs",
                 "topic",
             ],
-            &["idle_keys"],
+            &["idle_keys", "listen_addresses"],
             &["reader", "edge_finding_key", "late_finding_key"],
         ],
     ),

@@ -194,7 +194,9 @@ fn read_section(
     let nats = section.find_or_variable(&NATS, NATS_VARIABLE, env);
     let node = section.find_or_variable(&NODE, NODE_VARIABLE, env);
     let (name, zone) = (section.get(&NAME), section.find_or_variable(&ZONE, ZONE_VARIABLE, env));
+    let before = report.count();
     let listen = section.get_or_variable(&LISTEN, LISTEN_VARIABLE, env);
+    let is_meant = report.count() == before;
     let address = section.find_or_variable(&ADDRESS, ADDRESS_VARIABLE, env);
     let (lease, replicas) = (section.get_sourced(&LEASE), section.get(&REPLICAS));
     let span = section.span.clone();
@@ -222,8 +224,7 @@ fn read_section(
     let login = broker::login(&mut section, folder, env);
     let calls = cluster_calls::read(&mut section, folder, spans);
     section.close();
-    // Without calls nobody listens there.
-    if calls.is_some() {
+    if is_meant && calls.is_some() {
         listeners.add("[cluster]", &listen, report);
     }
     let (node, (servers, tls)) = (node?, nats?.value);

@@ -97,12 +97,13 @@ async fn answer_connections(listener: TcpListener, answerer: &Arc<NameAnswerer>,
             Ok((stream, client)) => {
                 while open.try_join_next().is_some() {}
                 oldest_first.retain(|(_, connection)| !connection.is_finished());
+                let network = Network::of(client.ip());
                 if oldest_first.len() >= CONNECTIONS {
                     let networks: Vec<_> = oldest_first.iter().map(|(network, _)| *network).collect();
-                    oldest_first.remove(first_to_go(&networks)).1.abort();
+                    oldest_first.remove(first_to_go(&networks, network)).1.abort();
                 }
                 let task = open.spawn(exchange(stream, client.ip(), Arc::clone(answerer), within));
-                oldest_first.push((Network::of(client.ip()), task));
+                oldest_first.push((network, task));
             }
             Err(error) => {
                 tracing::debug!(%error, "the name server got no connection");
@@ -112,10 +113,15 @@ async fn answer_connections(listener: TcpListener, answerer: &Arc<NameAnswerer>,
     }
 }
 
-/// Which connection makes room for one more: the oldest one of the network that has the most, so that no network takes
-/// the places of the others. `oldest_first` are their networks.
-fn first_to_go(oldest_first: &[Network]) -> usize {
-    let places = |&number: &usize| oldest_first.iter().filter(|network| **network == oldest_first[number]).count();
+/// Which connection makes room for one more of the network `further`: the oldest one of the network that has the most,
+/// `further` with its new one, so that no network takes the places of those that have fewer. `oldest_first` are their
+/// networks.
+fn first_to_go(oldest_first: &[Network], further: Network) -> usize {
+    let places = |&number: &usize| {
+        let network = oldest_first[number];
+        let held = oldest_first.iter().filter(|other| **other == network).count();
+        (held + usize::from(network == further), network == further)
+    };
     // The last one of several that have as many.
     (0..oldest_first.len()).rev().max_by_key(places).unwrap_or(0)
 }
@@ -263,13 +269,18 @@ mod tests {
 
     #[test]
     fn the_oldest_connection_of_the_network_with_the_most_makes_room() {
-        let first_to_go = |networks: &[u8]| {
-            let networks: Vec<_> = networks.iter().map(|number| Network::of([10, 0, *number, 9].into())).collect();
-            first_to_go(&networks)
+        let network = |number: u8| Network::of([10, 0, number, 9].into());
+        let first_to_go = |networks: &[u8], further: u8| {
+            let networks: Vec<_> = networks.iter().map(|number| network(*number)).collect();
+            first_to_go(&networks, network(further))
         };
-        assert_eq!(first_to_go(&[1, 2, 3]), 0);
-        assert_eq!(first_to_go(&[1, 2, 3, 2]), 1);
-        assert_eq!(first_to_go(&[1, 2, 2, 1]), 0);
+        assert_eq!(first_to_go(&[1, 2, 3], 4), 0);
+        assert_eq!(first_to_go(&[1, 2, 3, 2], 4), 1);
+        assert_eq!(first_to_go(&[1, 2, 2, 1], 4), 0);
+        // Who has as many as the others with the new one gives up one of its own.
+        assert_eq!(first_to_go(&[1, 2, 2, 1], 2), 1);
+        assert_eq!(first_to_go(&[1, 1, 2], 2), 2);
+        assert_eq!(first_to_go(&[1, 2, 3], 3), 2);
         let of = |text: &str| Network::of(text.parse().expect("an address"));
         assert_eq!(of("::ffff:10.0.1.9"), of("10.0.1.7"));
         assert!(of("fd00:0:0:1ff::1") == of("fd00:0:0:100::9") && of("fd00:0:0:200::1") != of("fd00:0:0:100::1"));
