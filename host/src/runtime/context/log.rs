@@ -32,10 +32,11 @@ const MOST_BYTES: usize = 256 << 10;
 /// with its stream. What a guest of WASI 0.2 writes is in the log when the write returns, whole, since it may end
 /// without a flush: it waits for its turn before the next write.
 const LINES_IN_TURN: usize = 16;
-/// The most bytes of one write of a guest of WASI 0.2. What it hands to `blocking-write-and-flush`, up to 4096 bytes,
-/// Wasmtime writes in parts of this size, with its turns between: otherwise the many short lines of one print would be
-/// one turn of milliseconds.
-const WRITE: usize = 256;
+/// The most bytes of one write of a guest of WASI 0.2: what its `blocking-write-and-flush` takes at once.
+const WRITE: usize = 4096;
+/// That one is written in parts of so many bytes with turns between: otherwise the many short lines of one print would
+/// be one turn of milliseconds.
+const PART: usize = 256;
 
 /// Standard output, standard error, or `wasi:logging`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -251,6 +252,7 @@ impl StdoutStream for GuestLog {
 /// A stream as WASI 0.2 has it. Wasmtime's own would hand what the guest writes to a task, which ends with the guest.
 struct GuestLogStream(GuestLog);
 
+#[wasmtime_wasi::async_trait]
 impl p2::OutputStream for GuestLogStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if bytes.len() > WRITE {
@@ -266,6 +268,15 @@ impl p2::OutputStream for GuestLogStream {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(if lock(&self.0.0).is_turn_over() { 0 } else { WRITE })
+    }
+
+    async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
+        while !bytes.is_empty() {
+            p2::Pollable::ready(self).await;
+            self.write(bytes.split_to(bytes.len().min(PART)))?;
+        }
+        p2::Pollable::ready(self).await;
+        Ok(())
     }
 }
 
@@ -362,7 +373,7 @@ mod tests {
         drop(print);
         assert_eq!(log.last_output(), text);
         let begun = lock(&log.0).in_turn;
-        assert_eq!((lock(&log.0).lines, turns), (100, text.len().div_ceil(WRITE)));
+        assert_eq!((lock(&log.0).lines, turns), (100, text.len().div_ceil(PART)));
         for number in begun + 1..=LINES_IN_TURN {
             assert_eq!(stream.check_write().unwrap(), WRITE, "line {number} of a turn");
             stream.write(Bytes::from("begun, ")).unwrap();

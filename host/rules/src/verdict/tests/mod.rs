@@ -307,7 +307,7 @@ fn the_absolute_limit_waits_until_the_stable_revision_cannot_have_kept_it_by_luc
     let mut note = |canary: bool, keys: std::ops::Range<u64>, fail: u64| {
         for key in keys {
             let outcome = if key % 1000 < fail { FAILED } else { answered(10) };
-            judge.note(toss(canary, key), outcome);
+            judge.note(Toss { canary, share: 0.5, key }, outcome);
         }
         judge.verdict()
     };
