@@ -19,7 +19,7 @@ const MOST_KINDS: usize = 1024;
 const LEAST_OF_STABLE: u64 = 20;
 /// Nor before it has had so many calls that the limit would have permitted this many of them to fail: one that breaks
 /// the limit may have failed less by luck. One that fails six times as often as permitted has failed less than three
-/// times by then in one of 100,000 cases (Poisson, 2 or fewer of 18), one that fails twice as often in one of 16; but
+/// times by then in one of 300,000 cases (Poisson, 2 or fewer of 18), one that fails twice as often in one of 16; but
 /// the less both break the limit, the longer the canary takes to show it.
 const PERMITTED_OF_STABLE: f64 = 3.0;
 

@@ -300,7 +300,7 @@ fn the_absolute_limit_is_silent_while_the_stable_revision_breaks_it_too() {
     assert!(run(false).is_some());
 }
 
-/// Seen once in some hundred runs: both failed in 30 % of their calls, and the stable one had luck with its first 22.
+/// Seen once: both failed in 30 % of their calls, and the stable one had luck with its first 22.
 #[test]
 fn the_absolute_limit_waits_until_the_stable_revision_cannot_have_kept_it_by_luck() {
     let mut judge = Judge::new(Some(0.05));
